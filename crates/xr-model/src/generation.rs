@@ -1,0 +1,76 @@
+//! A generation: a release as applied here. Numbered, immutable, kept for rollback.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{PinnedImage, RunKind, Service, Version};
+
+/// The format of `generation.json`; a newer one is refused.
+pub const GENERATION_FORMAT: u32 = 1;
+
+/// Whether the images come from a registry or are built here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Pulled.
+    #[default]
+    Production,
+    /// `--dev`: built from the tree.
+    Dev,
+}
+
+/// How compose is called for this generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invocation {
+    /// Compose files, relative to the stack's root, in order.
+    pub files: Vec<String>,
+    /// The folder compose runs in, relative to the stack's root; empty for the root.
+    pub directory: String,
+    /// Active profiles.
+    pub profiles: Vec<String>,
+    /// Services the admin left out.
+    pub left_out: Vec<String>,
+    /// The project's name, as compose resolved it.
+    pub project: String,
+}
+
+/// `generations/<n>/generation.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Generation {
+    /// [`GENERATION_FORMAT`].
+    pub format: u32,
+    /// Its number, from 1.
+    pub number: u32,
+    /// The generation that served when this one was made: where a plain rollback goes.
+    pub parent: Option<u32>,
+    /// Which command made it.
+    pub made_by: RunKind,
+    /// The version.
+    pub version: Version,
+    /// SHA-256 of compose configuration, settings and image digests.
+    pub version_id: String,
+    /// The git commit; none for an unpacked bundle.
+    pub commit: Option<String>,
+    /// The branch the tree is on, when the admin's clone is on one.
+    pub branch: Option<String>,
+    /// When it was applied (RFC 3339, UTC).
+    pub applied_at: String,
+    /// Production or dev.
+    pub mode: Mode,
+    /// How compose is called.
+    pub invocation: Invocation,
+    /// The resolved services, dependencies first.
+    pub services: Vec<Service>,
+    /// The lock: every image by digest.
+    pub images: Vec<PinnedImage>,
+    /// What changed from its parent, a line each.
+    pub changes: Vec<String>,
+}
+
+impl Generation {
+    /// Service name → definition digest.
+    pub fn specs(&self) -> BTreeMap<String, String> {
+        self.services.iter().map(|s| (s.name.clone(), s.spec.clone())).collect()
+    }
+}

@@ -1,0 +1,23 @@
+//! The words of xr as plain data: versions, images, services, generations, plans, journal records, events.
+//!
+//! Everything here is serde types and small pure functions. **No I/O, no async, no knowledge of Docker or terminals.**
+
+mod event;
+mod fault;
+mod generation;
+mod image;
+mod plan;
+mod record;
+mod service;
+mod state;
+mod version;
+
+pub use event::{EVENT_FORMAT, Event, Level, Outcome, Verdict};
+pub use fault::{Fault, Result, exit};
+pub use generation::{GENERATION_FORMAT, Generation, Invocation, Mode};
+pub use image::{Digest, ImageRef, PinnedImage};
+pub use plan::{Action, Plan, RunKind, Stage, Step, StepId, Swap};
+pub use record::{JOURNAL_FORMAT, Record};
+pub use service::{Condition, Dependency, HealthCheck, Port, Service};
+pub use state::{Attachment, Container, ContainerState, Desired, DesiredHook, Health, LocalImage, Observed};
+pub use version::{Version, VersionError};

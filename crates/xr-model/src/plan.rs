@@ -1,0 +1,230 @@
+//! A plan: immutable data. Execution makes no choices that are not written here.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attachment, Container, PinnedImage, Version};
+
+/// Which command asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// From nothing to a version.
+    Install,
+    /// From one version to another.
+    Update,
+    /// Back to an older generation.
+    Rollback,
+    /// What the present generation says, up again.
+    Start,
+    /// The present generation's containers, stopped and started one layer after the other.
+    Restart,
+}
+
+impl RunKind {
+    /// The command's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Update => "update",
+            Self::Rollback => "rollback",
+            Self::Start => "start",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// A step's number within its plan, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub u32);
+
+/// Stages in order; the steps of one stage are independent of each other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Which command.
+    pub kind: RunKind,
+    /// The generation that serves now.
+    pub from: Option<u32>,
+    /// The version that serves now.
+    pub from_version: Option<Version>,
+    /// The generation to be.
+    pub generation: u32,
+    /// The version to be.
+    pub version: Version,
+    /// The order.
+    pub stages: Vec<Stage>,
+}
+
+impl Plan {
+    /// All steps in order.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = &Step> {
+        self.stages.iter().flat_map(|stage| stage.steps.iter())
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+}
+
+/// Steps that may run at the same time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stage {
+    /// What the stage is for, e.g. `pull`.
+    pub name: String,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One journalled step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Its number.
+    pub id: StepId,
+    /// What it does.
+    pub action: Action,
+}
+
+/// Replacement of one service's containers: every id is known before anything moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap {
+    /// The service.
+    pub service: String,
+    /// The containers that serve now; they are kept until the run has succeeded.
+    pub old: Vec<Container>,
+    /// How many containers there shall be.
+    pub replicas: u32,
+    /// The fixed name, where the compose file gives one.
+    pub container_name: Option<String>,
+}
+
+/// What a step does. Every action is ensure-shaped: doing it twice is a no-op.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Action {
+    /// Bring an image onto the disk by digest, verify it.
+    PullImage {
+        /// The image.
+        image: PinnedImage,
+    },
+    /// Run a backup of the manifest into `.xr/backups`.
+    Backup {
+        /// Its index in the manifest.
+        index: usize,
+        /// Its name there.
+        name: String,
+    },
+    /// Make the reference mean the pinned content on this engine.
+    TagImages {
+        /// The images.
+        images: Vec<PinnedImage>,
+    },
+    /// Put tree, VERSION and `.env` as the generation has them.
+    SwitchFiles {
+        /// The generation whose staged files are put in place.
+        generation: u32,
+        /// The commit, for a git checkout.
+        commit: Option<String>,
+    },
+    /// Create replacement and missing containers without starting them.
+    CreateContainers {
+        /// What is replaced (empty `old`: new).
+        swaps: Vec<Swap>,
+    },
+    /// Start the new containers of a service, the old ones left as they are.
+    Start {
+        /// What is started.
+        swap: Swap,
+    },
+    /// Stop the old containers, take `detach` off their networks, start the new ones. Old and new may be the same (restart).
+    SwitchOver {
+        /// What is switched.
+        swap: Swap,
+        /// Old containers of other services to take off the network first, so that the new one cannot find them.
+        detach: Vec<Attachment>,
+        /// How long the old may take to end before it is killed; none for its own grace period.
+        drain: Option<Duration>,
+    },
+    /// Restart unchanged containers that may hold addresses of replaced ones.
+    Restart {
+        /// What is restarted (`old` is also the new).
+        swap: Swap,
+        /// As in `SwitchOver`.
+        detach: Vec<Attachment>,
+        /// As in `SwitchOver`.
+        drain: Option<Duration>,
+    },
+    /// Wait until a service's containers are healthy (or completed).
+    AwaitHealthy {
+        /// The service.
+        service: String,
+        /// Give up after this.
+        patience: Duration,
+        /// Whether it must end with 0 rather than stay up.
+        completes: bool,
+    },
+    /// Run a hook of the manifest.
+    RunHook {
+        /// Its index in the manifest.
+        index: usize,
+        /// Its name there.
+        name: String,
+    },
+    /// Ask the published ports.
+    SmokeCheck,
+    /// Stop old containers that ran beside the new ones; they stay on the disk.
+    StopOld {
+        /// Whose.
+        swap: Swap,
+    },
+    /// Watch that nothing crashes.
+    Settle {
+        /// Which services.
+        services: Vec<String>,
+        /// For how long.
+        watch: Duration,
+    },
+    /// Record the generation and point at it: from here on the new version is the truth.
+    Record {
+        /// Its number.
+        generation: u32,
+    },
+    /// Remove the old containers, and those of services that are gone.
+    RemoveOld {
+        /// Whose.
+        swaps: Vec<Swap>,
+    },
+}
+
+impl Action {
+    /// A short title in the imperative, for progress and the plan's table.
+    pub fn title(&self) -> String {
+        match self {
+            Self::PullImage { image } => format!("pull {}", image.reference),
+            Self::Backup { name, .. } => format!("back up {name}"),
+            Self::TagImages { images } => format!("pin {} images", images.len()),
+            Self::SwitchFiles { .. } => "switch tree, VERSION and .env".into(),
+            Self::CreateContainers { swaps } => {
+                format!("create {}", swaps.iter().map(|s| s.service.as_str()).collect::<Vec<_>>().join(", "))
+            }
+            Self::Start { swap } if swap.old.is_empty() => format!("start {}", swap.service),
+            Self::Start { swap } => format!("start new {} beside the old", swap.service),
+            Self::SwitchOver { swap, .. } => format!("switch {} over", swap.service),
+            Self::Restart { swap, .. } => format!("restart {}", swap.service),
+            Self::AwaitHealthy { service, .. } => format!("wait for {service}"),
+            Self::RunHook { name, .. } => format!("run hook {name}"),
+            Self::SmokeCheck => "smoke check".into(),
+            Self::StopOld { swap } => format!("stop old {}", swap.service),
+            Self::Settle { watch, .. } => format!("watch for {} s", watch.as_secs()),
+            Self::Record { generation } => format!("record generation {generation}"),
+            Self::RemoveOld { .. } => "remove old containers".into(),
+        }
+    }
+
+    /// Whether what runs may be touched by it: before the first such step a failure leaves everything as it was.
+    pub fn touches_the_stack(&self) -> bool {
+        !matches!(self, Self::PullImage { .. } | Self::Backup { .. })
+    }
+}

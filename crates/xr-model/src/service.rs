@@ -1,0 +1,116 @@
+//! A compose service, as far as the order of an update depends on it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ImageRef;
+
+/// One service of the resolved compose configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// The compose name.
+    pub name: String,
+    /// The image it runs.
+    pub image: ImageRef,
+    /// SHA-256 of the resolved service definition, without what does not reach the container (build, scale, depends_on).
+    pub spec: String,
+    /// What must be up before it.
+    pub depends_on: Vec<Dependency>,
+    /// Ports published on the host.
+    pub ports: Vec<Port>,
+    /// The fixed `container_name`, when there is one.
+    pub container_name: Option<String>,
+    /// The container's own check; none when the compose file and the image define none, as far as the compose file says.
+    pub health: Option<HealthCheck>,
+    /// Whether it keeps data of its own: a writable volume or folder that no other service mounts.
+    pub owns_data: bool,
+    /// Whether it shares the host's network.
+    pub host_network: bool,
+    /// Services whose namespaces or volumes it borrows (`network_mode: service:x`); it is replaced with them.
+    pub tied_to: Vec<String>,
+    /// Whether the compose file says how to build its image.
+    #[serde(default)]
+    pub builds: bool,
+    /// How many containers.
+    pub replicas: u32,
+    /// The restart policy, e.g. `always`, `no`.
+    pub restart: String,
+    /// The publisher's word on starting the new beside the old, where given.
+    pub beside: Option<bool>,
+}
+
+impl Service {
+    /// Whether a new container may run beside the old: no published port, no fixed name, nothing borrowed, and no data of
+    /// its own unless the publisher says that its data bears two.
+    pub fn may_run_beside(&self) -> bool {
+        self.ports.is_empty()
+            && self.container_name.is_none()
+            && !self.host_network
+            && self.tied_to.is_empty()
+            && self.beside.unwrap_or(!self.owns_data)
+    }
+
+    /// Whether it is expected to end by itself: no restart policy and something waits for its completion.
+    pub fn restarts(&self) -> bool {
+        !matches!(self.restart.as_str(), "" | "no") && !self.restart.starts_with("on-failure")
+    }
+}
+
+/// `depends_on` with its condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The service waited for.
+    pub service: String,
+    /// What it waits for.
+    pub condition: Condition,
+    /// Whether the stack may run without it.
+    pub required: bool,
+}
+
+/// The conditions of the [Compose specification](https://github.com/compose-spec/compose-spec/blob/main/05-services.md#depends_on).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Its containers run.
+    ServiceStarted,
+    /// Its own check passes.
+    ServiceHealthy,
+    /// It ended with exit code 0.
+    ServiceCompletedSuccessfully,
+}
+
+/// A port published on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// The host's address, empty for all.
+    pub host_ip: String,
+    /// The host's port.
+    pub published: u16,
+    /// The container's port.
+    pub target: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+/// A container's own health check: its times. The command itself may hold secrets and is asked of the container when needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// Between two checks of the engine.
+    pub interval: Duration,
+    /// One check's time.
+    pub timeout: Duration,
+    /// Failures in a row that make it unhealthy.
+    pub retries: u32,
+    /// Failures that do not count at first.
+    pub start_period: Duration,
+}
+
+impl HealthCheck {
+    /// How long to wait for the first healthy answer before giving up: the engine's own patience, its interval
+    /// counted as at most ten seconds because xr asks sooner than the engine does; never under a minute.
+    pub fn patience(&self) -> Duration {
+        let round = self.timeout.min(Duration::from_secs(10)) + self.interval.min(Duration::from_secs(10));
+        (self.start_period + round * self.retries.max(1)).clamp(Duration::from_secs(60), Duration::from_secs(600))
+    }
+}

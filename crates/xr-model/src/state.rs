@@ -1,0 +1,179 @@
+//! What should be (`Desired`) and what is (`Observed`): the two inputs of planning.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, PinnedImage, Port, Service, Version};
+
+/// A hook to run once its service is healthy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredHook {
+    /// Its index in the stack's manifest.
+    pub index: usize,
+    /// Its name there.
+    pub name: String,
+    /// The service in whose new container it runs.
+    pub service: String,
+}
+
+/// What one run shall bring about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Desired {
+    /// The version to serve.
+    pub version: Version,
+    /// The generation this will be recorded as (update) or already is (rollback).
+    pub generation: u32,
+    /// The git commit the tree shall stand at; none for an unpacked bundle.
+    pub commit: Option<String>,
+    /// Services in an order in which dependencies come first.
+    pub services: Vec<Service>,
+    /// Services the admin left out.
+    pub left_out: Vec<String>,
+    /// Every image, pinned.
+    pub images: Vec<PinnedImage>,
+    /// Service definitions of the generation that runs now (name → spec), to tell what changed.
+    pub previous_specs: BTreeMap<String, String>,
+    /// Whether the tree, VERSION or `.env` differ from what is wanted.
+    pub files_change: bool,
+    /// Hooks to run, in order. First-run hooks only on an install.
+    pub hooks: Vec<DesiredHook>,
+    /// Backups to take before the switch: index in the stack's manifest and name.
+    pub backups: Vec<(usize, String)>,
+    /// How long everything must stay up before the run counts as a success.
+    pub settle: Duration,
+    /// Whether there is something to smoke-check.
+    pub smoke: bool,
+}
+
+/// What is, at one moment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// All containers that carry the project's label, one-off ones left out.
+    pub containers: Vec<Container>,
+    /// Local images that the desired state or a container names.
+    pub images: Vec<LocalImage>,
+}
+
+impl Observed {
+    /// The containers of one service.
+    pub fn of<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Container> {
+        self.containers.iter().filter(move |c| c.service == service)
+    }
+
+    /// The local image that holds the pinned content: by the engine's id, else by digest.
+    pub fn local(&self, pinned: &PinnedImage) -> Option<&LocalImage> {
+        self.images.iter().find(|image| image.holds(pinned))
+    }
+}
+
+/// A container of the stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// Compose's service label.
+    pub service: String,
+    /// Compose's container number.
+    pub number: u32,
+    /// Compose's config hash label.
+    pub config_hash: String,
+    /// The image reference it was created from.
+    pub image: String,
+    /// The engine's id of that image.
+    pub image_id: String,
+    /// What it does.
+    pub state: ContainerState,
+    /// Its own check's last answer.
+    pub health: Health,
+    /// How often the engine restarted it.
+    pub restarts: u64,
+    /// When it was last started (RFC 3339, the engine's clock).
+    pub started_at: String,
+    /// Its places on networks, to put it back.
+    pub networks: Vec<Attachment>,
+    /// Ports it holds on the host.
+    pub ports: Vec<Port>,
+}
+
+impl Container {
+    /// Whether its process runs.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, ContainerState::Running)
+    }
+}
+
+/// A container's life, as the engine reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state", content = "code")]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Between two tries.
+    Restarting,
+    /// Ended with this code.
+    Exited(i64),
+    /// Being removed, or dead.
+    Dead,
+}
+
+/// A container's own check, as the engine reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It defines none.
+    None,
+    /// No verdict yet.
+    Starting,
+    /// Passing.
+    Healthy,
+    /// Failing.
+    Unhealthy,
+}
+
+/// A container's place on a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The container's id.
+    pub container: String,
+    /// The network's name.
+    pub network: String,
+    /// Names it answers to there.
+    pub aliases: Vec<String>,
+    /// A fixed address, where the compose file gives one.
+    pub ipv4: Option<String>,
+}
+
+/// An image on the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalImage {
+    /// The engine's id.
+    pub id: String,
+    /// Tags it carries.
+    pub tags: Vec<String>,
+    /// `name@digest` entries it is known by.
+    pub repo_digests: Vec<String>,
+    /// Bytes on disk.
+    pub size: u64,
+}
+
+impl LocalImage {
+    /// Whether this is the pinned content.
+    pub fn holds(&self, pinned: &PinnedImage) -> bool {
+        if !pinned.image_id.is_empty() && self.id == pinned.image_id {
+            return true;
+        }
+        pinned.digest.as_ref().is_some_and(|digest| self.has_digest(digest))
+    }
+
+    /// Whether a registry knows it by this digest.
+    pub fn has_digest(&self, digest: &Digest) -> bool {
+        self.repo_digests.iter().any(|known| known.ends_with(digest.0.as_str())) || self.id == digest.0
+    }
+}
