@@ -1,0 +1,252 @@
+//! A program to run, as a value: built anywhere, run here.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+};
+
+use xr_model::{Fault, Result};
+
+use crate::Identity;
+
+/// A program with its arguments and surroundings.
+#[derive(Clone, Debug)]
+pub struct Cmd {
+    argv: Vec<OsString>,
+    cwd: Option<PathBuf>,
+    env: Vec<(String, OsString)>,
+    env_remove: Vec<String>,
+    stdin: Vec<u8>,
+    identity: Option<Identity>,
+    own_group: bool,
+}
+
+/// What a program that ran to its end left behind.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Exit code; 128 + signal when it was killed.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output as text, trailing white space dropped.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
+    }
+
+    /// Standard error as text, trailing white space dropped.
+    pub fn error_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).trim_end().to_owned()
+    }
+}
+
+impl Cmd {
+    /// A program, looked up on `PATH`.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            argv: vec![program.into()],
+            cwd: None,
+            env: Vec::new(),
+            env_remove: Vec::new(),
+            stdin: Vec::new(),
+            identity: None,
+            own_group: false,
+        }
+    }
+
+    /// Adds one argument. Never a secret: every user of the machine can read arguments.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.argv.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item: Into<OsString>>>(mut self, args: I) -> Self {
+        self.argv.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs in this folder.
+    #[must_use]
+    pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
+        self.cwd = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((key.to_owned(), value.into()));
+        self
+    }
+
+    /// Hides a variable of xr's own environment from it.
+    #[must_use]
+    pub fn env_remove(mut self, key: &str) -> Self {
+        self.env_remove.push(key.to_owned());
+        self
+    }
+
+    /// What it reads from standard input (nothing unless told).
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Runs as this user, with that user's HOME.
+    #[must_use]
+    pub fn run_as(mut self, identity: Option<&Identity>) -> Self {
+        self.identity = identity.cloned();
+        self
+    }
+
+    /// Puts it into a process group of its own, so that the terminal's Ctrl-C does not cut it off half-way.
+    #[must_use]
+    pub fn own_group(mut self) -> Self {
+        self.own_group = true;
+        self
+    }
+
+    /// Runs it to its end, whatever its exit code.
+    ///
+    /// # Errors
+    /// When it cannot be started: the fault names the program.
+    pub fn run(&self) -> Result<Output> {
+        let mut expression = duct::cmd(&self.argv[0], &self.argv[1..])
+            .stdin_bytes(self.stdin.clone())
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked();
+        if let Some(dir) = &self.cwd {
+            expression = expression.dir(dir);
+        }
+        for (key, value) in &self.env {
+            expression = expression.env(key, value);
+        }
+        for key in &self.env_remove {
+            expression = expression.env_remove(key);
+        }
+        if let Some(identity) = &self.identity {
+            if let Some(home) = &identity.home {
+                expression = expression.env("HOME", home);
+            }
+            if let Some(name) = &identity.name {
+                expression = expression.env("USER", name).env("LOGNAME", name);
+            }
+        }
+        let (identity, own_group) = (self.identity.clone(), self.own_group);
+        let expression = expression.before_spawn(move |command| {
+            if let Some(identity) = &identity {
+                command.uid(identity.uid).gid(identity.gid);
+            }
+            if own_group {
+                command.process_group(0);
+            }
+            Ok(())
+        });
+        tracing::debug!(argv = %self, "run");
+        let output = expression.run().map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let fault = Fault::new(format!("cannot start `{}`", self.argv[0].to_string_lossy())).because(error);
+            if missing {
+                fault.hint(format!("is `{}` installed and on PATH?", self.argv[0].to_string_lossy()))
+            } else {
+                fault
+            }
+        })?;
+        let code = output.status.code().unwrap_or_else(|| {
+            use std::os::unix::process::ExitStatusExt;
+            128 + output.status.signal().unwrap_or(0)
+        });
+        Ok(Output { code, stdout: output.stdout, stderr: output.stderr })
+    }
+
+    /// Runs it and expects exit code 0.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails: the fault carries the argv, the exit code and the last KiB of stderr.
+    pub fn ok(&self) -> Result<Output> {
+        let output = self.run()?;
+        if output.code == 0 {
+            return Ok(output);
+        }
+        Err(self.failed(&output))
+    }
+
+    /// The fault that says this command failed with this output.
+    pub fn failed(&self, output: &Output) -> Fault {
+        let said = output.error_text();
+        let mut from = said.len().saturating_sub(1024);
+        while !said.is_char_boundary(from) {
+            from += 1;
+        }
+        Fault::new(format!("`{self}` failed with exit code {}: {}", output.code, said[from..].trim()))
+    }
+
+    /// Like [`Cmd::run`], off the async thread.
+    ///
+    /// # Errors
+    /// As [`Cmd::run`].
+    pub async fn run_async(&self) -> Result<Output> {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || this.run()).await.map_err(Fault::at("a command's thread died"))?
+    }
+
+    /// Like [`Cmd::ok`], off the async thread.
+    ///
+    /// # Errors
+    /// As [`Cmd::ok`].
+    pub async fn ok_async(&self) -> Result<Output> {
+        let output = self.run_async().await?;
+        if output.code == 0 { Ok(output) } else { Err(self.failed(&output)) }
+    }
+}
+
+impl fmt::Display for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, arg) in self.argv.iter().enumerate() {
+            let arg = arg.to_string_lossy();
+            if i > 0 {
+                f.write_str(" ")?;
+            }
+            if arg.is_empty() || arg.contains(|c: char| c.is_whitespace() || "'\"$\\`".contains(c)) {
+                write!(f, "'{}'", arg.replace('\'', r"'\''"))?;
+            } else {
+                f.write_str(&arg)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_command_says_what_it_ran_and_what_it_said() {
+        let fault = Cmd::new("sh").args(["-c", "echo sorry >&2; exit 7"]).ok().expect_err("fails");
+        assert_eq!(fault.message, "`sh -c 'echo sorry >&2; exit 7'` failed with exit code 7: sorry");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let fault = Cmd::new("no-such-program").run().expect_err("fails");
+        assert!(fault.message.contains("no-such-program") && fault.hint.is_some());
+    }
+
+    #[test]
+    fn stdin_reaches_the_program_and_nothing_else_does() {
+        assert_eq!(Cmd::new("cat").stdin("a b").ok().expect("cat").text(), "a b");
+        assert_eq!(Cmd::new("cat").ok().expect("cat").text(), "");
+    }
+}

@@ -1,0 +1,316 @@
+//! Containers: what they are, and the small calls an update is made of. Each call is ensure-shaped.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use bollard::{
+    container::LogOutput,
+    models::{
+        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, HealthStatusEnum,
+        NetworkingConfig, RestartPolicyNameEnum,
+    },
+    query_parameters::{
+        CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+        ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+        StopContainerOptionsBuilder,
+    },
+};
+use futures_util::{StreamExt, future};
+use xr_model::{Attachment, Container, ContainerState, Fault, Health, Port, Result};
+
+use crate::engine::{Engine, is_status};
+
+const PROJECT: &str = "com.docker.compose.project";
+const SERVICE: &str = "com.docker.compose.service";
+const NUMBER: &str = "com.docker.compose.container-number";
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+
+impl Engine {
+    /// All containers of a compose project, one-off ones left out, by name.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
+        let filters = HashMap::from([("label", vec![format!("{PROJECT}={project}")])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let listed = self.docker.list_containers(Some(options)).await.map_err(Fault::at("cannot list containers"))?;
+        let ids = listed.into_iter().filter(|c| {
+            !c.labels.as_ref().and_then(|l| l.get(ONE_OFF)).is_some_and(|v| v.eq_ignore_ascii_case("true"))
+        });
+        let inspected =
+            future::join_all(ids.filter_map(|c| c.id).map(|id| async move { self.container(&id).await })).await;
+        let mut containers: Vec<Container> =
+            inspected.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        containers.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
+        Ok(containers)
+    }
+
+    /// The services of a compose project that have a running container: one call, nothing inspected.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn running_services(&self, project: &str) -> Result<BTreeSet<String>> {
+        let filters = HashMap::from([("label", vec![format!("{PROJECT}={project}")])]);
+        let options = ListContainersOptionsBuilder::new().filters(&filters).build();
+        let listed = self.docker.list_containers(Some(options)).await.map_err(Fault::at("cannot list containers"))?;
+        Ok(listed.into_iter().filter_map(|c| c.labels?.remove(SERVICE)).collect())
+    }
+
+    /// One container by id or name; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn container(&self, id: &str) -> Result<Option<Container>> {
+        Ok(self.inspect(id).await?.map(describe))
+    }
+
+    async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>> {
+        match self.docker.inspect_container(id, None::<InspectContainerOptions>).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_status(&error, 404) => Ok(None),
+            Err(error) => Err(Fault::new(format!("cannot inspect container {id}")).because(error)),
+        }
+    }
+
+    /// The command of the container's own health check, as `["CMD", …]` or `["CMD-SHELL", script]`; empty when it has none.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn health_test(&self, id: &str) -> Result<Vec<String>> {
+        let found = self.inspect(id).await?;
+        let test = found.and_then(|c| c.config?.healthcheck?.test).unwrap_or_default();
+        Ok(if test.first().is_some_and(|first| first == "NONE") { Vec::new() } else { test })
+    }
+
+    /// A container's environment and working folder, to find programs and files in it.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn surroundings(&self, id: &str) -> Result<(Vec<String>, String)> {
+        let config = self.inspect(id).await?.and_then(|c| c.config).unwrap_or_default();
+        Ok((config.env.unwrap_or_default(), config.working_dir.unwrap_or_default()))
+    }
+
+    /// Starts a container; one that runs is left alone.
+    ///
+    /// # Errors
+    /// The engine's reason, e.g. a port that is taken.
+    pub async fn start(&self, id: &str) -> Result<()> {
+        match self.docker.start_container(id, None).await {
+            Err(error) if !is_status(&error, 304) => {
+                Err(Fault::new(format!("cannot start container {}", short(id))).because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops a container, killing it after `grace` (its own grace period when none); one that is stopped or gone is left alone.
+    ///
+    /// # Errors
+    /// When the engine cannot.
+    pub async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<()> {
+        let mut options = StopContainerOptionsBuilder::new();
+        if let Some(grace) = grace {
+            options = options.t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX));
+        }
+        match self.docker.stop_container(id, Some(options.build())).await {
+            Err(error) if !is_status(&error, 304) && !is_status(&error, 404) => {
+                Err(Fault::new(format!("cannot stop container {}", short(id))).because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops a container with its own stop signal, killing it when it has not ended within `drain`.
+    ///
+    /// The engine's own grace period has whole seconds; a port's holder is given less.
+    ///
+    /// # Errors
+    /// When the engine cannot.
+    pub async fn stop_within(&self, id: &str, drain: Option<Duration>) -> Result<()> {
+        let Some(drain) = drain else { return self.stop(id, None).await };
+        let mut stopping = std::pin::pin!(self.stop(id, None));
+        match tokio::time::timeout(drain, &mut stopping).await {
+            Ok(stopped) => stopped,
+            Err(_) => {
+                let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+                // It may have ended by itself just now; whether it is down is what `stop` answers.
+                let _ = self.docker.kill_container(id, Some(options)).await;
+                stopping.await
+            }
+        }
+    }
+
+    /// Renames a container; `Ok` when it already has the name.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub async fn rename(&self, id: &str, name: &str) -> Result<()> {
+        if self.container(id).await?.is_some_and(|c| c.name == name) {
+            return Ok(());
+        }
+        let options = RenameContainerOptionsBuilder::new().name(name).build();
+        self.docker
+            .rename_container(id, options)
+            .await
+            .map_err(Fault::at(format!("cannot rename container {} to {name}", short(id))))
+    }
+
+    /// Removes a container with its anonymous volumes; running or not. One that is gone is fine.
+    ///
+    /// # Errors
+    /// When the engine cannot.
+    pub async fn remove(&self, id: &str, volumes: bool) -> Result<()> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(volumes).build();
+        match self.docker.remove_container(id, Some(options)).await {
+            // 409: a removal is under way already.
+            Err(error) if !is_status(&error, 404) && !is_status(&error, 409) => {
+                Err(Fault::new(format!("cannot remove container {}", short(id))).because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The last `lines` lines of a container's log, both streams.
+    pub async fn log_tail(&self, id: &str, lines: usize) -> Vec<String> {
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
+        let mut text = Vec::new();
+        while let Some(Ok(chunk)) = stream.next().await {
+            text.extend_from_slice(&LogOutput::into_bytes(chunk));
+        }
+        let text = String::from_utf8_lossy(&text);
+        let mut tail: Vec<String> =
+            text.lines().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect();
+        tail.split_off(tail.len().saturating_sub(lines))
+    }
+
+    /// Makes a stopped twin of `id` under `name`, with compose's config hash replaced, and removes `id`.
+    ///
+    /// Compose cannot create a second container of a service with a fixed name; xr has it create one without the name
+    /// and gives the twin the hash that compose expects, so that a later `docker compose up` agrees with it.
+    ///
+    /// # Errors
+    /// When `id` is gone or the name is taken.
+    pub async fn recreate_with_hash(&self, id: &str, name: &str, hash: &str) -> Result<String> {
+        let gone = || Fault::new(format!("container {} is gone", short(id)));
+        let found = self.inspect(id).await?.ok_or_else(gone)?;
+        let config = found.config.ok_or_else(gone)?;
+        let mut body: ContainerCreateBody = serde_json::to_value(&config)
+            .and_then(serde_json::from_value)
+            .map_err(Fault::at(format!("cannot read the configuration of container {}", short(id))))?;
+        body.labels.get_or_insert_default().insert(CONFIG_HASH.to_owned(), hash.to_owned());
+        body.host_config = found.host_config;
+        // The engine fills the host name with the short id unless one is set.
+        if body.hostname.as_deref().is_some_and(|host| id.starts_with(host)) {
+            body.hostname = None;
+        }
+        let old_name = found.name.unwrap_or_default().trim_start_matches('/').to_owned();
+        let networks = found.network_settings.and_then(|n| n.networks).unwrap_or_default();
+        let endpoints: HashMap<String, EndpointSettings> = networks
+            .into_iter()
+            .map(|(network, at)| {
+                let aliases = at.aliases.map(|all| {
+                    let kept = all.into_iter().filter(|a| !id.starts_with(a.as_str()));
+                    kept.map(|alias| if alias == old_name { name.to_owned() } else { alias }).collect()
+                });
+                let kept = EndpointSettings {
+                    aliases,
+                    ipam_config: at.ipam_config,
+                    links: at.links,
+                    driver_opts: at.driver_opts,
+                    gw_priority: at.gw_priority,
+                    ..Default::default()
+                };
+                (network, kept)
+            })
+            .collect();
+        // An engine before API 1.44 takes one network at creation; the others are connected after it.
+        let mut endpoints: Vec<_> = endpoints.into_iter().collect();
+        let mode = body.host_config.as_ref().and_then(|h| h.network_mode.clone()).unwrap_or_default();
+        endpoints.sort_by_key(|(network, _)| *network != mode);
+        let rest = endpoints.split_off(endpoints.len().min(1));
+        body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints.into_iter().collect()) });
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        let created = self
+            .docker
+            .create_container(Some(options), body)
+            .await
+            .map_err(Fault::at(format!("cannot create container {name}")))?;
+        for (network, settings) in rest {
+            self.connect_with(&network, &created.id, settings).await?;
+        }
+        self.remove(id, true).await?;
+        Ok(created.id)
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+fn describe(found: ContainerInspectResponse) -> Container {
+    let id = found.id.unwrap_or_default();
+    let config = found.config.unwrap_or_default();
+    let label = |name: &str| config.labels.as_ref().and_then(|l| l.get(name)).cloned().unwrap_or_default();
+    let state = found.state.unwrap_or_default();
+    let status = match state.status {
+        Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running,
+        Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
+        Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting,
+        Some(ContainerStateStatusEnum::EXITED) => ContainerState::Exited(state.exit_code.unwrap_or(0)),
+        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+        _ => ContainerState::Dead,
+    };
+    let health = match state.health.and_then(|h| h.status) {
+        Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+        Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        Some(HealthStatusEnum::STARTING) => Health::Starting,
+        _ => Health::None,
+    };
+    let networks = found.network_settings.and_then(|n| n.networks).unwrap_or_default();
+    let attachments = networks.into_iter().map(|(network, at)| Attachment {
+        container: id.clone(),
+        network,
+        aliases: at.aliases.unwrap_or_default().into_iter().filter(|alias| !id.starts_with(alias.as_str())).collect(),
+        ipv4: at.ipam_config.and_then(|ipam| ipam.ipv4_address).filter(|address| !address.is_empty()),
+    });
+    let mut networks: Vec<_> = attachments.collect();
+    networks.sort_by(|a, b| a.network.cmp(&b.network));
+    let bindings = found.host_config.as_ref().and_then(|h| h.port_bindings.clone()).unwrap_or_default();
+    let mut ports = Vec::new();
+    for (target, hosts) in bindings {
+        let (target, protocol) = target.split_once('/').unwrap_or((target.as_str(), "tcp"));
+        for host in hosts.unwrap_or_default() {
+            if let (Ok(target), Some(Ok(published))) = (target.parse(), host.host_port.map(|p| p.parse())) {
+                let host_ip = host.host_ip.unwrap_or_default();
+                ports.push(Port { host_ip, published, target, protocol: protocol.to_owned() });
+            }
+        }
+    }
+    ports.sort_by_key(|p| p.published);
+    let restarts_by_itself = found.host_config.and_then(|h| h.restart_policy?.name).is_some_and(|name| {
+        matches!(
+            name,
+            RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED | RestartPolicyNameEnum::ON_FAILURE
+        )
+    });
+    Container {
+        name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        service: label(SERVICE),
+        number: label(NUMBER).parse().unwrap_or(0),
+        config_hash: label(CONFIG_HASH),
+        image: config.image.clone().unwrap_or_default(),
+        image_id: found.image.unwrap_or_default(),
+        state: status,
+        health,
+        restarts: if restarts_by_itself { u64::try_from(found.restart_count.unwrap_or(0)).unwrap_or(0) } else { 0 },
+        started_at: state.started_at.map(|at| at.to_string()).unwrap_or_default(),
+        networks,
+        ports,
+        id,
+    }
+}

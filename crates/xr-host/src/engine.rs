@@ -1,0 +1,109 @@
+//! A connection to a Docker engine.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
+use xr_model::{Fault, Result};
+
+/// A Docker engine that answers.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) docker: Docker,
+}
+
+/// What an engine says of itself.
+#[derive(Clone, Debug)]
+pub struct EngineInfo {
+    /// Its version, e.g. `26.1.5`.
+    pub version: String,
+    /// Where it keeps images and volumes.
+    pub root: String,
+    /// `linux/amd64` and the like, as images name it.
+    pub architecture: String,
+}
+
+/// Seconds an API call may take; the longest is stopping a container with a long grace period.
+const CALL_TIMEOUT: u64 = 600;
+
+/// How long an engine may take to answer a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Connects to the engine that `DOCKER_HOST` names, else to `/var/run/docker.sock`, and agrees on an API version.
+    ///
+    /// # Errors
+    /// When no engine answers: not installed, not running, no permission, or not a unix socket.
+    pub fn connect() -> Result<Self> {
+        let host = std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty());
+        let host = host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+        if !host.starts_with("unix://") {
+            return Err(Fault::new(format!("DOCKER_HOST is {host}: xr reaches its engine through a unix socket"))
+                .hint("unset DOCKER_HOST, or run xr on the host itself"));
+        }
+        let version = api_version(host.trim_start_matches("unix://")).map_err(|error| explain(&host, &error))?;
+        let docker = Docker::connect_with_unix(&host, CALL_TIMEOUT, &version)
+            .map_err(Fault::at(format!("cannot reach the Docker engine at {host}")))?;
+        Ok(Self { docker })
+    }
+
+    /// The client below, for the image puller's streams.
+    pub fn client(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// What the engine says of itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn info(&self) -> Result<EngineInfo> {
+        let info = self.docker.info().await.map_err(Fault::at("the Docker engine does not answer"))?;
+        Ok(EngineInfo {
+            version: info.server_version.unwrap_or_default(),
+            root: info.docker_root_dir.unwrap_or_else(|| "/var/lib/docker".to_owned()),
+            architecture: info.architecture.unwrap_or_default(),
+        })
+    }
+}
+
+/// The newest API version that both sides know, from the header of a ping: a hundred times cheaper than `/version`, for
+/// which the engine starts programs of its own.
+fn api_version(socket: &str) -> io::Result<ClientVersion> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PING_TIMEOUT))?;
+    stream.write_all(b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(16 << 10).read_to_string(&mut answer)?;
+    let theirs = answer.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let (major, minor) = value.trim().split_once('.').filter(|_| name.eq_ignore_ascii_case("api-version"))?;
+        Some((major.parse::<usize>().ok()?, minor.parse::<usize>().ok()?))
+    });
+    let ours = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+    let (major_version, minor_version) =
+        theirs.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers is no Docker engine"))?.min(ours);
+    Ok(ClientVersion { major_version, minor_version })
+}
+
+fn explain(host: &str, error: &io::Error) -> Fault {
+    let (message, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            "there is no Docker engine",
+            "systemctl start docker   (or: service docker start; not installed yet: xr install)",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            "this user may not reach the Docker engine",
+            "run with sudo, or: sudo usermod -aG docker $USER, then log in again",
+        ),
+        _ => ("the Docker engine does not answer", "systemctl restart docker   (or: service docker restart)"),
+    };
+    Fault::new(format!("{message} at {host}: {error}")).hint(hint)
+}
+
+/// Whether the engine's answer was this HTTP status.
+pub(crate) fn is_status(error: &Error, status: u16) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code, .. } if *status_code == status)
+}

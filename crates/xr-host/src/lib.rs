@@ -1,0 +1,20 @@
+//! The seam to the world: programs are started and Docker engines are reached here and nowhere else.
+
+mod cmd;
+mod containers;
+mod engine;
+mod exec;
+mod health_words;
+mod identity;
+mod images;
+mod neighbours;
+mod networks;
+mod project_folders;
+mod usage;
+
+pub use cmd::{Cmd, Output};
+pub use engine::{Engine, EngineInfo};
+pub use exec::Probe;
+pub use identity::{Identity, owner_of};
+pub use neighbours::QuickNeighbours;
+pub use usage::Tenant;

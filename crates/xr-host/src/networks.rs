@@ -1,0 +1,104 @@
+//! A project's networks and volumes.
+
+use std::collections::HashMap;
+
+use bollard::{
+    models::{EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest},
+    query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder},
+};
+use xr_model::{Attachment, Fault, Result};
+
+use crate::engine::{Engine, is_status};
+
+impl Engine {
+    /// The names of a compose project's volumes.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn volumes(&self, project: &str) -> Result<Vec<String>> {
+        let filters = HashMap::from([("label", vec![format!("com.docker.compose.project={project}")])]);
+        let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+        let found = self.docker.list_volumes(Some(options)).await.map_err(Fault::at("cannot list volumes"))?;
+        let mut names: Vec<String> = found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes a volume; gone already is fine.
+    ///
+    /// # Errors
+    /// When it is in use.
+    pub async fn remove_volume(&self, name: &str) -> Result<()> {
+        match self.docker.remove_volume(name, None::<bollard::query_parameters::RemoveVolumeOptions>).await {
+            Err(error) if !is_status(&error, 404) => {
+                Err(Fault::new(format!("cannot remove volume {name}")).because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of a compose project's networks.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn networks(&self, project: &str) -> Result<Vec<String>> {
+        let filters = HashMap::from([("label", vec![format!("com.docker.compose.project={project}")])]);
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let found = self.docker.list_networks(Some(options)).await.map_err(Fault::at("cannot list networks"))?;
+        Ok(found.into_iter().filter_map(|network| network.name).collect())
+    }
+
+    /// Removes a network; gone already is fine.
+    ///
+    /// # Errors
+    /// When it is in use.
+    pub async fn remove_network(&self, name: &str) -> Result<()> {
+        match self.docker.remove_network(name).await {
+            Err(error) if !is_status(&error, 404) => {
+                Err(Fault::new(format!("cannot remove network {name}")).because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a container off a network; already off or gone is fine.
+    ///
+    /// # Errors
+    /// When the engine cannot.
+    pub async fn detach(&self, place: &Attachment) -> Result<()> {
+        let request = NetworkDisconnectRequest { container: place.container.clone(), force: Some(true) };
+        match self.docker.disconnect_network(&place.network, request).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_status(&error, 404) || error.to_string().contains("is not connected") => Ok(()),
+            Err(error) => {
+                Err(Fault::new(format!("cannot take a container off network {}", place.network)).because(error))
+            }
+        }
+    }
+
+    /// Puts a container back on a network with its names there; already there is fine.
+    ///
+    /// # Errors
+    /// When the engine cannot.
+    pub async fn attach(&self, place: &Attachment) -> Result<()> {
+        if self
+            .container(&place.container)
+            .await?
+            .is_some_and(|c| c.networks.iter().any(|at| at.network == place.network))
+        {
+            return Ok(());
+        }
+        let ipam = place.ipv4.clone().map(|ip| EndpointIpamConfig { ipv4_address: Some(ip), ..Default::default() });
+        let settings =
+            EndpointSettings { aliases: Some(place.aliases.clone()), ipam_config: ipam, ..Default::default() };
+        self.connect_with(&place.network, &place.container, settings).await
+    }
+
+    pub(crate) async fn connect_with(&self, network: &str, container: &str, settings: EndpointSettings) -> Result<()> {
+        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(settings) };
+        self.docker
+            .connect_network(network, request)
+            .await
+            .map_err(Fault::at(format!("cannot put a container on network {network}")))
+    }
+}

@@ -1,0 +1,165 @@
+//! Files that are wholly old or wholly new, private from the moment they exist, and their owner's.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use xr_model::{Fault, Result};
+
+/// Who shall own a written file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// The present file's owner; for a new file, the owner of its folder.
+    Keep,
+    /// This user and group.
+    Is(u32, u32),
+}
+
+/// Writes `bytes` to `path` by a temporary file beside it, fsync, rename and fsync of the folder.
+///
+/// The temporary file has `mode` before it has content. A symbolic link at `path` is followed, so that the link stays
+/// and its target is replaced.
+///
+/// # Errors
+/// When the folder is not writable or the disk is full: the fault names `path`, which is then untouched.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> Result<()> {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    try_write(&real, bytes, mode, ownership).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::StorageFull => Some(format!("free some space: df -h {}", path.display())),
+            io::ErrorKind::PermissionDenied => Some("run as the stack's owner or with sudo".to_owned()),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                Some("remount the file system read-write, or move the stack".to_owned())
+            }
+            _ => None,
+        };
+        let fault = Fault::new(format!("cannot write {}", path.display())).because(error);
+        match hint {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        }
+    })
+}
+
+fn try_write(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let mut temporary = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".xr-new")
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    let (uid, gid) = match ownership {
+        Ownership::Is(uid, gid) => (uid, gid),
+        Ownership::Keep => fs::metadata(path).or_else(|_| fs::metadata(folder)).map(|m| (m.uid(), m.gid()))?,
+    };
+    let file = temporary.as_file_mut();
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (uid, gid) && rustix::process::geteuid().is_root() {
+        std::os::unix::fs::fchown(&*file, Some(uid), Some(gid))?;
+    }
+    file.write_all(bytes)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Makes a folder, and those above it, that only its owner can enter (0700); owned like the folder it stands in.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    create_private_dir(parent)?;
+    let make = || -> io::Result<()> {
+        match fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            other => other?,
+        }
+        let above = fs::metadata(parent)?;
+        if rustix::process::geteuid().is_root() && above.uid() != 0 {
+            std::os::unix::fs::chown(path, Some(above.uid()), Some(above.gid()))?;
+        }
+        Ok(())
+    };
+    make().map_err(|error| {
+        let fault = Fault::new(format!("cannot make {}", path.display())).because(error);
+        fault.hint(format!("ls -ld {}; run xr as its owner, or with sudo", parent.display()))
+    })
+}
+
+/// Opens a private file (0600) for appending.
+pub(crate) fn open_append(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    give_to_folders_owner(&file, path)?;
+    Ok(file)
+}
+
+/// Under sudo, what is made in a user's folder is the user's.
+///
+/// # Errors
+/// When the folder cannot be looked at or the file not be given away.
+pub fn give_to_folders_owner(file: &File, path: &Path) -> io::Result<()> {
+    let folder = path.parent().map(fs::metadata).transpose()?;
+    match folder {
+        Some(folder) if rustix::process::geteuid().is_root() && file.metadata()?.uid() != folder.uid() => {
+            std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_file_has_its_mode_and_content_and_leaves_no_trace_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".env");
+        write_atomic(&path, b"A=1\n", 0o600, Ownership::Keep).unwrap();
+        write_atomic(&path, b"A=2\n", 0o600, Ownership::Keep).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"A=2\n");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_file_belongs_to_the_owner_of_its_folder() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(12345), Some(12345)).unwrap();
+        let path = dir.path().join("VERSION");
+        write_atomic(&path, b"v1\n", 0o644, Ownership::Keep).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 12345);
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("real"), dir.path().join("link"));
+        fs::File::create(&target).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write_atomic(&link, b"x", 0o600, Ownership::Keep).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_folder_that_refuses_is_named() {
+        let fault = write_atomic(Path::new("/proc/xr-test/file"), b"", 0o600, Ownership::Keep).unwrap_err();
+        assert!(fault.message.contains("/proc/xr-test/file"));
+    }
+}

@@ -1,0 +1,16 @@
+//! What xr remembers, and how it writes so that a crash at any moment leaves the old or the new, never half.
+//!
+//! Everything lives under the stack's `.xr/`: `lock`, `journal/<run>.jsonl`, `generations/<n>/`, `current`,
+//! `runs/<run>/` (what stood before), `backups/`, `log/`. All of it can be read with `cat` when xr itself is broken.
+
+mod atomic;
+mod generations;
+mod home;
+mod journal;
+mod lock;
+
+pub use atomic::{Ownership, create_private_dir, give_to_folders_owner, write_atomic};
+pub use generations::Generations;
+pub use home::Home;
+pub use journal::{Journal, PastRun, read_runs, unfinished};
+pub use lock::{ChildrenLock, RunLock};

@@ -1,0 +1,63 @@
+//! What has to happen to each service.
+
+use std::collections::BTreeMap;
+
+use xr_model::{ContainerState, Desired, Observed, Service};
+
+/// What has to happen to one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It runs as it should.
+    Keep,
+    /// Its containers are right but do not run.
+    Wake,
+    /// It has no containers.
+    Create,
+    /// Its definition or its image changed, or what runs is not what was recorded.
+    Replace,
+}
+
+/// The change of every desired service that is not left out, by name.
+pub fn changes(desired: &Desired, observed: &Observed) -> BTreeMap<String, Change> {
+    let mut changes: BTreeMap<String, Change> = BTreeMap::new();
+    for service in wanted(desired) {
+        let borrows_from_changed =
+            service.tied_to.iter().any(|name| matches!(changes.get(name), Some(Change::Replace | Change::Create)));
+        let change = match change_of(service, desired, observed) {
+            Change::Keep | Change::Wake if borrows_from_changed => Change::Replace,
+            change => change,
+        };
+        changes.insert(service.name.clone(), change);
+    }
+    changes
+}
+
+/// The desired services that are not left out, dependencies first.
+pub(crate) fn wanted(desired: &Desired) -> impl Iterator<Item = &Service> {
+    desired.services.iter().filter(|s| s.replicas > 0 && !desired.left_out.contains(&s.name))
+}
+
+fn change_of(service: &Service, desired: &Desired, observed: &Observed) -> Change {
+    let containers: Vec<_> = observed.of(&service.name).collect();
+    if containers.is_empty() {
+        return Change::Create;
+    }
+    let same_definition = desired.previous_specs.get(&service.name) == Some(&service.spec);
+    let pinned = desired.images.iter().find(|image| image.services.contains(&service.name));
+    let local = pinned.and_then(|pinned| observed.local(pinned));
+    let same_image = match (pinned, local) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(_), Some(local)) => containers.iter().all(|c| c.image_id == local.id),
+    };
+    let same_count = u32::try_from(containers.len()) == Ok(service.replicas);
+    if !(same_definition && same_image && same_count) {
+        return Change::Replace;
+    }
+    let up = containers.iter().all(|c| match c.state {
+        ContainerState::Running => true,
+        ContainerState::Exited(0) => !service.restarts(),
+        _ => false,
+    });
+    if up { Change::Keep } else { Change::Wake }
+}

@@ -1,0 +1,309 @@
+//! From what should be and what is to the ordered list of steps.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use xr_model::{
+    Action, Attachment, Condition, Container, Desired, DesiredHook, Observed, Plan, RunKind, Service, Stage, Step,
+    StepId, Swap, Version,
+};
+
+use crate::change::{Change, changes, wanted};
+
+/// Where a run starts from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Which command.
+    pub kind: RunKind,
+    /// The generation that serves now.
+    pub generation: Option<u32>,
+    /// Its version.
+    pub version: Option<Version>,
+    /// How long the old holder of a port may take to end, by service; [`DRAIN`] for the others.
+    pub drain: BTreeMap<String, Duration>,
+    /// How long to wait for health, by service; the check's own patience for the others.
+    pub patience: BTreeMap<String, Duration>,
+}
+
+/// How long the old holder of a port that keeps no data may take to end before it is killed: connections are refused meanwhile.
+const DRAIN: Duration = Duration::from_millis(500);
+/// How long to wait for a container without a check to be up.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a container that must complete may take.
+const COMPLETION: Duration = Duration::from_secs(600);
+
+/// The steps that turn `observed` into `desired`; an empty plan when there is nothing to do.
+pub fn plan(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
+    let changes = changes(desired, observed);
+    let mut build = Builder { stages: Vec::new(), next: 1 };
+    let quiet = changes.values().all(|change| *change == Change::Keep);
+    let gone = gone(desired, observed);
+    let missing: Vec<_> = desired.images.iter().filter(|i| i.digest.is_some() && observed.local(i).is_none()).collect();
+    let idle = quiet && gone.is_empty() && missing.is_empty() && !desired.files_change && origin.generation.is_some();
+    if !idle {
+        let work = Work { desired, observed, origin, changes: &changes, gone };
+        build.stage("pull", missing.into_iter().map(|image| Action::PullImage { image: image.clone() }));
+        build.stage(
+            "back up",
+            desired.backups.iter().map(|(index, name)| Action::Backup { index: *index, name: name.clone() }),
+        );
+        work.switch(&mut build);
+    }
+    Plan {
+        kind: origin.kind,
+        from: origin.generation,
+        from_version: origin.version.clone(),
+        generation: desired.generation,
+        version: desired.version.clone(),
+        stages: build.stages,
+    }
+}
+
+/// Containers of services that were in the last generation and are in no more.
+fn gone(desired: &Desired, observed: &Observed) -> Vec<Swap> {
+    let wanted: BTreeSet<&str> = wanted(desired).map(|s| s.name.as_str()).collect();
+    let mut gone: BTreeMap<&str, Vec<Container>> = BTreeMap::new();
+    for container in &observed.containers {
+        let ours = desired.previous_specs.contains_key(&container.service);
+        if ours && !wanted.contains(container.service.as_str()) {
+            gone.entry(&container.service).or_default().push(container.clone());
+        }
+    }
+    gone.into_iter()
+        .map(|(service, old)| Swap { service: service.to_owned(), old, replicas: 0, container_name: None })
+        .collect()
+}
+
+struct Builder {
+    stages: Vec<Stage>,
+    next: u32,
+}
+
+impl Builder {
+    fn stage(&mut self, name: &str, actions: impl IntoIterator<Item = Action>) {
+        let steps: Vec<Step> = actions
+            .into_iter()
+            .map(|action| {
+                let id = StepId(self.next);
+                self.next += 1;
+                Step { id, action }
+            })
+            .collect();
+        if !steps.is_empty() {
+            self.stages.push(Stage { name: name.to_owned(), steps });
+        }
+    }
+}
+
+/// The next hooks, in their order, as far as none of their services is among those still `to_come`.
+fn run_hooks(hooks: &mut &[DesiredHook], to_come: &[&Service], build: &mut Builder) {
+    while let Some((hook, rest)) = hooks.split_first() {
+        if to_come.iter().any(|service| service.name == hook.service) {
+            return;
+        }
+        build.stage("hook", [Action::RunHook { index: hook.index, name: hook.name.clone() }]);
+        *hooks = rest;
+    }
+}
+
+struct Work<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    origin: &'a Origin,
+    changes: &'a BTreeMap<String, Change>,
+    gone: Vec<Swap>,
+}
+
+impl Work<'_> {
+    /// Everything from the first step that touches what runs.
+    fn switch(&self, build: &mut Builder) {
+        let desired = self.desired;
+        let images: Vec<_> =
+            desired.images.iter().filter(|i| i.digest.is_some() || !i.image_id.is_empty()).cloned().collect();
+        if desired.files_change || self.origin.generation.is_none() {
+            let files = Action::SwitchFiles { generation: desired.generation, commit: desired.commit.clone() };
+            build.stage("switch files", [files]);
+        }
+        build.stage("pin", [Action::TagImages { images }]);
+        let fresh: Vec<&Service> = wanted(desired).filter(|s| self.makes_new(s)).collect();
+        if !fresh.is_empty() {
+            let swaps = fresh.iter().map(|s| self.swap(s)).collect();
+            build.stage("create", [Action::CreateContainers { swaps }]);
+        }
+        // What holds a host port goes last, so that the outside sees one short switch.
+        let late = self.late();
+        let (late, inner): (Vec<&Service>, Vec<&Service>) =
+            wanted(desired).partition(|s| late.contains(s.name.as_str()));
+        self.inner(&inner, build);
+        let mut hooks = desired.hooks.as_slice();
+        run_hooks(&mut hooks, &late, build);
+        let (gone_with_port, gone_without): (Vec<Swap>, Vec<Swap>) =
+            self.gone.iter().cloned().partition(|swap| swap.old.iter().any(|c| !c.ports.is_empty()));
+        build.stage("make room", gone_with_port.iter().map(|swap| Action::StopOld { swap: swap.clone() }));
+        self.last(&late, hooks, build);
+        if desired.smoke {
+            build.stage("smoke check", [Action::SmokeCheck]);
+        }
+        let beside = wanted(desired).filter(|s| self.replaced_beside(s));
+        let retired = beside.map(|s| self.swap(s)).chain(gone_without);
+        build.stage("stop old", retired.map(|swap| Action::StopOld { swap }));
+        let watched: Vec<String> =
+            wanted(desired).filter(|s| self.change(s) != Change::Keep).map(|s| s.name.clone()).collect();
+        if !watched.is_empty() && !desired.settle.is_zero() {
+            build.stage("settle", [Action::Settle { services: watched, watch: desired.settle }]);
+        }
+        build.stage("record", [Action::Record { generation: desired.generation }]);
+        let mut old: Vec<Swap> = fresh.iter().map(|s| self.swap(s)).filter(|swap| !swap.old.is_empty()).collect();
+        old.extend(self.gone.iter().cloned());
+        if !old.is_empty() {
+            build.stage("remove old", [Action::RemoveOld { swaps: old }]);
+        }
+    }
+
+    /// Services without a port, layer by layer: each layer depends only on those before it.
+    fn inner(&self, inner: &[&Service], build: &mut Builder) {
+        let depths = self.depths();
+        let deepest = depths.values().copied().max().unwrap_or(0);
+        for depth in 0..=deepest {
+            let layer: Vec<&&Service> = inner
+                .iter()
+                .filter(|s| depths.get(s.name.as_str()) == Some(&depth) && self.change(s) != Change::Keep)
+                .collect();
+            build.stage("start", layer.iter().map(|s| self.begin(s)));
+            build.stage("health", layer.iter().map(|s| self.await_healthy(s)));
+        }
+    }
+
+    fn begin(&self, service: &Service) -> Action {
+        let swap = self.swap(service);
+        match self.change(service) {
+            Change::Wake => Action::Restart { swap, detach: Vec::new(), drain: None },
+            Change::Replace if !service.may_run_beside() => {
+                Action::SwitchOver { swap, detach: Vec::new(), drain: None }
+            }
+            _ => Action::Start { swap },
+        }
+    }
+
+    /// Holders of host ports, and what cannot start before one that is not up yet: a server whose database publishes its port.
+    fn late(&self) -> BTreeSet<&str> {
+        let mut late = BTreeSet::new();
+        for service in wanted(self.desired) {
+            let below = service.depends_on.iter().map(|d| &d.service).chain(&service.tied_to);
+            let waits = below
+                .filter(|name| late.contains(name.as_str()))
+                .any(|name| self.changes.get(name).is_some_and(|change| *change != Change::Keep));
+            if self.holds_port(service) || (waits && self.change(service) != Change::Keep) {
+                late.insert(service.name.as_str());
+            }
+        }
+        late
+    }
+
+    /// Whether its old containers run beside the new until the switch.
+    fn replaced_beside(&self, service: &Service) -> bool {
+        self.change(service) == Change::Replace && service.may_run_beside() && !self.holds_port(service)
+    }
+
+    /// Where the old containers of a service stand on the network, when the new ones stand beside them.
+    fn old_places(&self, service: &Service) -> Vec<Attachment> {
+        if !self.replaced_beside(service) {
+            return Vec::new();
+        }
+        self.observed.of(&service.name).filter(|c| c.is_running()).flat_map(|c| c.networks.clone()).collect()
+    }
+
+    /// What goes last, one after the other, each hook as soon as its service is up. Before a holder starts, the old
+    /// containers that ran beside the new leave the network, so that it cannot resolve their addresses.
+    fn last(&self, late: &[&Service], mut hooks: &[DesiredHook], build: &mut Builder) {
+        let begun = wanted(self.desired).filter(|s| !late.iter().any(|l| l.name == s.name));
+        let mut detach: Vec<Attachment> = begun.flat_map(|s| self.old_places(s)).collect();
+        for (index, service) in late.iter().enumerate() {
+            self.one_of_the_last(service, &mut detach, build);
+            run_hooks(&mut hooks, &late[index + 1..], build);
+        }
+    }
+
+    fn one_of_the_last(&self, service: &Service, detach: &mut Vec<Attachment>, build: &mut Builder) {
+        if !self.holds_port(service) {
+            build.stage("start", [self.begin(service)]);
+            build.stage("health", [self.await_healthy(service)]);
+            detach.extend(self.old_places(service));
+            return;
+        }
+        let swap = self.swap(service);
+        let drain = (!service.owns_data || service.beside == Some(true))
+            .then(|| self.origin.drain.get(&service.name).copied().unwrap_or(DRAIN));
+        let action = match self.change(service) {
+            Change::Keep if self.follows_a_replaced(service) => {
+                Action::Restart { swap, detach: std::mem::take(detach), drain }
+            }
+            Change::Keep => return,
+            Change::Wake => Action::Restart { swap, detach: Vec::new(), drain: None },
+            Change::Create => Action::Start { swap },
+            Change::Replace => Action::SwitchOver { swap, detach: std::mem::take(detach), drain },
+        };
+        build.stage("switch over", [action]);
+        build.stage("health", [self.await_healthy(service)]);
+    }
+
+    fn change(&self, service: &Service) -> Change {
+        self.changes.get(&service.name).copied().unwrap_or(Change::Keep)
+    }
+
+    fn makes_new(&self, service: &Service) -> bool {
+        matches!(self.change(service), Change::Create | Change::Replace)
+    }
+
+    fn holds_port(&self, service: &Service) -> bool {
+        !service.ports.is_empty()
+            || service.host_network
+            || self.observed.of(&service.name).any(|container| !container.ports.is_empty())
+    }
+
+    /// An unchanged proxy may hold the address of a server that was replaced behind it.
+    fn follows_a_replaced(&self, service: &Service) -> bool {
+        service.depends_on.iter().any(|dependency| {
+            self.changes.get(&dependency.service) == Some(&Change::Replace)
+                || self.desired.services.iter().any(|s| s.name == dependency.service && self.follows_a_replaced(s))
+        })
+    }
+
+    fn swap(&self, service: &Service) -> Swap {
+        Swap {
+            service: service.name.clone(),
+            old: self.observed.of(&service.name).cloned().collect(),
+            replicas: service.replicas,
+            container_name: service.container_name.clone(),
+        }
+    }
+
+    fn await_healthy(&self, service: &Service) -> Action {
+        let completes = self.desired.services.iter().flat_map(|s| &s.depends_on).any(|dependency| {
+            dependency.service == service.name && dependency.condition == Condition::ServiceCompletedSuccessfully
+        });
+        let own = service.health.as_ref().map_or(PATIENCE, xr_model::HealthCheck::patience);
+        let patience =
+            self.origin.patience.get(&service.name).copied().unwrap_or(if completes { COMPLETION } else { own });
+        Action::AwaitHealthy { service: service.name.clone(), patience, completes }
+    }
+
+    /// How many changed services lie below each.
+    fn depths(&self) -> BTreeMap<&str, usize> {
+        let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
+        for service in &self.desired.services {
+            let below = service.depends_on.iter().map(|d| &d.service).chain(&service.tied_to);
+            let depth = below
+                .map(|name| {
+                    let changed = self.changes.get(name).is_some_and(|change| *change != Change::Keep);
+                    depths.get(name.as_str()).copied().unwrap_or(0) + usize::from(changed)
+                })
+                .max()
+                .unwrap_or(0);
+            depths.insert(&service.name, depth);
+        }
+        depths
+    }
+}

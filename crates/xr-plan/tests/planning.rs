@@ -1,0 +1,302 @@
+//! Tables of stacks and the order in which they are updated.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use xr_model::{
+    Action, Attachment, Condition, Container, ContainerState, Dependency, Desired, DesiredHook, Digest, Health,
+    ImageRef, LocalImage, Observed, PinnedImage, Plan, Port, RunKind, Service,
+};
+use xr_plan::{Origin, lint, plan};
+
+fn service(name: &str, needs: &[&str]) -> Service {
+    Service {
+        name: name.into(),
+        image: ImageRef::new(format!("acme/{name}:v2")),
+        spec: format!("{name}-v2"),
+        depends_on: needs
+            .iter()
+            .map(|n| Dependency { service: (*n).into(), condition: Condition::ServiceHealthy, required: true })
+            .collect(),
+        ports: vec![],
+        container_name: None,
+        health: None,
+        owns_data: false,
+        host_network: false,
+        tied_to: vec![],
+        builds: false,
+        replicas: 1,
+        restart: "always".into(),
+        beside: None,
+    }
+}
+
+fn port(number: u16) -> Port {
+    Port { host_ip: String::new(), published: number, target: 80, protocol: "tcp".into() }
+}
+
+fn container(service: &Service) -> Container {
+    Container {
+        id: format!("old-{}", service.name),
+        name: format!("p-{}-1", service.name),
+        service: service.name.clone(),
+        number: 1,
+        config_hash: String::new(),
+        image: service.image.to_string(),
+        image_id: format!("id-{}-old", service.name),
+        state: ContainerState::Running,
+        health: Health::None,
+        restarts: 0,
+        started_at: String::new(),
+        networks: vec![Attachment {
+            container: format!("old-{}", service.name),
+            network: "p_default".into(),
+            aliases: vec![service.name.clone()],
+            ipv4: None,
+        }],
+        ports: service.ports.clone(),
+    }
+}
+
+/// The stack of the field: data below, server, agent with a fixed name, proxy with the port on top.
+fn product() -> Vec<Service> {
+    let mut db = service("db", &[]);
+    db.owns_data = true;
+    let server = service("server", &["db"]);
+    let mut agent = service("agent", &["server"]);
+    agent.container_name = Some("agent".into());
+    let mut nginx = service("nginx", &["server"]);
+    nginx.ports = vec![port(8083)];
+    vec![db, server, agent, nginx]
+}
+
+/// A world in which `same` services already are as desired and the others are one version behind.
+fn world(services: Vec<Service>, same: &[&str]) -> (Desired, Observed) {
+    let mut observed = Observed::default();
+    let mut previous_specs = BTreeMap::new();
+    let mut images = vec![];
+    for service in &services {
+        let mut running = container(service);
+        let kept = same.contains(&service.name.as_str());
+        if kept {
+            running.image_id = format!("id-{}", service.name);
+        }
+        previous_specs.insert(service.name.clone(), if kept { service.spec.clone() } else { "v1".into() });
+        observed.containers.push(running);
+        let digest = Digest(format!("sha256:{}", service.name));
+        observed.images.push(LocalImage {
+            id: format!("id-{}", service.name),
+            tags: vec![],
+            repo_digests: vec![service.image.pinned(&digest)],
+            size: 0,
+        });
+        images.push(PinnedImage {
+            reference: service.image.clone(),
+            digest: Some(digest),
+            image_id: String::new(),
+            services: vec![service.name.clone()],
+            versioned: true,
+        });
+    }
+    let desired = Desired {
+        version: "v2.0.0".parse().unwrap(),
+        generation: 2,
+        commit: Some("c".into()),
+        services,
+        left_out: vec![],
+        images,
+        previous_specs,
+        files_change: true,
+        hooks: vec![DesiredHook { index: 0, name: "migrate".into(), service: "server".into() }],
+        backups: vec![(0, "dump".into())],
+        settle: Duration::from_secs(10),
+        smoke: true,
+    };
+    (desired, observed)
+}
+
+fn origin() -> Origin {
+    Origin {
+        kind: RunKind::Update,
+        generation: Some(1),
+        version: Some("v1.0.0".parse().unwrap()),
+        drain: BTreeMap::new(),
+        patience: BTreeMap::new(),
+    }
+}
+
+fn titles(plan: &Plan) -> Vec<String> {
+    plan.stages
+        .iter()
+        .map(|stage| stage.steps.iter().map(|s| s.action.title()).collect::<Vec<_>>().join(" + "))
+        .collect()
+}
+
+fn sound(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
+    let plan = plan(desired, observed, origin);
+    assert_eq!(lint(&plan, desired), Vec::<String>::new(), "{:#?}", titles(&plan));
+    plan
+}
+
+#[test]
+fn the_server_starts_beside_the_old_and_the_port_is_switched_last() {
+    let (desired, mut observed) = world(product(), &["db"]);
+    observed.images.retain(|image| image.id != "id-server");
+    assert_eq!(
+        titles(&sound(&desired, &observed, &origin())),
+        [
+            "pull acme/server:v2",
+            "back up dump",
+            "switch tree, VERSION and .env",
+            "pin 4 images",
+            "create server, agent, nginx",
+            "start new server beside the old",
+            "wait for server",
+            "switch agent over",
+            "wait for agent",
+            "run hook migrate",
+            "switch nginx over",
+            "wait for nginx",
+            "smoke check",
+            "stop old server",
+            "watch for 10 s",
+            "record generation 2",
+            "remove old containers",
+        ]
+    );
+}
+
+#[test]
+fn old_servers_leave_the_network_before_the_new_proxy_looks_for_them() {
+    let (desired, observed) = world(product(), &["db", "agent"]);
+    let plan = sound(&desired, &observed, &origin());
+    let detached = plan.steps().find_map(|step| match &step.action {
+        Action::SwitchOver { swap, detach, .. } if swap.service == "nginx" => Some(detach.clone()),
+        _ => None,
+    });
+    let detached: Vec<_> = detached.unwrap().into_iter().map(|place| place.container).collect();
+    assert_eq!(detached, ["old-server"]);
+}
+
+#[test]
+fn an_unchanged_proxy_is_restarted_when_what_it_points_at_was_replaced() {
+    let (desired, observed) = world(product(), &["db", "agent", "nginx"]);
+    let titles = titles(&sound(&desired, &observed, &origin()));
+    assert!(titles.contains(&"restart nginx".to_owned()) && !titles.iter().any(|t| t.contains("agent")), "{titles:?}");
+}
+
+#[test]
+fn what_owns_data_never_runs_twice() {
+    let (desired, observed) = world(product(), &["server", "agent", "nginx"]);
+    let titles = titles(&sound(&desired, &observed, &origin()));
+    assert!(titles.contains(&"switch db over".to_owned()), "{titles:?}");
+}
+
+#[test]
+fn nothing_to_do_is_an_empty_plan() {
+    let (mut desired, observed) = world(product(), &["db", "server", "agent", "nginx"]);
+    desired.files_change = false;
+    assert!(sound(&desired, &observed, &origin()).is_empty());
+}
+
+#[test]
+fn a_stopped_container_that_is_right_is_woken_not_replaced() {
+    let (mut desired, mut observed) = world(product(), &["db", "server", "agent", "nginx"]);
+    desired.files_change = false;
+    observed.containers[1].state = ContainerState::Exited(137);
+    let titles = titles(&sound(&desired, &observed, &origin()));
+    assert!(
+        titles.contains(&"restart server".to_owned()) && !titles.iter().any(|t| t.starts_with("create")),
+        "{titles:?}"
+    );
+}
+
+#[test]
+fn a_fresh_install_starts_dependencies_first() {
+    let (mut desired, mut observed) = world(product(), &[]);
+    observed.containers.clear();
+    desired.previous_specs.clear();
+    let origin = Origin { kind: RunKind::Install, generation: None, version: None, ..origin() };
+    let titles = titles(&sound(&desired, &observed, &origin));
+    let order: Vec<_> = titles.iter().filter(|t| t.starts_with("start")).collect();
+    assert_eq!(order, ["start db", "start server", "start agent", "start nginx"]);
+}
+
+#[test]
+fn services_that_are_gone_are_stopped_and_removed_and_strangers_are_not() {
+    let (mut desired, mut observed) = world(product(), &["db", "server", "agent", "nginx"]);
+    desired.previous_specs.insert("legacy".into(), "v1".into());
+    observed.containers.push(container(&service("legacy", &[])));
+    observed.containers.push(container(&service("stranger", &[])));
+    let plan = sound(&desired, &observed, &origin());
+    let removed: Vec<_> = plan
+        .steps()
+        .filter_map(|step| match &step.action {
+            Action::RemoveOld { swaps } => Some(swaps.iter().map(|s| s.service.clone()).collect::<Vec<_>>()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    assert_eq!(removed, ["legacy"]);
+}
+
+#[test]
+fn a_container_that_borrows_a_network_is_replaced_with_its_lender() {
+    let mut services = product();
+    let mut sidecar = service("sidecar", &[]);
+    sidecar.tied_to = vec!["server".into()];
+    services.push(sidecar);
+    let (desired, observed) = world(services, &["db", "agent", "nginx", "sidecar"]);
+    let titles = titles(&sound(&desired, &observed, &origin()));
+    let at = |title: &str| titles.iter().position(|t| t == title);
+    assert!(at("start new server beside the old") < at("switch sidecar over"), "{titles:?}");
+}
+
+#[test]
+fn a_database_that_publishes_its_port_still_starts_before_what_needs_it() {
+    let mut services = product();
+    services[0].ports = vec![port(5432)];
+    services[1].ports = vec![port(8888)];
+    let (mut desired, mut observed) = world(services, &[]);
+    observed.containers.clear();
+    desired.previous_specs.clear();
+    let origin = Origin { kind: RunKind::Install, generation: None, version: None, ..origin() };
+    let titles = titles(&sound(&desired, &observed, &origin));
+    let order: Vec<_> = titles.iter().filter(|t| t.starts_with("start")).collect();
+    assert_eq!(order, ["start db", "start server", "start agent", "start nginx"]);
+}
+
+#[test]
+fn every_subset_of_changes_gives_a_sound_plan() {
+    // Every subset of changes of a layered stack, without a random seed to chase.
+    for mask in 0..64u32 {
+        let mut services: Vec<Service> = vec![];
+        for n in 0..6 {
+            let needs: Vec<String> = if n == 0 { vec![] } else { vec![format!("s{}", n - 1)] };
+            let mut one = service(&format!("s{n}"), &needs.iter().map(String::as_str).collect::<Vec<_>>());
+            one.owns_data = n % 3 == 0;
+            one.ports = if n % 2 == 1 { vec![port(8000 + n)] } else { vec![] };
+            services.push(one);
+        }
+        let names: Vec<String> = (0..6).filter(|n| mask & (1 << n) != 0).map(|n| format!("s{n}")).collect();
+        let (desired, observed) = world(services, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        sound(&desired, &observed, &origin());
+    }
+}
+
+#[test]
+fn a_hook_waits_for_its_service_and_a_service_for_a_database_that_publishes_its_port() {
+    let mut services = product();
+    services[0].ports = vec![port(5432)];
+    services[1].ports = vec![port(8888)];
+    let (mut desired, mut observed) = world(services, &[]);
+    observed.containers.clear();
+    desired.previous_specs.clear();
+    let plan =
+        sound(&desired, &observed, &Origin { kind: RunKind::Install, generation: None, version: None, ..origin() });
+    let titles = titles(&plan);
+    let order: Vec<&str> =
+        titles.iter().map(String::as_str).filter(|t| t.starts_with("start") || t.starts_with("run")).collect();
+    assert_eq!(order, ["start db", "start server", "run hook migrate", "start agent", "start nginx"]);
+}
