@@ -1,0 +1,32 @@
+//! Lossless `.env`: parse, edit one value, merge with the template, generate secrets.
+//!
+//! What a file means is what `docker compose` reads in it (compose-go's `dotenv` and `template` packages), because
+//! compose is the reader that counts. Every byte that nobody asked to change stays as it was.
+//!
+//! Pure: nothing here reads or writes a file, starts a program or prints.
+
+mod edit;
+mod entry;
+mod error;
+mod escape;
+mod file;
+mod interpolate;
+mod layout;
+mod merge;
+mod placeholder;
+mod readers;
+mod repair;
+mod scan;
+mod secret;
+mod spell;
+mod trap;
+
+pub use entry::{Duplicate, Entry, Quoting, Value};
+pub use error::{EditError, ParseError, ParseErrorKind};
+pub use file::EnvFile;
+pub use interpolate::InterpolationError;
+pub use merge::{MergeRules, Merged, TemplateChange, from_template, merge};
+pub use placeholder::{is_placeholder, is_secret_key};
+pub use repair::Fix;
+pub use secret::{Alphabet, Secret, SecretRule, random_hex};
+pub use trap::{Trap, TrapKind};

@@ -1,0 +1,29 @@
+//! Images by digest: proven to exist before anything is planned, pulled before anything is stopped.
+//!
+//! Everything goes through the Docker engine, so its proxies, certificates, insecure registries and registry mirrors
+//! apply. Our own mirrors ([`Sources`]) come after what is written in the compose file. [`resolve_all`] turns
+//! references into digests, [`pull_all`] brings them onto the disk, checks them and tags them as written.
+
+mod classify;
+mod credentials;
+mod error;
+mod local;
+mod progress;
+mod pull;
+mod resolve;
+mod retry;
+mod rounds;
+mod sources;
+mod stream;
+
+pub use credentials::Credentials;
+pub use error::{Failure, PullError};
+pub use local::tag;
+pub use progress::{LayerProgress, LayerStatus, Totals};
+pub use pull::{Pulled, pull, pull_all};
+pub use resolve::{resolve_all, resolve_digest};
+pub use retry::Retry;
+pub use sources::Sources;
+
+/// `Result` with a [`PullError`].
+pub type Result<T> = std::result::Result<T, PullError>;

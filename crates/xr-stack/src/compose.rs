@@ -1,0 +1,172 @@
+//! `docker compose`, called the same way everywhere; compose itself has no API.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use xr_host::Cmd;
+use xr_model::{Fault, Invocation, Result, Service};
+
+use crate::{layout::Layout, manifest::Manifest, services};
+
+/// How compose is called for a stack.
+#[derive(Clone, Debug)]
+pub struct Compose {
+    root: PathBuf,
+    directory: PathBuf,
+    files: Vec<PathBuf>,
+    env: PathBuf,
+    profiles: Vec<String>,
+}
+
+/// A resolved compose configuration: every variable filled in, every path absolute. It holds secrets.
+#[derive(Clone)]
+pub struct Resolved {
+    /// The project's name.
+    pub project: String,
+    /// The services, dependencies first.
+    pub services: Vec<Service>,
+    /// The whole configuration, as `docker compose config --format json` prints it.
+    pub json: Value,
+}
+
+impl Compose {
+    /// Compose for these files under `layout.root`, with these profiles.
+    pub fn new(layout: &Layout, files: &[String], profiles: &[String]) -> Self {
+        Self {
+            root: layout.root.clone(),
+            directory: layout.directory_path(),
+            files: files.iter().map(|file| layout.root.join(file)).collect(),
+            env: layout.env_path(),
+            profiles: profiles.to_vec(),
+        }
+    }
+
+    /// Compose as a recorded generation calls it.
+    pub fn of(layout: &Layout, invocation: &Invocation) -> Self {
+        Self::new(layout, &invocation.files, &invocation.profiles)
+    }
+
+    /// `docker compose …` up to the subcommand, which the caller adds.
+    pub fn command(&self) -> Cmd {
+        self.command_with(&[])
+    }
+
+    /// As [`Compose::command`], with an overriding compose file given on standard input.
+    pub fn command_with(&self, more: &[&str]) -> Cmd {
+        let mut cmd =
+            Cmd::new("docker").args(["compose", "--project-directory"]).arg(&self.directory).cwd(&self.directory);
+        for file in &self.files {
+            cmd = cmd.arg("-f").arg(file);
+        }
+        for file in more {
+            cmd = cmd.args(["-f", file]);
+        }
+        if self.env.exists() {
+            cmd = cmd.arg("--env-file").arg(&self.env);
+        }
+        for profile in &self.profiles {
+            cmd = cmd.args(["--profile", profile.as_str()]);
+        }
+        for key in self.shadowed() {
+            cmd = cmd.env_remove(&key);
+        }
+        cmd.own_group().env("COMPOSE_IGNORE_ORPHANS", "1").env("COMPOSE_PROGRESS", "plain")
+    }
+
+    /// Keys of `.env` that the shell xr was started from sets too. Compose would let the shell win; the truth is `.env`.
+    fn shadowed(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.env).unwrap_or_default();
+        let keys = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(key, _)| key.trim().trim_start_matches("export ").trim());
+        let ours = ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG"]; // what finds docker itself
+        keys.filter(|key| {
+            !key.is_empty()
+                && !ours.contains(key)
+                && !key.contains(char::is_whitespace)
+                && std::env::var_os(key).is_some()
+        })
+        .map(str::to_owned)
+        .collect()
+    }
+
+    /// The resolved configuration. For a staged tree the paths are given as they will be under `real_root`.
+    ///
+    /// # Errors
+    /// When compose refuses the files: its own words, which name file and line.
+    pub fn resolve(&self, real_root: &Path, manifest: &Manifest) -> Result<Resolved> {
+        let cmd = self.command().args(["config", "--format", "json"]);
+        let output = cmd.run()?;
+        if output.code != 0 {
+            return Err(self.refused(&output.error_text()));
+        }
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if self.root != real_root {
+            text = text.replace(&json_inner(&self.root), &json_inner(real_root));
+        }
+        let json: Value =
+            serde_json::from_str(&text).map_err(Fault::at("cannot read what `docker compose config` printed"))?;
+        let services = services::read(&json, manifest)?;
+        let project = json["name"].as_str().unwrap_or_default().to_owned();
+        Ok(Resolved { project, services, json })
+    }
+
+    /// Compose's own hash of each service: what its `config-hash` label should be.
+    ///
+    /// # Errors
+    /// When compose refuses the files.
+    pub fn hashes(&self) -> Result<Vec<(String, String)>> {
+        // `config --hash` leaves `env_file` unresolved while `up` resolves it: the hash of the resolved configuration counts.
+        let resolved = self.command().args(["config", "--format", "json"]).run()?;
+        if resolved.code != 0 {
+            return Err(self.refused(&resolved.error_text()));
+        }
+        let mut cmd =
+            Cmd::new("docker").args(["compose", "--project-directory"]).arg(&self.directory).cwd(&self.directory);
+        for profile in &self.profiles {
+            cmd = cmd.args(["--profile", profile.as_str()]);
+        }
+        let output = cmd.args(["-f", "-", "config", "--hash", "*"]).stdin(resolved.stdout).own_group().run()?;
+        if output.code != 0 {
+            return Err(self.refused(&output.error_text()));
+        }
+        Ok(output
+            .text()
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(s, h)| (s.to_owned(), h.trim().to_owned()))
+            .collect())
+    }
+
+    fn refused(&self, said: &str) -> Fault {
+        let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let said: Vec<&str> = said.lines().filter(|line| !line.contains("level=warning")).collect();
+        if said.iter().any(|line| line.contains("unknown docker command") || line.contains("is not a docker command")) {
+            return Fault::new("the compose plugin is not installed (`docker compose` is unknown)").hint("xr install");
+        }
+        let said = said.join(" ");
+        let said = said.trim();
+        if let Some((line, what)) = said.strip_prefix("yaml: line ").and_then(|rest| rest.split_once(": ")) {
+            // Compose tells the line and not the file.
+            let same = |file: &&PathBuf| {
+                let alone = Cmd::new("docker")
+                    .args(["compose", "-f"])
+                    .arg(file)
+                    .args(["config", "--quiet", "--no-interpolate"])
+                    .run();
+                self.files.len() == 1 || alone.is_ok_and(|output| output.error_text().contains(said))
+            };
+            if let Some(file) = self.files.iter().find(same) {
+                return Fault::new(format!("{}:{line}: compose refuses it: {what}", file.display()))
+                    .hint(format!("{} config", self.command()));
+            }
+        }
+        Fault::new(format!("compose refuses {}: {said}", files.join(", "))).hint(format!("{} config", self.command()))
+    }
+}
+
+fn json_inner(path: &Path) -> String {
+    let quoted = Value::String(path.to_string_lossy().into_owned()).to_string();
+    quoted.trim_matches('"').to_owned()
+}

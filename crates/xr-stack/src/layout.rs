@@ -1,0 +1,207 @@
+//! Where a stack's files stand. Every default fits what products do; `xr.toml` can say otherwise.
+
+use std::path::{Path, PathBuf};
+
+use xr_model::{Fault, Result};
+
+use crate::manifest::Manifest;
+
+/// File names that compose itself looks for, in its order.
+const COMPOSE_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const OVERRIDE_NAMES: [&str; 4] =
+    ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"];
+const DEV_NAMES: [&str; 4] =
+    ["compose.dev.yaml", "compose.dev.yml", "docker-compose.dev.yaml", "docker-compose.dev.yml"];
+/// Folders that hold the compose file, in the order they are tried.
+const FOLDERS: [&str; 6] = ["docker", "", "deploy", "deployment", "compose", "docker-compose"];
+const TEMPLATE_NAMES: [&str; 8] = [
+    ".env.example",
+    ".env.sample",
+    ".env.template",
+    ".env.dist",
+    "env.example",
+    "example.env",
+    "env.sample",
+    "template.env",
+];
+
+/// Where a stack's files stand; all paths from the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The root.
+    pub root: PathBuf,
+    /// The folder compose runs in; empty for the root.
+    pub directory: String,
+    /// Production compose files, the admin's override last.
+    pub files: Vec<String>,
+    /// Compose files of `--dev`, when the product has any.
+    pub dev_files: Vec<String>,
+    /// The settings file, whether it exists or not.
+    pub env: String,
+    /// Its template, when there is one.
+    pub template: Option<String>,
+    /// The version file, whether it exists or not.
+    pub version: String,
+}
+
+/// Walks up from `start` to the nearest folder that is a stack: it has `.xr/`, `xr.toml`, or a compose file beside a VERSION or `.git`.
+///
+/// # Errors
+/// When there is none; the hint names `--stack`.
+pub fn find_root(start: &Path) -> Result<PathBuf> {
+    let mut dir = start;
+    loop {
+        let marked = dir.join(".xr").is_dir() || dir.join("xr.toml").is_file();
+        let shaped = FOLDERS.iter().any(|folder| compose_file(dir, folder).is_some())
+            && (dir.join("VERSION").exists() || dir.join(".git").exists());
+        if marked || shaped {
+            return Ok(dir.to_owned());
+        }
+        match dir.parent() {
+            Some(parent) => dir = parent,
+            None => {
+                return Err(Fault::new(format!("there is no stack in {} or above it", start.display()))
+                    .hint("xr --stack DIR …   (a folder with a compose file; `xr init` describes one that xr does not recognise)"));
+            }
+        }
+    }
+}
+
+fn compose_file(root: &Path, folder: &str) -> Option<String> {
+    COMPOSE_NAMES.iter().map(|name| join(folder, name)).find(|path| root.join(path).is_file())
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+impl Layout {
+    /// Finds everything under `root`, the manifest's word first.
+    ///
+    /// # Errors
+    /// When there is no compose file, or one that the manifest names is missing.
+    pub fn find(root: &Path, manifest: &Manifest) -> Result<Self> {
+        let files = match &manifest.compose.files {
+            Some(files) if !files.is_empty() => {
+                if let Some(missing) = files.iter().find(|file| !root.join(file).is_file()) {
+                    return Err(Fault::new(format!(
+                        "{}: the compose file {missing} does not exist",
+                        root.join("xr.toml").display()
+                    ))
+                    .hint("correct `compose.files` in xr.toml"));
+                }
+                files.clone()
+            }
+            _ => {
+                let found = FOLDERS.iter().find_map(|folder| compose_file(root, folder)).ok_or_else(|| {
+                    Fault::new(format!("there is no compose file in {} or its docker/ folder", root.display()))
+                        .hint("name it in xr.toml: [compose] files = [\"path/to/compose.yml\"]")
+                })?;
+                let folder = found.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+                let theirs =
+                    OVERRIDE_NAMES.iter().map(|name| join(&folder, name)).find(|path| root.join(path).is_file());
+                std::iter::once(found).chain(theirs).collect()
+            }
+        };
+        let directory = files[0].rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let dev_files = manifest.compose.dev_files.clone().unwrap_or_else(|| {
+            DEV_NAMES
+                .iter()
+                .map(|name| join(&directory, name))
+                .filter(|path| root.join(path).is_file())
+                .take(1)
+                .collect()
+        });
+        let template = manifest.compose.template.clone().or_else(|| {
+            let folders = [directory.as_str(), ""];
+            folders
+                .iter()
+                .flat_map(|folder| TEMPLATE_NAMES.iter().map(move |name| join(folder, name)))
+                .find(|path| root.join(path).is_file())
+        });
+        Ok(Self {
+            root: root.to_owned(),
+            env: manifest.compose.env.clone().unwrap_or_else(|| join(&directory, ".env")),
+            template,
+            version: manifest.version.file.clone(),
+            directory,
+            files,
+            dev_files,
+        })
+    }
+
+    /// The same layout under another root: a generation's staged files.
+    #[must_use]
+    pub fn under(&self, root: &Path) -> Self {
+        Self { root: root.to_owned(), ..self.clone() }
+    }
+
+    /// The settings file's path.
+    pub fn env_path(&self) -> PathBuf {
+        self.root.join(&self.env)
+    }
+
+    /// The template's path.
+    pub fn template_path(&self) -> Option<PathBuf> {
+        self.template.as_ref().map(|template| self.root.join(template))
+    }
+
+    /// The version file's path.
+    pub fn version_path(&self) -> PathBuf {
+        self.root.join(&self.version)
+    }
+
+    /// The folder compose runs in.
+    pub fn directory_path(&self) -> PathBuf {
+        self.root.join(&self.directory)
+    }
+
+    /// Files that xr writes in the tree; local changes to them are its own.
+    pub fn managed(&self) -> [&str; 2] {
+        [&self.version, &self.env]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::File::create(path).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn the_docker_folder_goes_before_the_root_and_the_admins_override_is_kept() {
+        let dir = tree(&[
+            "docker/docker-compose.yml",
+            "docker/docker-compose.override.yml",
+            "docker/.env.example",
+            "docker-compose.yml",
+        ]);
+        let layout = Layout::find(dir.path(), &Manifest::default()).unwrap();
+        assert_eq!(layout.files, ["docker/docker-compose.yml", "docker/docker-compose.override.yml"]);
+        assert_eq!((layout.directory.as_str(), layout.env.as_str()), ("docker", "docker/.env"));
+        assert_eq!(layout.template.as_deref(), Some("docker/.env.example"));
+    }
+
+    #[test]
+    fn a_compose_file_at_the_root_is_found() {
+        let dir = tree(&["compose.yaml", "env.example"]);
+        let layout = Layout::find(dir.path(), &Manifest::default()).unwrap();
+        assert_eq!((layout.directory.as_str(), layout.env.as_str()), ("", ".env"));
+        assert_eq!(layout.template.as_deref(), Some("env.example"));
+    }
+
+    #[test]
+    fn the_stack_is_found_from_any_folder_below_it() {
+        let dir = tree(&["VERSION", "docker/docker-compose.yml", "server/app/main.py"]);
+        assert_eq!(find_root(&dir.path().join("server/app")).unwrap(), dir.path());
+        assert!(find_root(Path::new("/proc")).unwrap_err().hint.is_some());
+    }
+}

@@ -1,0 +1,21 @@
+//! Find a stack on disk and read what its publisher says about it.
+//!
+//! Three sources, the later over the earlier: the built-in preset `default`, the preset that fits the compose file,
+//! and the publisher's `xr.toml`. All three share one schema ([`Manifest`]). The admin's own settings are in
+//! `.xr/site.toml` ([`Site`]).
+
+mod compose;
+mod layout;
+mod manifest;
+mod presets;
+mod services;
+mod site;
+
+pub use compose::{Compose, Resolved};
+pub use layout::{Layout, find_root};
+pub use manifest::{
+    Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
+    Requirements, SecretKey, ServiceRule, Smoke,
+};
+pub use presets::{Stack, load, read_small};
+pub use site::{Channel, Site};

@@ -1,0 +1,258 @@
+//! Reading compose's resolved configuration into services, dependencies first.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use xr_model::{Condition, Dependency, Fault, HealthCheck, ImageRef, Port, Result, Service};
+
+use crate::manifest::Manifest;
+
+/// Parts of a service that do not reach its container, as in compose's own hash.
+const NOT_IN_CONTAINER: [&str; 7] = ["build", "pull_policy", "scale", "depends_on", "profiles", "develop", "deploy"];
+
+/// All services of a resolved configuration, in an order in which dependencies come first.
+pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
+    let project = config["name"].as_str().unwrap_or_default();
+    let empty = serde_json::Map::new();
+    let all = config["services"].as_object().unwrap_or(&empty);
+    let mut mounts: HashMap<String, usize> = HashMap::new();
+    for definition in all.values() {
+        let own: HashSet<String> = data_mounts(definition).collect();
+        for mount in own {
+            *mounts.entry(mount).or_default() += 1;
+        }
+    }
+    let mut services = BTreeMap::new();
+    for (name, definition) in all {
+        let rule = manifest.services.get(name);
+        let image = definition["image"].as_str().map_or_else(|| format!("{project}-{name}"), str::to_owned);
+        let deploy = &definition["deploy"];
+        let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+        let service = Service {
+            name: name.clone(),
+            image: ImageRef::new(image),
+            spec: spec(definition),
+            depends_on: dependencies(definition),
+            ports: ports(definition),
+            container_name: definition["container_name"].as_str().map(str::to_owned),
+            health: health(definition),
+            owns_data: data_mounts(definition).any(|mount| mounts.get(&mount) == Some(&1)),
+            host_network: definition["network_mode"] == "host",
+            tied_to: tied(definition),
+            builds: definition.get("build").is_some(),
+            replicas: number(&definition["scale"]).or_else(|| number(&deploy["replicas"])).unwrap_or(1),
+            restart: restart(definition),
+            beside: rule.and_then(|rule| rule.beside),
+        };
+        services.insert(name.clone(), service);
+    }
+    in_order(services)
+}
+
+/// Volumes and folders that a service may write: what makes two of it dangerous.
+fn data_mounts(definition: &Value) -> impl Iterator<Item = String> + '_ {
+    definition["volumes"].as_array().into_iter().flatten().filter_map(|mount| {
+        if mount["read_only"] == true {
+            return None;
+        }
+        let source = mount["source"].as_str();
+        match mount["type"].as_str()? {
+            "volume" => {
+                Some(source.map_or_else(|| format!("anonymous:{}", mount["target"]), |name| format!("volume:{name}")))
+            }
+            "bind" => {
+                let source = source?;
+                let shared = ["/proc", "/sys", "/dev", "/etc/localtime", "/var/run/docker.sock", "/run/docker.sock"];
+                let is_file = std::path::Path::new(source).is_file();
+                (!is_file && !shared.iter().any(|known| source == *known || source.starts_with(&format!("{known}/"))))
+                    .then(|| format!("bind:{source}"))
+            }
+            _ => None,
+        }
+    })
+}
+
+fn spec(definition: &Value) -> String {
+    let mut kept = definition.clone();
+    if let Some(map) = kept.as_object_mut() {
+        map.retain(|key, _| !NOT_IN_CONTAINER.contains(&key.as_str()));
+        if let Some(resources) = definition["deploy"].get("resources") {
+            map.insert("resources".to_owned(), resources.clone());
+        }
+        map.sort_keys();
+    }
+    Sha256::digest(kept.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn dependencies(definition: &Value) -> Vec<Dependency> {
+    let Some(all) = definition["depends_on"].as_object() else { return Vec::new() };
+    all.iter()
+        .map(|(service, how)| Dependency {
+            service: service.clone(),
+            condition: match how["condition"].as_str() {
+                Some("service_healthy") => Condition::ServiceHealthy,
+                Some("service_completed_successfully") => Condition::ServiceCompletedSuccessfully,
+                _ => Condition::ServiceStarted,
+            },
+            required: how["required"].as_bool().unwrap_or(true),
+        })
+        .collect()
+}
+
+fn ports(definition: &Value) -> Vec<Port> {
+    let mut ports = Vec::new();
+    for port in definition["ports"].as_array().into_iter().flatten() {
+        let target = port["target"].as_u64().and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+        let published = match &port["published"] {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => continue, // the engine chooses one: nothing to collide with
+        };
+        // A range means "one of these"; the first stands for it.
+        let first = published.split('-').next().unwrap_or_default();
+        if let Ok(published) = first.parse::<u16>()
+            && published != 0
+        {
+            let text = |key: &str, default: &str| port[key].as_str().unwrap_or(default).to_owned();
+            ports.push(Port { host_ip: text("host_ip", ""), published, target, protocol: text("protocol", "tcp") });
+        }
+    }
+    ports
+}
+
+fn health(definition: &Value) -> Option<HealthCheck> {
+    let check = definition["healthcheck"].as_object()?;
+    if check.get("disable") == Some(&Value::Bool(true)) {
+        return None;
+    }
+    let none = match check.get("test") {
+        Some(Value::Array(parts)) => parts.first().is_some_and(|first| first == "NONE"),
+        _ => false,
+    };
+    if none {
+        return None;
+    }
+    // Defaults of the image specification: 30 s, 30 s, 3, 0 s.
+    let time = |key: &str, default: u64| {
+        check.get(key).and_then(Value::as_str).and_then(parse_duration).unwrap_or(Duration::from_secs(default))
+    };
+    Some(HealthCheck {
+        interval: time("interval", 30),
+        timeout: time("timeout", 30),
+        retries: check.get("retries").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(3),
+        start_period: time("start_period", 0),
+    })
+}
+
+/// A Go duration as compose prints it: `1m30s`, `500ms`, `0s`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let parsed: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(parsed).ok()
+}
+
+fn tied(definition: &Value) -> Vec<String> {
+    let mut tied: Vec<String> = ["network_mode", "ipc", "pid"]
+        .iter()
+        .filter_map(|key| definition[*key].as_str()?.strip_prefix("service:").map(str::to_owned))
+        .collect();
+    let borrowed = definition["volumes_from"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    tied.extend(
+        borrowed
+            .filter(|from| !from.starts_with("container:"))
+            .map(|from| from.split(':').next().unwrap_or(from).to_owned()),
+    );
+    tied.sort();
+    tied.dedup();
+    tied
+}
+
+fn restart(definition: &Value) -> String {
+    let policy = &definition["deploy"]["restart_policy"]["condition"];
+    match (definition["restart"].as_str(), policy.as_str()) {
+        (Some(policy), _) => policy.to_owned(),
+        (None, Some("any")) => "always".to_owned(),
+        (None, Some("on-failure")) => "on-failure".to_owned(),
+        _ => "no".to_owned(),
+    }
+}
+
+fn in_order(mut rest: BTreeMap<String, Service>) -> Result<Vec<Service>> {
+    let mut ordered: Vec<Service> = Vec::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let ready: Vec<String> = rest
+            .values()
+            .filter(|s| s.depends_on.iter().map(|d| &d.service).chain(&s.tied_to).all(|name| !rest.contains_key(name)))
+            .map(|s| s.name.clone())
+            .collect();
+        if ready.is_empty() {
+            let names: Vec<_> = rest.keys().cloned().collect();
+            return Err(Fault::new(format!("services depend on each other in a circle: {}", names.join(", ")))
+                .hint("docker compose config"));
+        }
+        ordered.extend(ready.into_iter().filter_map(|name| rest.remove(&name)));
+    }
+    Ok(ordered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(services: Value) -> Vec<Service> {
+        read(&json!({"name": "p", "services": services}), &Manifest::default()).unwrap()
+    }
+
+    #[test]
+    fn dependencies_come_first() {
+        let services = of(json!({
+            "a": {"image": "a", "depends_on": {"b": {"condition": "service_healthy", "required": false}}},
+            "b": {"image": "b", "depends_on": {"c": {"condition": "service_started", "required": true}}},
+            "c": {"image": "c"}
+        }));
+        let names: Vec<_> = services.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["c", "b", "a"]);
+        assert_eq!(services[2].depends_on[0].condition, Condition::ServiceHealthy);
+    }
+
+    #[test]
+    fn what_may_run_beside_its_successor_is_told_from_ports_names_and_data() {
+        let services = of(json!({
+            "plain": {"image": "a", "volumes": [{"type": "bind", "source": "/x", "target": "/x", "read_only": true}]},
+            "port": {"image": "a", "ports": [{"target": 80, "published": "8083", "protocol": "tcp"}]},
+            "named": {"image": "a", "container_name": "one"},
+            "data": {"image": "a", "volumes": [{"type": "volume", "source": "d", "target": "/d"}]},
+            "folder": {"image": "a", "volumes": [{"type": "bind", "source": "/srv/data", "target": "/d"}]},
+            "shared1": {"image": "a", "volumes": [{"type": "volume", "source": "s", "target": "/s"}]},
+            "shared2": {"image": "a", "volumes": [{"type": "volume", "source": "s", "target": "/s"}]},
+            "sidecar": {"image": "a", "network_mode": "service:plain"}
+        }));
+        let beside: Vec<_> = services.iter().filter(|s| s.may_run_beside()).map(|s| s.name.as_str()).collect();
+        assert_eq!(beside, ["plain", "shared1", "shared2"]);
+    }
+
+    #[test]
+    fn what_does_not_reach_the_container_does_not_change_the_spec() {
+        let one = of(json!({"a": {"image": "x", "depends_on": {}, "environment": {"A": "1", "B": "2"}}}));
+        let two = of(
+            json!({"a": {"environment": {"A": "1", "B": "2"}, "image": "x", "build": {"context": "."}, "scale": 2}}),
+        );
+        let other = of(json!({"a": {"image": "x", "environment": {"A": "2", "B": "2"}}}));
+        assert_eq!(one[0].spec, two[0].spec);
+        assert_ne!(one[0].spec, other[0].spec);
+        assert_eq!(two[0].replicas, 2);
+    }
+
+    #[test]
+    fn a_circle_is_refused_by_name() {
+        let config = json!({"services": {
+            "a": {"image": "a", "depends_on": {"b": {}}},
+            "b": {"image": "b", "depends_on": {"a": {}}}
+        }});
+        assert!(read(&config, &Manifest::default()).unwrap_err().message.contains("a, b"));
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a remote could not be used: it does not answer just now, or it never will like this.
+
+use xr_host::{Cmd, Output};
+use xr_model::{Fault, exit};
+
+use crate::Checkout;
+
+/// What git, ssh and curl say when the line is bad (`LC_ALL=C`).
+const BAD_LINE: [&str; 22] = [
+    "could not resolve",
+    "temporary failure in name resolution",
+    "timed out",
+    "timeout",
+    "connection refused",
+    "connection reset",
+    "connection closed by",
+    "network is unreachable",
+    "no route to host",
+    "failed to connect",
+    "couldn't connect",
+    "operation too slow",
+    "early eof",
+    "unexpected disconnect",
+    "remote end hung up unexpectedly",
+    "rpc failed",
+    "requested url returned error: 5",
+    "requested url returned error: 429",
+    "empty reply from server",
+    "kex_exchange_identification",
+    "ssl_error_syscall",
+    "gnutls_handshake",
+];
+
+/// What a remote says that answers and refuses.
+const NO_ACCESS: [&str; 6] = [
+    "authentication failed",
+    "permission denied",
+    "could not read username",
+    "could not read password",
+    "requested url returned error: 403",
+    "terminal prompts disabled",
+];
+
+/// What git says when this clone, not the remote, is the trouble.
+const HERE: [&str; 6] = [
+    ".lock': File exists",
+    "cannot lock ref",
+    "insufficient permission",
+    "cannot open '.git",
+    "unable to write",
+    "No space left",
+];
+
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    HostKey,
+    NoAccess,
+    BadLine,
+    Gone,
+}
+
+fn why(said: &str) -> Why {
+    let said = said.to_lowercase();
+    let any = |list: &[&str]| list.iter().any(|text| said.contains(text));
+    if said.contains("host key verification failed") {
+        Why::HostKey
+    } else if any(&NO_ACCESS) {
+        Why::NoAccess
+    } else if any(&BAD_LINE) {
+        Why::BadLine
+    } else {
+        Why::Gone
+    }
+}
+
+impl Checkout {
+    /// The fault for a git command that talked to `remote` in vain.
+    pub(crate) fn remote_fault(&self, remote: &str, cmd: &Cmd, output: &Output) -> Fault {
+        let said = redact(&output.error_text());
+        let root = self.root.display();
+        let own_repository = said.contains("dubious ownership") && said.contains(&root.to_string());
+        if own_repository || HERE.iter().any(|text| said.contains(text)) {
+            return self.local_fault("write what was fetched", cmd, output);
+        }
+        let url = self.config().ok().and_then(|config| config.remotes.get(remote).cloned()).map(|url| redact(&url));
+        let name = url.map_or_else(|| format!("`{remote}`"), |url| format!("`{remote}` ({url})"));
+        let line = cause(&said);
+        match why(&said) {
+            Why::HostKey => Fault::new(format!("the host key of the git remote {name} is not known: {line}")).hint(
+                format!("git -C {root} ls-remote {remote} HEAD   # once, by hand, as {}; compare the key", self.user()),
+            ),
+            Why::NoAccess => Fault::new(format!("the git remote {name} refuses access: {line}")).hint(format!(
+                "git -C {root} ls-remote {remote} HEAD   # must work without a question, as {}",
+                self.user()
+            )),
+            Why::BadLine => Fault::new(format!("the git remote {name} does not answer: {line}"))
+                .hint(format!("git -C {root} remote -v; then try again later"))
+                .code(exit::TRY_LATER),
+            Why::Gone => Fault::new(format!("the git remote {name} cannot be read: {line}"))
+                .hint(format!("git -C {root} remote -v")),
+        }
+    }
+
+    /// Whom git runs as, for hints.
+    fn user(&self) -> String {
+        match &self.identity {
+            Some(identity) => identity.name.clone().unwrap_or_else(|| format!("user {}", identity.uid)),
+            None => "the user that runs xr".to_owned(),
+        }
+    }
+}
+
+/// The line that says most: git's last lines are advice.
+fn cause(said: &str) -> String {
+    let advice = |line: &&str| {
+        !line.is_empty() && !line.starts_with("Please make sure") && !line.starts_with("and the repository exists")
+    };
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(advice).collect();
+    let telling = lines
+        .iter()
+        .find(|line| why(line) != Why::Gone)
+        .or_else(|| lines.iter().find(|line| line.contains("not found")));
+    telling.or_else(|| lines.iter().find(|line| line.starts_with("fatal:"))).or_else(|| lines.last()).map_or_else(
+        || "git said nothing".to_owned(),
+        |line| line.trim_start_matches("fatal: ").chars().take(300).collect(),
+    )
+}
+
+/// Blanks out the user and password of every URL.
+fn redact(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| c == '/' || c == '\'' || c.is_whitespace()).unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(host) => {
+                out.push_str("***");
+                &after[host..]
+            }
+            None => after,
+        };
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_line_is_told_from_a_refusal() {
+        let table = [
+            ("fatal: unable to access 'https://x/': Could not resolve host: x", Why::BadLine),
+            (
+                "ssh: connect to host x port 22: Connection refused\nfatal: Could not read from remote repository.",
+                Why::BadLine,
+            ),
+            ("fatal: unable to access 'https://x/': The requested URL returned error: 503", Why::BadLine),
+            (
+                "fatal: '/x' does not appear to be a git repository\nfatal: Could not read from remote repository.",
+                Why::Gone,
+            ),
+            ("ERROR: Repository not found.\nfatal: Could not read from remote repository.", Why::Gone),
+            ("git@x: Permission denied (publickey).\nfatal: Could not read from remote repository.", Why::NoAccess),
+            ("fatal: could not read Username for 'https://x': terminal prompts disabled", Why::NoAccess),
+            ("Host key verification failed.\nfatal: Could not read from remote repository.", Why::HostKey),
+        ];
+        for (said, expected) in table {
+            assert_eq!(why(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn the_telling_line_is_shown_and_passwords_are_not() {
+        assert_eq!(
+            cause("ERROR: Repository not found.\nfatal: Could not read from remote repository."),
+            "ERROR: Repository not found."
+        );
+        assert_eq!(
+            cause("warning: x\nfatal: '/y' does not appear to be a git repository"),
+            "'/y' does not appear to be a git repository"
+        );
+        assert_eq!(redact("to 'https://me:tok@en@x.org/a' and ssh://x/b"), "to 'https://***@x.org/a' and ssh://x/b");
+    }
+}
