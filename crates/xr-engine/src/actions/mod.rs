@@ -1,0 +1,69 @@
+//! One action, one file: what it does, and how it is undone.
+
+use std::cell::RefCell;
+
+use xr_model::{Action, Container, Step, Swap};
+
+use crate::{World, failure::Failure, prepare::Prepared};
+
+pub(crate) mod await_healthy;
+pub(crate) mod backup;
+pub(crate) mod create_containers;
+pub(crate) mod hook;
+pub(crate) mod provide;
+pub(crate) mod pull_image;
+pub(crate) mod record;
+pub(crate) mod remove_old;
+pub(crate) mod settle;
+pub(crate) mod start;
+pub(crate) mod stop_old;
+pub(crate) mod switch_over;
+pub(crate) mod tag_images;
+
+/// What a run's actions share.
+pub(crate) struct Run<'a, 'w> {
+    pub world: &'a World<'w>,
+    pub prepared: &'a Prepared,
+    /// Containers as they were when they were found healthy.
+    pub healthy: RefCell<Vec<Container>>,
+}
+
+impl Run<'_, '_> {
+    /// The compose project.
+    pub fn project(&self) -> &str {
+        &self.prepared.generation.invocation.project
+    }
+
+    /// The containers that replace `swap.old`.
+    pub async fn new_of(&self, swap: &Swap) -> xr_model::Result<Vec<Container>> {
+        self.world.newer(self.project(), &swap.service, &swap.old).await
+    }
+}
+
+/// Does one step.
+pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
+    match &step.action {
+        Action::PullImage { image } => pull_image::act(run, step.id, image).await,
+        Action::Backup { index, .. } => backup::act(run, *index).await,
+        Action::TagImages { images } => tag_images::act(run, images).await,
+        Action::SwitchFiles { generation, commit } => {
+            Ok(crate::files::switch(run.world, *generation, commit.as_deref())?)
+        }
+        Action::CreateContainers { swaps } => create_containers::act(run, swaps).await,
+        Action::Start { swap } => start::act(run, swap).await,
+        Action::SwitchOver { swap, detach, drain } => switch_over::act(run, swap, detach, *drain).await,
+        Action::Restart { swap, detach, drain } => switch_over::restart(run, swap, detach, *drain).await,
+        Action::AwaitHealthy { service, patience, completes } => {
+            await_healthy::act(run, service, *patience, *completes).await
+        }
+        Action::RunHook { index, .. } => hook::act(run, *index).await,
+        Action::SmokeCheck => {
+            let desired = &run.prepared.desired;
+            Ok(crate::smoke::check(run.world, &desired.services, &run.prepared.manifest, &desired.version).await?)
+        }
+        Action::StopOld { swap } => stop_old::act(run, swap).await,
+        Action::Settle { services, watch } => settle::act(run, services, *watch).await,
+        Action::Record { generation } => record::act(run, *generation).await,
+        Action::RemoveOld { swaps } => remove_old::act(run.world, swaps).await,
+    }
+}

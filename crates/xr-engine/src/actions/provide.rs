@@ -1,0 +1,46 @@
+//! What the product expects of its host: data folders and a certificate. Only what is missing is made.
+
+use xr_model::Result;
+use xr_preflight::{
+    certificate::{self, FileNames},
+    folders::{self, Folder},
+};
+use xr_stack::Stack;
+
+use crate::{World, settings};
+
+/// Days a self-signed certificate is good for.
+const DAYS: u32 = 3650;
+
+pub(crate) fn provide(world: &World<'_>, stack: &Stack) -> Result<()> {
+    let wanted: Vec<Folder> = stack
+        .manifest
+        .folders
+        .iter()
+        .map(|folder| Folder {
+            path: world.root.join(folder.path.replace("{name}", &stack.name)),
+            mode: folder.mode.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or(0o755),
+            uid: None,
+            gid: None,
+        })
+        .collect();
+    folders::ensure(&wanted)?;
+    let Some(rule) = &stack.manifest.certificate else { return Ok(()) };
+    let folder = world.root.join(&rule.directory);
+    if rule.if_mentioned {
+        let last = rule.directory.rsplit('/').next().unwrap_or(&rule.directory);
+        let layout = &world.stack.layout;
+        let mentioned = layout.files.iter().any(|file| {
+            std::fs::read_to_string(world.root.join(file)).is_ok_and(|text| text.contains(&format!("/{last}")))
+        });
+        if !mentioned {
+            return Ok(());
+        }
+    }
+    let env = settings::parse_env(&world.stack.layout.env_path())?;
+    let public = stack.manifest.public_host.as_ref().and_then(|key| env.as_ref()?.get(key)).map(|v| v.text);
+    let names: Vec<String> = public.into_iter().filter(|name| !name.is_empty()).collect();
+    let files = FileNames { certificate: rule.certificate.clone(), key: rule.key.clone() };
+    folders::ensure(&[Folder { path: folder.clone(), mode: 0o755, uid: None, gid: None }])?;
+    certificate::ensure_self_signed(&folder, &files, &names, DAYS).map(drop)
+}

@@ -1,0 +1,13 @@
+//! Remove the old containers. The run has succeeded by now: what cannot be removed is only in the way.
+
+use xr_model::Swap;
+
+use crate::{World, failure::Failure};
+
+pub(crate) async fn act(world: &World<'_>, swaps: &[Swap]) -> Result<(), Failure> {
+    for old in swaps.iter().flat_map(|swap| &swap.old) {
+        world.engine.stop(&old.id, None).await?;
+        world.engine.remove(&old.id, true).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Start the new containers of a service.
+
+use futures_util::future;
+use xr_model::{Container, Fault, Result, Swap};
+
+use super::Run;
+use crate::{World, failure::Failure, health};
+
+pub(crate) async fn act(run: &Run<'_, '_>, swap: &Swap) -> std::result::Result<(), Failure> {
+    let new = run.new_of(swap).await?;
+    start(run, swap, &new).await
+}
+
+/// Starts these containers.
+pub(crate) async fn start(run: &Run<'_, '_>, swap: &Swap, new: &[Container]) -> std::result::Result<(), Failure> {
+    if new.is_empty() {
+        return Err(Fault::new(format!("{} has no new container to start", swap.service))
+            .hint("docker compose ps --all")
+            .into());
+    }
+    let starts = future::join_all(new.iter().map(|container| run.world.engine.start(&container.id))).await;
+    for (container, started) in new.iter().zip(starts) {
+        if let Err(fault) = started {
+            let failure = health::guilty(run.world, container, format!("cannot start: {}", fault.chain())).await;
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+/// Stops the new containers, at once: the old ones serve or are about to.
+pub(crate) async fn undo(world: &World<'_>, project: &str, swap: &Swap) -> Result<()> {
+    for new in world.newer(project, &swap.service, &swap.old).await? {
+        world.engine.stop(&new.id, Some(std::time::Duration::from_secs(2))).await?;
+    }
+    Ok(())
+}

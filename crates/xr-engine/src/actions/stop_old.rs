@@ -1,0 +1,26 @@
+//! Stop old containers that ran beside the new ones; they stay on the disk until the run has succeeded.
+
+use futures_util::future;
+use xr_model::{Result, Swap};
+
+use super::{Run, switch_over::start_old};
+use crate::{World, failure::Failure};
+
+pub(crate) async fn act(run: &Run<'_, '_>, swap: &Swap) -> std::result::Result<(), Failure> {
+    let stops = future::join_all(swap.old.iter().map(|old| run.world.engine.stop(&old.id, None))).await;
+    stops.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok(())
+}
+
+/// Back on their networks, then started.
+pub(crate) async fn undo(world: &World<'_>, swap: &Swap) -> Result<()> {
+    for old in swap.old.iter().filter(|old| old.is_running()) {
+        if world.engine.container(&old.id).await?.is_none() {
+            continue;
+        }
+        for place in &old.networks {
+            world.engine.attach(place).await?;
+        }
+    }
+    start_old(world, swap, false).await
+}

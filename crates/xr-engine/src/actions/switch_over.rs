@@ -1,0 +1,107 @@
+//! Stop the old containers, start the new: the moment in which a port is not served.
+
+use std::time::Duration;
+
+use futures_util::future;
+use xr_host::QuickNeighbours;
+use xr_model::{Attachment, Container, Result, Swap};
+
+use super::{Run, start};
+use crate::{World, failure::Failure};
+
+pub(crate) async fn act(
+    run: &Run<'_, '_>,
+    swap: &Swap,
+    detach: &[Attachment],
+    drain: Option<Duration>,
+) -> std::result::Result<(), Failure> {
+    // Everything that can be asked before is: nobody serves the port between the two.
+    let new = run.new_of(swap).await?;
+    let quick = quick_neighbours(run.world, &new).await;
+    stop_and_clear(run.world, swap, detach, drain).await?;
+    quick.forget().await;
+    start::start(run, swap, &new).await
+}
+
+/// The same containers again, for the sake of what they remember.
+pub(crate) async fn restart(
+    run: &Run<'_, '_>,
+    swap: &Swap,
+    detach: &[Attachment],
+    drain: Option<Duration>,
+) -> std::result::Result<(), Failure> {
+    let quick = quick_neighbours(run.world, &swap.old).await;
+    stop_and_clear(run.world, swap, detach, drain).await?;
+    quick.forget().await;
+    start_old(run.world, swap, true).await?;
+    Ok(())
+}
+
+/// For a holder of ports: its clients must not wait for its address.
+async fn quick_neighbours(world: &World<'_>, containers: &[Container]) -> QuickNeighbours {
+    let holders = containers.iter().filter(|container| !container.ports.is_empty());
+    let mut networks: Vec<String> = holders.flat_map(|c| &c.networks).map(|place| place.network.clone()).collect();
+    networks.dedup();
+    world.engine.quick_neighbours(&networks).await
+}
+
+async fn stop_and_clear(world: &World<'_>, swap: &Swap, detach: &[Attachment], drain: Option<Duration>) -> Result<()> {
+    let stops = future::join_all(swap.old.iter().map(|old| world.engine.stop_within(&old.id, drain))).await;
+    stops.into_iter().collect::<Result<Vec<()>>>()?;
+    let places = future::join_all(detach.iter().map(|place| world.engine.detach(place))).await;
+    places.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok(())
+}
+
+/// Starts the old containers that ran.
+pub(crate) async fn start_old(world: &World<'_>, swap: &Swap, all: bool) -> Result<()> {
+    let starts = swap.old.iter().filter(|old| all || old.is_running()).map(|old| world.engine.start(&old.id));
+    future::join_all(starts).await.into_iter().collect::<Result<Vec<()>>>().map(drop)
+}
+
+/// New out, the detached back on their networks, old in. Old containers that were detached have successors beside them
+/// which must leave the network first, so that the old proxy does not find those.
+pub(crate) async fn undo(
+    world: &World<'_>,
+    project: &str,
+    swap: &Swap,
+    detach: &[Attachment],
+    created: &[Swap],
+) -> Result<()> {
+    start::undo(world, project, swap).await?;
+    for successor in
+        created.iter().filter(|other| other.old.iter().any(|old| detach.iter().any(|place| place.container == old.id)))
+    {
+        for new in world.newer(project, &successor.service, &successor.old).await? {
+            for place in &new.networks {
+                world.engine.detach(place).await?;
+            }
+        }
+    }
+    for place in detach {
+        if world.engine.container(&place.container).await?.is_some() {
+            world.engine.attach(place).await?;
+        }
+    }
+    start_old(world, swap, false).await
+}
+
+/// An unchanged holder is restarted once more, so that it finds the old again.
+pub(crate) async fn undo_restart(
+    world: &World<'_>,
+    project: &str,
+    swap: &Swap,
+    detach: &[Attachment],
+    created: &[Swap],
+) -> Result<()> {
+    for old in &swap.old {
+        world.engine.stop(&old.id, None).await?;
+    }
+    // Nothing of this service is new: only the neighbours are put back.
+    let nobody = Swap {
+        old: world.engine.containers(project).await?.into_iter().filter(|c| c.service == swap.service).collect(),
+        ..swap.clone()
+    };
+    undo(world, project, &Swap { old: nobody.old, ..swap.clone() }, detach, created).await?;
+    start_old(world, swap, false).await
+}

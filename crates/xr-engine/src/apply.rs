@@ -1,0 +1,210 @@
+//! Executing a plan: every step journalled before and after, the way back taken when one fails.
+
+use std::{cell::RefCell, time::Instant};
+
+use futures_util::future;
+use xr_journal::{ChildrenLock, Journal};
+use xr_model::{Action, Event, Level, Outcome, Record, Result, Step, StepId, Verdict};
+
+use crate::{
+    World,
+    actions::{self, Run},
+    clock,
+    failure::Failure,
+    files,
+    prepare::Prepared,
+    unwind, watch,
+};
+
+impl Prepared {
+    /// Ids of containers that are on their way out.
+    pub(crate) fn retired_ids(&self) -> Vec<&str> {
+        self.plan
+            .steps()
+            .filter_map(|step| match &step.action {
+                Action::CreateContainers { swaps } => Some(swaps),
+                _ => None,
+            })
+            .flatten()
+            .flat_map(|swap| swap.old.iter().map(|old| old.id.as_str()))
+            .collect()
+    }
+
+    fn outcome(&self, verdict: Verdict, begun: Instant) -> Outcome {
+        let (serving, generation) = match verdict {
+            Verdict::Changed | Verdict::Unchanged => (Some(self.plan.version.clone()), Some(self.plan.generation)),
+            Verdict::Degraded => (None, None),
+            _ => (self.plan.from_version.clone(), self.plan.from),
+        };
+        Outcome {
+            verdict,
+            command: self.plan.kind,
+            from: self.plan.from_version.clone(),
+            to: Some(self.plan.version.clone()),
+            serving,
+            generation,
+            changes: if verdict == Verdict::Changed { self.generation.changes.clone() } else { Vec::new() },
+            elapsed_ms: elapsed(begun),
+            cause: None,
+            service: None,
+            log: Vec::new(),
+            hint: None,
+            undo: None,
+        }
+    }
+}
+
+/// Applies a prepared run and says how it ended. Never returns early: the outcome is the truth.
+pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
+    let begun = Instant::now();
+    if prepared.plan.is_empty() {
+        return prepared.outcome(Verdict::Unchanged, begun);
+    }
+    let before = async {
+        refuse_moved_world(world, prepared).await?;
+        let journal = Journal::begin(&world.home, &clock::now(), &prepared.plan, world.xr)?;
+        files::save(world, journal.id())?;
+        Ok::<_, xr_model::Fault>((journal, ChildrenLock::share(&world.home)?))
+    };
+    let (journal, _children) = match before.await {
+        Ok((journal, children)) => (RefCell::new(journal), children),
+        Err(fault) => return failed(prepared.outcome(Verdict::Failed, begun), fault.into()),
+    };
+    let run = Run { world, prepared, healthy: RefCell::default() };
+    let mut started: Vec<StepId> = Vec::new();
+    let result = steps(&run, &journal, &mut started).await;
+    let mut outcome = match result {
+        Ok(()) => {
+            let mut outcome = prepared.outcome(Verdict::Changed, begun);
+            outcome.undo = prepared.plan.from.map(|_| match prepared.plan.kind {
+                xr_model::RunKind::Rollback => format!("xr rollback --generation {}", prepared.plan.from.unwrap_or(0)),
+                _ => "xr rollback".to_owned(),
+            });
+            outcome
+        }
+        Err(failure) => {
+            let id = journal.borrow().id().to_owned();
+            let touched =
+                prepared.plan.steps().any(|step| started.contains(&step.id) && step.action.touches_the_stack());
+            let verdict = if touched {
+                unwind::unwind(
+                    world,
+                    &journal,
+                    &id,
+                    &prepared.plan,
+                    &started,
+                    prepared.generation.invocation.project.as_str(),
+                    &failure,
+                )
+                .await
+            } else {
+                Ok(if failure.is_interruption() { Verdict::Interrupted } else { Verdict::Failed })
+            };
+            let mut outcome = match verdict {
+                Ok(verdict) => prepared.outcome(verdict, begun),
+                Err(fault) => {
+                    let mut outcome = prepared.outcome(Verdict::Degraded, begun);
+                    outcome.hint = Some(format!("the way back failed: {}; xr doctor", fault.chain()));
+                    outcome
+                }
+            };
+            outcome = failed(outcome, failure);
+            outcome
+        }
+    };
+    outcome.elapsed_ms = elapsed(begun);
+    if let Err(fault) = journal.borrow_mut().append(&Record::RunEnded { at: clock::now(), outcome: outcome.clone() }) {
+        world.say(Level::Warning, fault.chain());
+    }
+    outcome
+}
+
+fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
+    outcome.cause = Some(failure.fault.chain());
+    outcome.hint = outcome.hint.or(failure.fault.hint);
+    outcome.service = failure.service;
+    outcome.log = failure.log;
+    outcome
+}
+
+/// Between the plan and now nobody else may have touched the stack.
+async fn refuse_moved_world(world: &World<'_>, prepared: &Prepared) -> Result<()> {
+    let now = world.engine.containers(&prepared.generation.invocation.project).await?;
+    let key = |c: &xr_model::Container| (c.id.clone(), c.is_running());
+    let (mut was, mut is): (Vec<_>, Vec<_>) =
+        (prepared.observed.containers.iter().map(key).collect(), now.iter().map(key).collect());
+    was.sort();
+    is.sort();
+    if was == is {
+        return Ok(());
+    }
+    Err(xr_model::Fault::new("the stack's containers changed while the plan was being shown")
+        .hint(format!("xr {}", prepared.plan.kind.as_str())))
+}
+
+async fn steps(
+    run: &Run<'_, '_>,
+    journal: &RefCell<Journal>,
+    started: &mut Vec<StepId>,
+) -> std::result::Result<(), Failure> {
+    let of = u32::try_from(run.prepared.plan.steps().count()).unwrap_or(u32::MAX);
+    for stage in &run.prepared.plan.stages {
+        if run.world.cancel.is_raised() {
+            return Err(Failure::interrupted());
+        }
+        started.extend(stage.steps.iter().map(|step| step.id));
+        // All steps of a stage end before the next thing happens, also when one fails: nothing is left running.
+        let ends = future::join_all(stage.steps.iter().map(|step| one(run, journal, step, of))).await;
+        let failed = ends.into_iter().filter_map(std::result::Result::err);
+        // A real cause says more than the interruption of its neighbours.
+        if let Some(failure) = failed.min_by_key(Failure::is_interruption) {
+            return Err(deeper(run, failure).await);
+        }
+    }
+    Ok(())
+}
+
+/// A container that was healthy and has fallen since is the cause of what failed after it.
+async fn deeper(run: &Run<'_, '_>, failure: Failure) -> Failure {
+    if failure.is_interruption() {
+        return failure;
+    }
+    let healthy = run.healthy.borrow().clone();
+    watch::look(run.world, &healthy).await.err().filter(|cause| cause.service.is_some()).unwrap_or(failure)
+}
+
+/// Journals, acts, journals.
+pub(crate) async fn one(
+    run: &Run<'_, '_>,
+    journal: &RefCell<Journal>,
+    step: &Step,
+    of: u32,
+) -> std::result::Result<(), Failure> {
+    let title = step.action.title();
+    let begun = Instant::now();
+    journal.borrow_mut().append(&Record::StepStarted { step: step.id })?;
+    run.world.tell(Event::StepStarted { step: step.id.0, of, title: title.clone() });
+    match actions::act(run, step).await {
+        Ok(()) => {
+            let ms = elapsed(begun);
+            journal.borrow_mut().append(&Record::StepDone { step: step.id, ms })?;
+            run.world.tell(Event::StepDone { step: step.id.0, title, ms });
+            Ok(())
+        }
+        Err(failure) => {
+            let error = failure.fault.chain();
+            run.world.tell(Event::StepFailed { step: step.id.0, title, error: error.clone() });
+            // The failure itself matters more than its record.
+            let _ = journal.borrow_mut().append(&Record::StepFailed { step: step.id, error });
+            if matches!(step.action, Action::RemoveOld { .. }) {
+                run.world.say(Level::Warning, failure.fault.chain());
+                return Ok(());
+            }
+            Err(failure)
+        }
+    }
+}
+
+pub(crate) fn elapsed(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,167 @@
+//! What must be so before anything moves; each refusal leaves everything as it was.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use xr_model::{Fault, Generation, Mode, Port, Result, RunKind};
+use xr_preflight::postgres::{self, Password, PostgresTarget};
+
+use crate::{World, prepare::Prepared, settings, staging::Staged};
+
+/// Bytes that `.xr/`, the tree and `.env` may need.
+const STACK_DISK: u64 = 64 << 20;
+
+/// `.env` and VERSION, before anything else is looked at.
+pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
+    let layout = &world.stack.layout;
+    let env = settings::read_env(&layout.env_path())?;
+    let current = world.generations.current()?;
+    if kind == RunKind::Update && current.is_none() {
+        return Err(Fault::new(format!("nothing is installed in {}", world.root.display())).hint("xr install"));
+    }
+    if let (None, Some(current)) = (&env, &current) {
+        let kept = crate::staging::root_of(world, current.number).join(&layout.env);
+        return Err(Fault::new(format!(
+            "{} is missing; it holds this installation's settings and secrets",
+            layout.env_path().display()
+        ))
+        .hint(format!("restore it: cp -p {} {}", kept.display(), layout.env_path().display())));
+    }
+    version(world, current.as_ref())?;
+    if let Ok(meta) = fs::metadata(layout.env_path())
+        && !rustix::process::geteuid().is_root()
+        && meta.uid() != rustix::process::geteuid().as_raw()
+    {
+        return Err(Fault::new(format!("{} belongs to another user", layout.env_path().display()))
+            .hint("run xr as its owner, or with sudo"));
+    }
+    Ok(())
+}
+
+/// What VERSION says is repaired by a run; what it cannot say is a sign of somebody's hand.
+fn version(world: &World<'_>, current: Option<&Generation>) -> Result<()> {
+    let path = world.stack.layout.version_path();
+    let name = &world.stack.layout.version;
+    if !path.exists() && current.is_none() {
+        // A clone whose publisher keeps no VERSION lives by its tags.
+        let Some(checkout) = &world.checkout else { return xr_version_resolver::version_file::read(&path).map(drop) };
+        if checkout.read(&checkout.head()?.commit, name)?.is_none() {
+            return Ok(());
+        }
+    }
+    xr_version_resolver::version_file::read(&path).map(drop).map_err(|fault| match (current, &world.checkout) {
+        (Some(current), _) => {
+            fault.hint(format!("echo {} > {}   # what is installed", current.version, path.display()))
+        }
+        (None, Some(_)) => fault.hint(format!("git -C {} checkout -- {name}", world.root.display())),
+        (None, None) => fault,
+    })
+}
+
+/// A project of the same name that belongs to another folder must not be taken over.
+pub(crate) async fn strangers(world: &World<'_>, staged: &Staged) -> Result<()> {
+    let project = &staged.resolved.project;
+    let ours = world.stack.layout.directory_path();
+    let ours = fs::canonicalize(&ours).unwrap_or(ours);
+    let theirs = world.engine.project_folders(project).await?;
+    let Some(folder) = theirs.values().find(|folder| fs::canonicalize(folder).is_ok_and(|theirs| theirs != ours))
+    else {
+        return Ok(());
+    };
+    Err(Fault::new(format!("compose project `{project}` already runs from {folder}: installing here would take over its containers and data"))
+        .hint(format!("give this stack a name of its own: xr env set COMPOSE_PROJECT_NAME NAME (in {})", world.stack.layout.env_path().display())))
+}
+
+/// New database secrets for old volumes would lock the product out of its own data.
+pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged) -> Result<()> {
+    if world.stack.layout.env_path().exists() || staged.report.generated.is_empty() {
+        return Ok(());
+    }
+    let volumes = world.engine.volumes(&staged.resolved.project).await?;
+    if volumes.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "{} is missing, but volumes of an earlier installation exist ({}): new secrets ({}) would lock the product out of its data",
+        world.stack.layout.env_path().display(),
+        volumes.join(", "),
+        staged.report.generated.join(", ")
+    ))
+    .hint(format!("restore the old .env; or, to begin anew without the data: docker volume rm {}", volumes.join(" "))))
+}
+
+/// A PostgreSQL outside of the stack is asked by a real connection.
+pub(crate) async fn database(world: &World<'_>, staged: &Staged, kind: RunKind) -> Result<()> {
+    let Some(keys) = &staged.stack.manifest.database else { return Ok(()) };
+    let value = |key: &str| staged.env.get(key).map(|v| v.text).unwrap_or_default();
+    let host = value(&keys.host);
+    if keys.local.contains(&host) || staged.resolved.services.iter().any(|s| s.name == host) {
+        return Ok(());
+    }
+    world.phase("database");
+    let port = value(&keys.port);
+    let env = world.stack.layout.env_path();
+    let port = if port.is_empty() { "5432" } else { &port };
+    let target = PostgresTarget {
+        port: port.parse().map_err(|_| {
+            Fault::new(format!("{}: {} is `{port}`, not a port", env.display(), keys.port))
+                .hint(format!("xr env set {} 5432", keys.port))
+        })?,
+        user: value(&keys.user),
+        password: Password::new(value(&keys.password)),
+        database: value(&keys.name),
+        host,
+    };
+    postgres::check(&target, kind == RunKind::Install).await.map(drop).map_err(|fault| Fault {
+        message: format!("the database of {} ({}): {}", env.display(), keys.host, fault.message),
+        code: xr_model::exit::FAILED,
+        ..fault
+    })
+}
+
+/// Ports, disk and folders for a plan that is not empty.
+pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()> {
+    ports(prepared)?;
+    let need = prepared.manifest.requirements.disk_mib << 20;
+    let info = world.engine.info().await?;
+    let pulls = prepared.plan.steps().any(|step| matches!(step.action, xr_model::Action::PullImage { .. }));
+    if pulls && prepared.generation.mode == Mode::Production {
+        room(Path::new(&info.root), need, "xr prune; docker image prune")?;
+    }
+    room(world.home.path(), STACK_DISK, &format!("df -h {}; xr prune", world.home.path().display()))
+}
+
+fn ports(prepared: &Prepared) -> Result<()> {
+    let held: Vec<&Port> =
+        prepared.observed.containers.iter().filter(|c| c.is_running()).flat_map(|c| &c.ports).collect();
+    let wanted: Vec<Port> = prepared
+        .desired
+        .services
+        .iter()
+        .flat_map(|s| &s.ports)
+        .filter(|port| !held.iter().any(|h| h.published == port.published && h.protocol == port.protocol))
+        .cloned()
+        .collect();
+    let Some(taken) = xr_preflight::ports::taken(&wanted).into_iter().next() else { return Ok(()) };
+    let service =
+        prepared.desired.services.iter().find(|s| s.ports.contains(&taken.port)).map_or("", |s| s.name.as_str());
+    let port = &taken.port;
+    let by = taken.by.map(|by| format!(" by {by}")).unwrap_or_default();
+    Err(Fault::new(format!("port {}/{} of service {service} is taken{by}", port.published, port.protocol))
+        .hint(format!("ss -ltnp 'sport = :{}'; stop that program, or publish another port in .env", port.published)))
+}
+
+fn room(path: &Path, need: u64, hint: &str) -> Result<()> {
+    let Some(there) = path.ancestors().find(|one| one.exists()) else { return Ok(()) };
+    let Ok(stat) = rustix::fs::statvfs(there) else { return Ok(()) };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free >= need {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "too little disk at {}: {} MiB free, {} MiB needed",
+        path.display(),
+        free >> 20,
+        need >> 20
+    ))
+    .hint(hint))
+}

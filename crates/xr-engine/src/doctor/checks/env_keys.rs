@@ -1,0 +1,150 @@
+//! Does `.env` have the keys it should, with values of its own?
+
+use xr_env_writer::{EnvFile, is_placeholder, is_secret_key};
+
+use crate::doctor::{facts::Facts, finding::Finding};
+
+pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+    let Some(env) = facts.env() else { return Vec::new() };
+    let mut found = Vec::new();
+    if let Some(template) = &facts.settings.template {
+        found.extend(missing(facts, env, template));
+        found.extend(obsolete(facts, env, template));
+    }
+    found.extend(placeholders(facts, env));
+    if found.is_empty() {
+        found.push(Finding::info(
+            "env.keys",
+            facts.env_name(),
+            "has every key of its template, and secrets of its own",
+        ));
+    }
+    found
+}
+
+fn missing(facts: &Facts, env: &EnvFile, template: &EnvFile) -> Vec<Finding> {
+    let name = facts.env_name();
+    let lacks = template.keys().into_iter().filter(|key| !env.contains(key) && **key != facts.manifest.version.key);
+    lacks
+        .map(|key| match &facts.settings.applied_template {
+            // It was there when this generation was made: somebody took it out.
+            Some(applied) if applied.contains(key) => {
+                Finding::info("env.missing-key", name, format!("{key} was taken out; the compose file's default holds"))
+                    .command(format!("xr env set {key} VALUE"))
+            }
+            _ => Finding::warning("env.missing-key", name, format!("{key} is in the template and not here"))
+                .command("xr install"),
+        })
+        .collect()
+}
+
+fn obsolete(facts: &Facts, env: &EnvFile, template: &EnvFile) -> Vec<Finding> {
+    let name = facts.env_name();
+    let gone = env.keys().into_iter().filter(|key| facts.settings.known_keys.contains(*key) && !template.contains(key));
+    gone.map(|key| {
+        let line = env.get(key).map_or(0, |value| value.line);
+        Finding::info(
+            "env.obsolete-key",
+            format!("{name}:{line}"),
+            format!("{key} was in an older template and is in none now"),
+        )
+        .command(format!("sed -i '/^{key}=/d' {}", facts.env_path().display()))
+    })
+    .collect()
+}
+
+fn placeholders(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
+    let name = facts.env_name();
+    let ruled = |key: &str| facts.manifest.secrets.iter().find(|rule| rule.key == key);
+    let database = facts.manifest.database.as_ref().map(|keys| keys.password.as_str());
+    let mut found = Vec::new();
+    for key in env.keys().into_iter().filter(|key| ruled(key).is_some() || is_secret_key(key)) {
+        let Some(value) = env.get(key) else { continue };
+        let empty = value.text.is_empty() && ruled(key).is_some();
+        if !empty && !is_placeholder(&value.text) {
+            continue;
+        }
+        let what = if empty { "is empty" } else { "is still a placeholder that everybody knows" };
+        let subject = format!("{name}:{}", value.line);
+        let digits = ruled(key).map_or(64, |rule| rule.length);
+        let new = format!("xr env set {key} \"$(openssl rand -hex {})\" && xr install", digits / 2);
+        found.push(if database == Some(key) {
+            // The volume was made with it: a new value alone locks the product out.
+            let evidence = format!("{key} {what}; the database was made with it, so change it there first");
+            let user = facts
+                .manifest
+                .database
+                .as_ref()
+                .and_then(|keys| env.get(&keys.user))
+                .map_or("USER".to_owned(), |v| v.text);
+            Finding::warning("env.placeholder", subject, evidence).command(format!(
+                "in the database: ALTER USER {user} PASSWORD '…'; then xr env set {key} '…' && xr install"
+            ))
+        } else {
+            Finding::warning("env.placeholder", subject, format!("{key} {what}")).command(new)
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::*, *};
+    use xr_stack::{Database, SecretKey};
+
+    #[test]
+    fn keys_are_compared_with_both_templates() {
+        for (text, applied, template, expect) in [
+            ("A=1\n", "A=\n", "A=\n", "ok env.keys"),
+            ("A=1\n", "A=\n", "A=\nB=\n", "warning env.missing-key"),
+            ("A=1\n", "A=\nB=\n", "A=\nB=\n", "note env.missing-key"),
+            ("A=1\nB=2\n", "A=\n", "A=\n", "ok env.keys"),
+            ("A=1\nOLD=2\n", "A=\n", "A=\n", "note env.obsolete-key"),
+            ("A=1\n", "A=\n", "A=\nIMAGE_TAG=\n", "ok env.keys"),
+        ] {
+            let facts = changed(|f| {
+                f.settings.env = env(text);
+                f.settings.applied_template = env(applied).unwrap();
+                f.settings.template = env(template).unwrap();
+                f.settings.known_keys = ["A".to_owned(), "OLD".to_owned()].into();
+            });
+            assert_eq!(words(&check(&facts)), [expect], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_told_for_secrets_alone_and_never_shown() {
+        for (text, expect) in [
+            ("SECRET_KEY=insecure-change-me\n", "warning env.placeholder"),
+            ("WORKER_API_KEY=\n", "warning env.placeholder"),
+            ("OTHER_TOKEN=\n", "ok env.keys"),
+            ("USERNAME=admin\n", "ok env.keys"),
+            ("SECRET_KEY=4f9c1e0b7d2a\n", "ok env.keys"),
+        ] {
+            let facts = changed(|f| {
+                f.settings.env = env(text);
+                f.manifest.secrets = vec![SecretKey { key: "WORKER_API_KEY".into(), length: 64 }];
+            });
+            let found = check(&facts);
+            assert_eq!(words(&found), [expect], "{text:?}");
+            assert!(!format!("{found:?}").contains("insecure"));
+        }
+    }
+
+    #[test]
+    fn the_database_password_is_not_simply_replaced() {
+        let key = |name: &str| name.to_owned();
+        let facts = changed(|f| {
+            f.settings.env = env("DB_USER=orbit\nDB_PASSWORD=change-me\n");
+            f.manifest.database = Some(Database {
+                host: key("DB_HOST"),
+                port: key("DB_PORT"),
+                user: key("DB_USER"),
+                password: key("DB_PASSWORD"),
+                name: key("DB_NAME"),
+                local: vec![],
+            });
+        });
+        assert!(check(&facts)[0].command.as_ref().unwrap().contains("ALTER USER orbit"));
+    }
+}

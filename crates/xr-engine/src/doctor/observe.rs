@@ -1,0 +1,152 @@
+//! Gathering facts: everything at once, and nothing that fails takes the others with it.
+
+mod compose;
+mod engine;
+mod history;
+mod places;
+mod settings;
+mod tree;
+
+use std::{collections::BTreeMap, path::Path};
+
+use tokio::task::spawn_blocking;
+use xr_journal::Home;
+use xr_model::{Fault, Result};
+use xr_preflight::certificate;
+use xr_stack::{Layout, Manifest, Site};
+
+use super::facts::{CertificateFact, Facts, Seen, Trouble};
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// Ask registries what tags mean now.
+    pub online: bool,
+    /// Also what costs a process more: the version of the compose plugin.
+    pub thorough: bool,
+}
+
+/// What is known before anything slow is asked.
+pub(super) struct Ground {
+    pub home: Home,
+    pub project: String,
+    /// Where compose runs.
+    pub folder: std::path::PathBuf,
+}
+
+/// Looks at the stack at `root`. Changes nothing.
+///
+/// # Errors
+/// When `root` cannot be read at all.
+pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
+    let owner = places::owner(root)?;
+    let home = Home::of(root);
+    let history = history::read(&home);
+    let current = history.current.as_ref().ok().and_then(Option::as_ref);
+    let (layout, manifest, stack_troubles) = stack(root, &home, current);
+    let settings = settings::read(root, &home, layout.as_ref(), &history);
+    let project = compose::project(root, layout.as_ref(), current, settings.env.as_ref().ok().and_then(Option::as_ref));
+    let folder = layout.as_ref().map_or_else(|| root.to_owned(), Layout::directory_path);
+    let ground = Ground { home, project, folder };
+
+    let call = compose::Call::new(layout.as_ref(), &manifest, &settings, current);
+    let composed = spawn_blocking(move || call.map(|call| call.run()));
+    let version = spawn_blocking(move || look.thorough.then(compose::version).flatten());
+    let tree = tree::read(root, layout.as_ref());
+    let files = {
+        let (root, env, home) = (root.to_owned(), layout.as_ref().map(Layout::env_path), ground.home.clone());
+        spawn_blocking(move || places::read(&root, env.as_deref(), &home, owner))
+    };
+    let certificate = {
+        let (root, layout, rule) = (root.to_owned(), layout.clone(), manifest.certificate.clone());
+        spawn_blocking(move || certificate_of(&root, layout.as_ref(), rule?))
+    };
+    let engine = engine::read(root, &ground, &history, &manifest, look);
+    let (composed, version, tree, files, certificate, engine) =
+        tokio::join!(composed, version, tree, files, certificate, engine);
+
+    let died = || Trouble { message: "a thread of the doctor died".to_owned(), hint: None };
+    let (services, hashes) = match composed.map_err(|_| died()) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => (Ok(None), None),
+        Err(trouble) => (Err(trouble), None),
+    };
+    let (places, foreign) = files.unwrap_or_default();
+    let mut facts = Facts {
+        root: root.to_owned(),
+        layout,
+        manifest,
+        stack_troubles,
+        history,
+        tree,
+        settings,
+        places,
+        foreign,
+        owner,
+        engine: engine.info,
+        project: ground.project,
+        strangers: engine.strangers,
+        containers: engine.containers,
+        last_words: engine.last_words,
+        images: engine.images,
+        services,
+        hashes,
+        compose_version: version.ok().flatten(),
+        taken: Vec::new(),
+        silent: Vec::new(),
+        machine: engine.machine,
+        certificate: certificate.ok().flatten(),
+        registry: engine.registry,
+        now: jiff::Timestamp::now().as_second(),
+    };
+    let ports = engine::wanted_ports(&facts);
+    if let Ok((taken, silent)) = spawn_blocking(move || engine::ports(ports)).await {
+        (facts.taken, facts.silent) = (taken, silent);
+    }
+    Ok(facts)
+}
+
+/// The stack as its publisher describes it; where that is broken, as the generation that serves described it.
+fn stack(root: &Path, home: &Home, current: Option<&xr_model::Generation>) -> (Option<Layout>, Manifest, Vec<Trouble>) {
+    let mut troubles = Vec::new();
+    if let Err(fault) = Site::read(&home.site()) {
+        troubles.push(fault.into());
+    }
+    match xr_stack::load(root) {
+        Ok(stack) => (Some(stack.layout), stack.manifest, troubles),
+        Err(fault) => {
+            troubles.push(fault.into());
+            let kept = current.and_then(|g| xr_stack::load(&history::files(root, home, g.number)).ok());
+            let (layout, manifest) = match kept {
+                Some(stack) => (Some(stack.layout.under(root)), stack.manifest),
+                None => (Layout::find(root, &Manifest::default()).ok(), Manifest::default()),
+            };
+            (layout, manifest, troubles)
+        }
+    }
+}
+
+fn certificate_of(root: &Path, layout: Option<&Layout>, rule: xr_stack::Certificate) -> Option<CertificateFact> {
+    let last = format!("/{}", rule.directory.rsplit('/').next().unwrap_or(&rule.directory));
+    let mentioned = || {
+        layout.is_some_and(|layout| {
+            layout
+                .files
+                .iter()
+                .any(|file| std::fs::read_to_string(root.join(file)).is_ok_and(|text| text.contains(&last)))
+        })
+    };
+    if rule.if_mentioned && !mentioned() {
+        return None;
+    }
+    let path = root.join(&rule.directory).join(&rule.certificate);
+    let expiry = path.exists().then(|| certificate::expiry(&path).map_err(Trouble::from));
+    Some(CertificateFact { path, expiry })
+}
+
+/// What the compose call said: services, hashes.
+type Composed = (Seen<Option<Vec<xr_model::Service>>>, Option<BTreeMap<String, String>>);
+
+pub(super) fn no_engine() -> Trouble {
+    Trouble::from(Fault::new("the Docker engine was not asked"))
+}

@@ -1,0 +1,176 @@
+//! What the Docker engine, the machine and the registries say.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use futures_util::future;
+use tokio::task::spawn_blocking;
+use xr_host::{Engine, EngineInfo};
+use xr_image_puller::{Credentials, Sources, resolve_all};
+use xr_model::{Container, Digest, Health, ImageRef, LocalImage, Port};
+use xr_preflight::{Check, machine, ports::TakenPort};
+use xr_stack::{Manifest, Site};
+
+use super::{Ground, Look, no_engine};
+use crate::doctor::facts::{Facts, History, Seen, Trouble};
+
+/// What was said.
+pub(super) struct Answers {
+    pub info: Seen<EngineInfo>,
+    pub containers: Seen<Vec<Container>>,
+    pub strangers: Vec<String>,
+    pub last_words: BTreeMap<String, Vec<String>>,
+    pub images: Seen<Vec<LocalImage>>,
+    pub machine: Vec<Check>,
+    pub registry: Option<Vec<(ImageRef, Seen<Digest>)>>,
+}
+
+/// How long a port may take to accept.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// Lines of a container's log.
+const LINES: usize = 3;
+
+pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manifest: &Manifest, look: Look) -> Answers {
+    let engine = match Engine::connect() {
+        Ok(engine) => engine,
+        Err(fault) => {
+            let machine = machine_of(manifest, vec![root.to_owned()]).await;
+            let (containers, images) = (Err(no_engine()), Err(no_engine()));
+            return Answers {
+                info: Err(fault.into()),
+                containers,
+                strangers: Vec::new(),
+                last_words: BTreeMap::new(),
+                images,
+                machine,
+                registry: None,
+            };
+        }
+    };
+    let about = async {
+        let info = engine.info().await.map_err(Trouble::from);
+        let mut disks: Vec<PathBuf> = info.iter().map(|info| PathBuf::from(&info.root)).collect();
+        disks.push(root.to_owned());
+        (info, machine_of(manifest, disks).await)
+    };
+    let containers = async {
+        let (containers, folders) =
+            tokio::join!(engine.containers(&ground.project), engine.project_folders(&ground.project));
+        let mut containers = containers.map_err(Trouble::from);
+        let elsewhere = elsewhere(&ground.folder, folders.unwrap_or_default());
+        if let (Ok(containers), Ok(None)) = (&mut containers, &history.current) {
+            containers.retain(|c| !elsewhere.contains_key(&c.id));
+        }
+        let mut strangers: Vec<String> = elsewhere.into_values().collect();
+        strangers.sort();
+        strangers.dedup();
+        let last_words = last_words(&engine, containers.as_deref().unwrap_or_default()).await;
+        (containers, strangers, last_words)
+    };
+    let registry = registry(&engine, ground, history, look);
+    let images = engine.all_images();
+    let ((info, mut machine), (containers, strangers, last_words), images, registry) =
+        tokio::join!(about, containers, images, registry);
+    // It answered: whatever its group says, this user may.
+    machine.retain(|check| check.name != "docker socket");
+    Answers { info, containers, strangers, last_words, images: images.map_err(Trouble::from), machine, registry }
+}
+
+/// Those containers that were made from another folder.
+fn elsewhere(here: &Path, folders: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let here = real(here);
+    folders.into_iter().filter(|(_, folder)| real(Path::new(folder)) != here).collect()
+}
+
+async fn machine_of(manifest: &Manifest, disks: Vec<PathBuf>) -> Vec<Check> {
+    let requirements = machine::Requirements {
+        memory: manifest.requirements.memory_mib << 20,
+        disk: manifest.requirements.disk_mib << 20,
+        architectures: Vec::new(),
+    };
+    let look = move || machine::examine(&requirements, &disks.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    spawn_blocking(look).await.unwrap_or_default()
+}
+
+/// What containers in trouble said last: the output of their own check, else the end of their log.
+async fn last_words(engine: &Engine, containers: &[Container]) -> BTreeMap<String, Vec<String>> {
+    let troubled = containers.iter().filter(|c| !c.is_running() || c.health == Health::Unhealthy);
+    let asked = troubled.map(async |container| {
+        let mut words = if container.health == Health::Unhealthy {
+            engine.health_words(&container.id, LINES).await
+        } else {
+            Vec::new()
+        };
+        if words.is_empty() {
+            words = engine.log_tail(&container.id, LINES).await;
+        }
+        (container.id.clone(), words)
+    });
+    future::join_all(asked).await.into_iter().collect()
+}
+
+async fn registry(
+    engine: &Engine,
+    ground: &Ground,
+    history: &History,
+    look: Look,
+) -> Option<Vec<(ImageRef, Seen<Digest>)>> {
+    let current = history.current.as_ref().ok()?.as_ref().filter(|_| look.online)?;
+    let asked = current.images.iter().filter(|image| image.digest.is_some() && image.reference.digest().is_none());
+    let asked: Vec<ImageRef> = asked.map(|image| image.reference.clone()).collect();
+    let mirrors = Site::read(&ground.home.site()).unwrap_or_default().mirrors;
+    let sources =
+        Sources::new(&mirrors, Credentials::load()).or_else(|_| Sources::new(&[], Credentials::load())).ok()?;
+    let answers = resolve_all(engine.client(), &asked, &sources).await;
+    Some(
+        answers.into_iter().map(|(image, answer)| (image, answer.map_err(|error| error.into_fault().into()))).collect(),
+    )
+}
+
+/// Ports to look at: those that services want and no container of theirs holds, and those that running containers hold.
+pub(super) struct Ports {
+    wanted: Vec<Port>,
+    held: Vec<(String, Port)>,
+}
+
+pub(super) fn wanted_ports(facts: &Facts) -> Ports {
+    if facts.containers.is_err() {
+        return Ports { wanted: Vec::new(), held: Vec::new() };
+    }
+    let running = || facts.all_containers().iter().filter(|c| c.is_running());
+    let held: Vec<(String, Port)> =
+        running().flat_map(|c| c.ports.iter().map(|port| (c.name.clone(), port.clone()))).collect();
+    let is_held = |port: &Port| held.iter().any(|(_, h)| h.published == port.published && h.protocol == port.protocol);
+    let wanted = facts
+        .expected()
+        .iter()
+        .flat_map(|s| &s.ports)
+        .filter(|port| port.published != 0 && !is_held(port))
+        .cloned()
+        .collect();
+    Ports { wanted, held }
+}
+
+pub(super) fn ports(ports: Ports) -> (Vec<TakenPort>, Vec<(String, String)>) {
+    let silent = ports.held.into_iter().filter(|(_, port)| port.protocol == "tcp" && port.published != 0).filter_map(
+        |(container, port)| {
+            let ip = port
+                .host_ip
+                .parse::<IpAddr>()
+                .ok()
+                .filter(|ip| !ip.is_unspecified())
+                .unwrap_or(Ipv4Addr::LOCALHOST.into());
+            let address = SocketAddr::new(ip, port.published);
+            let refused = TcpStream::connect_timeout(&address, PATIENCE)
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+            refused.then(|| (container, address.to_string()))
+        },
+    );
+    let silent = silent.collect();
+    (xr_preflight::ports::taken(&ports.wanted), silent)
+}

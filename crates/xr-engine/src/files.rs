@@ -1,0 +1,178 @@
+//! The tree's own files: how they stood before a run, putting a generation's files in place, and what changed.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+use xr_journal::{Ownership, create_private_dir, write_atomic};
+use xr_model::{Fault, Generation, Result};
+
+use crate::{World, settings::EnvReport, staging};
+
+/// How the tree stood before a run; kept under `.xr/runs/<run>/`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Before {
+    /// The commit, for a git checkout.
+    pub commit: Option<String>,
+    /// The branch it was on.
+    pub branch: Option<String>,
+    /// Whether there was an `.env`.
+    pub had_env: bool,
+    /// Whether there was a VERSION.
+    pub had_version: bool,
+    /// The generation whose files stood there.
+    pub generation: Option<u32>,
+    /// Where `.env` and VERSION stood, from the root.
+    pub env: String,
+    /// See `env`.
+    pub version: String,
+}
+
+/// Saves how the tree stands.
+pub(crate) fn save(world: &World<'_>, run: &str) -> Result<()> {
+    let dir = world.home.run(run);
+    create_private_dir(&dir)?;
+    let layout = &world.stack.layout;
+    let keep = |from: &Path, name: &str| -> Result<bool> {
+        if !from.exists() {
+            return Ok(false);
+        }
+        let bytes = fs::read(from).map_err(Fault::at(format!("cannot read {}", from.display())))?;
+        write_atomic(&dir.join(name), &bytes, 0o600, Ownership::Keep)?;
+        Ok(true)
+    };
+    let head = world.checkout.as_ref().map(xr_version_resolver::Checkout::head).transpose()?;
+    let (commit, branch) = head.map_or((None, None), |head| (Some(head.commit), head.branch));
+    let before = Before {
+        commit,
+        branch,
+        had_env: keep(&layout.env_path(), "env")?,
+        had_version: keep(&layout.version_path(), "VERSION")?,
+        generation: world.generations.current()?.map(|g| g.number),
+        env: layout.env.clone(),
+        version: layout.version.clone(),
+    };
+    let json = serde_json::to_vec_pretty(&before).map_err(Fault::at("cannot write how the tree stood"))?;
+    write_atomic(&dir.join("before.json"), &json, 0o600, Ownership::Keep)
+}
+
+fn read(world: &World<'_>, run: &str) -> Result<Before> {
+    let path = world.home.run(run).join("before.json");
+    let bytes = fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))?;
+    serde_json::from_slice(&bytes).map_err(Fault::at(format!("{} is damaged", path.display())))
+}
+
+/// Puts a generation's files in place: the tree at its commit, VERSION and `.env` as staged.
+pub(crate) fn switch(world: &World<'_>, number: u32, commit: Option<&str>) -> Result<()> {
+    let staged = staging::root_of(world, number);
+    let stack = xr_stack::load(&staged)?;
+    let layout = &stack.layout;
+    match (&world.checkout, commit) {
+        (Some(checkout), Some(commit)) => {
+            let head = checkout.head()?;
+            if head.commit != commit {
+                checkout.switch(commit, head.branch.as_deref(), &layout.managed())?;
+            }
+        }
+        _ => copy_over(&staged, &world.root, &layout.env)?,
+    }
+    let version = layout.version_path();
+    let target = world.root.join(&layout.version);
+    let bytes = fs::read(&version).map_err(Fault::at(format!("cannot read {}", version.display())))?;
+    if fs::read(&target).ok().as_deref() != Some(&bytes) {
+        write_atomic(&target, &bytes, 0o644, Ownership::Keep)?;
+    }
+    let env = fs::read(layout.env_path()).map_err(Fault::at(format!("cannot read {}", layout.env_path().display())))?;
+    write_atomic(&world.root.join(&layout.env), &env, 0o600, Ownership::Keep)?;
+    crate::actions::provide::provide(world, &stack)
+}
+
+/// Puts the tree back as it stood. On a first install the `.env` stays: its secrets may already be in a volume.
+pub(crate) fn restore(world: &World<'_>, run: &str) -> Result<()> {
+    let before = read(world, run)?;
+    let dir = world.home.run(run);
+    let (env, version) = (world.root.join(&before.env), world.root.join(&before.version));
+    match (&world.checkout, &before.commit) {
+        (Some(checkout), Some(commit)) => {
+            if checkout.head()?.commit != *commit {
+                checkout.switch(commit, before.branch.as_deref(), &[&before.version, &before.env])?;
+            }
+        }
+        _ => {
+            if let Some(generation) = before.generation {
+                copy_over(&staging::root_of(world, generation), &world.root, &before.env)?;
+            }
+        }
+    }
+    let saved = |name: &str| {
+        let path = dir.join(name);
+        fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))
+    };
+    if before.had_version {
+        write_atomic(&version, &saved("VERSION")?, 0o644, Ownership::Keep)?;
+    }
+    if before.had_env {
+        write_atomic(&env, &saved("env")?, 0o600, Ownership::Keep)?;
+    }
+    Ok(())
+}
+
+/// Copies staged files over the tree of an unpacked bundle; `.env` is written on its own.
+fn copy_over(staged: &Path, root: &Path, env: &str) -> Result<()> {
+    let mut folders = vec![staged.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).map_err(Fault::at(format!("cannot read {}", folder.display())))?;
+        for entry in entries.filter_map(std::result::Result::ok) {
+            let path = entry.path();
+            let Ok(relative) = path.strip_prefix(staged) else { continue };
+            let target = root.join(relative);
+            if path.is_dir() {
+                folders.push(path);
+            } else if relative != Path::new(env) && fs::read(&path).ok() != fs::read(&target).ok() {
+                staging::copy(&path, &target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a generation changes against the one before, a line each; keys of `.env`, never values.
+pub(crate) fn changes(old: Option<&Generation>, new: &Generation, report: &EnvReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    match old {
+        None => lines.push(format!("version {}", new.version)),
+        Some(old) if old.version.as_str() != new.version.as_str() => {
+            lines.push(format!("version {} → {}", old.version, new.version))
+        }
+        Some(_) => {}
+    }
+    let old_services = old.map(Generation::specs).unwrap_or_default();
+    for service in &new.services {
+        let pinned = |g: &Generation| {
+            g.images.iter().find(|i| i.services.contains(&service.name)).and_then(|i| i.digest.clone())
+        };
+        match old_services.get(&service.name) {
+            None if old.is_some() => lines.push(format!("service {} is new", service.name)),
+            Some(_) => {
+                let (was, is) = (old.and_then(pinned), pinned(new));
+                if let (Some(was), Some(is)) = (was, is)
+                    && was != is
+                {
+                    lines.push(format!("{}: image {} → {}", service.name, was.short(), is.short()));
+                }
+            }
+            None => {}
+        }
+    }
+    for name in old_services.keys().filter(|name| !new.services.iter().any(|s| s.name == **name)) {
+        lines.push(format!("service {name} is gone"));
+    }
+    let mut keys = |what: &str, keys: &[String]| {
+        if !keys.is_empty() {
+            lines.push(format!(".env: {what} {}", keys.join(", ")));
+        }
+    };
+    keys("new", &report.added);
+    keys("generated", &report.generated);
+    keys("new default for", &report.defaults_changed);
+    lines
+}

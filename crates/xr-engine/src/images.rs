@@ -1,0 +1,199 @@
+//! The images of a release, each pinned to a digest before anything moves.
+
+use xr_env_writer::EnvFile;
+use xr_image_puller::{PullError, resolve_all};
+use xr_model::{Fault, Generation, ImageRef, Mode, PinnedImage, Result, Service, Version, exit};
+use xr_stack::Manifest;
+
+use crate::World;
+
+/// What decides how images are pinned.
+pub(crate) struct Pinning<'a> {
+    pub version: &'a Version,
+    pub mode: Mode,
+    /// The generation that serves now.
+    pub current: Option<&'a Generation>,
+    /// Whether tags that stayed the same are asked for again.
+    pub refresh: bool,
+    /// Whether content that differs from what this version was before is taken.
+    pub accept_repushed: bool,
+    /// Services whose image the compose file says how to build.
+    pub builds: Vec<String>,
+}
+
+/// Every image reference of a release: the services' and those the product starts itself.
+pub(crate) fn wanted(services: &[Service], manifest: &Manifest, env: &EnvFile, mode: Mode) -> Vec<PinnedImage> {
+    let tag = env.get(&manifest.version.key).map(|value| value.text).unwrap_or_default();
+    let mut wanted: Vec<PinnedImage> = Vec::new();
+    let mut add = |reference: ImageRef, service: Option<&str>| {
+        let service = service.map(str::to_owned);
+        match wanted.iter_mut().find(|image| image.reference == reference) {
+            Some(image) => image.services.extend(service),
+            None => wanted.push(PinnedImage {
+                versioned: !tag.is_empty() && reference.tag().is_some_and(|t| t.contains(&tag)),
+                reference,
+                digest: None,
+                image_id: String::new(),
+                services: service.into_iter().collect(),
+            }),
+        }
+    };
+    for service in services {
+        add(service.image.clone(), Some(&service.name));
+    }
+    if mode == Mode::Production {
+        for dependent in &manifest.images {
+            let replaced =
+                dependent.override_key.as_ref().and_then(|key| env.get(key)).map(|v| v.text).filter(|v| !v.is_empty());
+            let derived = || {
+                let base = services.iter().find(|s| s.name == dependent.from_service)?;
+                derive(&base.image, &dependent.replace, &dependent.with)
+            };
+            if let Some(reference) = replaced.map(ImageRef::new).or_else(derived) {
+                add(reference, None);
+            }
+        }
+    }
+    wanted
+}
+
+/// `acme/orbit-server:v1` → `acme/orbit-worker:v1`: only the last component of the name changes.
+fn derive(image: &ImageRef, replace: &str, with: &str) -> Option<ImageRef> {
+    let (folder, last) = match image.name().rsplit_once('/') {
+        Some((folder, last)) => (format!("{folder}/"), last),
+        None => (String::new(), image.name()),
+    };
+    let derived = last.contains(replace).then(|| format!("{folder}{}", last.replacen(replace, with, 1)))?;
+    Some(ImageRef::new(image.tag().map_or(derived.clone(), |tag| format!("{derived}:{tag}"))))
+}
+
+/// Pins every image: what the present generation already pinned stays; everything else is asked for in its registry.
+///
+/// # Errors
+/// Names every image that is not there, and any that changed under its version.
+pub(crate) async fn pin(
+    world: &World<'_>,
+    mut images: Vec<PinnedImage>,
+    how: &Pinning<'_>,
+    build: &dyn Fn(&[String]) -> Result<()>,
+) -> Result<Vec<PinnedImage>> {
+    let builds = |image: &PinnedImage| image.services.iter().any(|service| how.builds.contains(service));
+    let mut ask: Vec<ImageRef> = Vec::new();
+    for image in &mut images {
+        if let Some(digest) = image.reference.digest() {
+            image.digest = Some(digest);
+            continue;
+        }
+        if how.mode == Mode::Dev {
+            if let Some(local) = world.engine.image(image.reference.as_str()).await? {
+                image.image_id = local.id;
+                continue;
+            }
+            ask.push(image.reference.clone());
+            continue;
+        }
+        let before = how.current.and_then(|g| g.images.iter().find(|old| old.reference == image.reference));
+        // What was built here is built again: its name does not say what is in it.
+        match before.filter(|old| !how.refresh && (old.digest.is_some() || !builds(image))) {
+            Some(old) => {
+                image.digest = old.digest.clone();
+                image.image_id.clone_from(&old.image_id);
+            }
+            None => ask.push(image.reference.clone()),
+        }
+    }
+    let sources = world.sources()?;
+    let mut missing: Vec<PullError> = Vec::new();
+    let mut to_build: Vec<String> = Vec::new();
+    for (reference, answer) in resolve_all(world.engine.client(), &ask, &sources).await {
+        for image in images.iter_mut().filter(|image| image.reference == reference) {
+            match &answer {
+                Ok(digest) => image.digest = Some(digest.clone()),
+                Err(_) if builds(image) => to_build.extend(image.services.iter().cloned()),
+                Err(_) => {}
+            }
+        }
+        if let Err(error) = answer
+            && !images.iter().any(|image| image.reference == reference && builds(image))
+        {
+            // Built or loaded here and in no registry: what is on the disk is what there is.
+            let local = world.engine.image(reference.as_str()).await?;
+            match local.filter(|local| local.repo_digests.is_empty()) {
+                Some(local) => {
+                    let image = images.iter_mut().filter(|image| image.reference == reference);
+                    image.for_each(|image| image.image_id.clone_from(&local.id));
+                }
+                None => missing.push(error),
+            }
+        }
+    }
+    refuse_missing(missing, how)?;
+    refuse_repushed(world, &images, how)?;
+    if !to_build.is_empty() {
+        build(&to_build)?;
+        for image in images.iter_mut().filter(|image| image.services.iter().any(|s| to_build.contains(s))) {
+            if let Some(local) = world.engine.image(image.reference.as_str()).await? {
+                image.image_id = local.id;
+            }
+        }
+    }
+    Ok(images)
+}
+
+fn refuse_missing(missing: Vec<PullError>, how: &Pinning<'_>) -> Result<()> {
+    let names: Vec<String> = missing.iter().skip(1).map(|error| error.failure().image.clone()).collect();
+    // What does not answer now may answer later; what answers and has no such image will not.
+    let silent = missing.iter().all(|error| matches!(error, PullError::Unreachable(_) | PullError::RateLimited(_)));
+    let code = if silent { exit::TRY_LATER } else { exit::FAILED };
+    let Some(first) = missing.into_iter().next().map(PullError::into_fault) else { return Ok(()) };
+    let others = if names.is_empty() { String::new() } else { format!("; nor can {}", names.join(", ")) };
+    let message = format!("{} cannot be had: {}{others}", how.version, first.chain());
+    Err(Fault { code, message, hint: first.hint, source: None })
+}
+
+/// A version's images do not change. When one did, the tag was re-pushed.
+fn refuse_repushed(world: &World<'_>, images: &[PinnedImage], how: &Pinning<'_>) -> Result<()> {
+    if how.accept_repushed {
+        return Ok(());
+    }
+    for generation in world.generations.all()?.iter().rev() {
+        for (old, new) in generation
+            .images
+            .iter()
+            .filter_map(|old| Some((old, images.iter().find(|n| n.reference == old.reference)?)))
+        {
+            if let (true, Some(was), Some(is)) = (old.versioned, &old.digest, &new.digest)
+                && was != is
+            {
+                return Err(Fault::new(format!(
+                    "{} was re-pushed: generation {} ran {}, the registry now has {}",
+                    new.reference,
+                    generation.number,
+                    was.short(),
+                    is.short()
+                ))
+                .hint(format!(
+                    "ask the publisher; to take it all the same: xr update --to {} --accept-repushed",
+                    how.version
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workers_image_is_derived_from_the_servers_last_name() {
+        let derived = |image: &str| derive(&ImageRef::new(image), "server", "worker").map(|r| r.to_string());
+        assert_eq!(derived("acme/orbit-server:v1").as_deref(), Some("acme/orbit-worker:v1"));
+        assert_eq!(
+            derived("server.example:5000/orbit-server:v1").as_deref(),
+            Some("server.example:5000/orbit-worker:v1")
+        );
+        assert_eq!(derived("server/web:v1"), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! Observe, plan, apply, verify, recover, unwind. Knows the order; knows nothing of terminals.
+//!
+//! The one flow, for install, update and rollback alike:
+//!
+//! ```text
+//! lock → recover → resolve → stage → observe → plan → lint | show, confirm | re-observe → apply → record | unwind
+//!                          prepare()                          the caller             apply()
+//! ```
+
+mod actions;
+mod apply;
+mod build;
+mod cancel;
+mod checks;
+mod claim;
+mod clock;
+pub mod doctor;
+mod failure;
+mod files;
+mod health;
+mod images;
+mod lifecycle;
+mod prepare;
+mod prune;
+mod recover;
+mod settings;
+mod smoke;
+mod staging;
+mod uninstall;
+mod unwind;
+mod watch;
+mod world;
+
+pub use apply::apply;
+pub use cancel::Cancel;
+pub use claim::project;
+pub use clock::now;
+pub use files::Before;
+pub use lifecycle::{Stopped, layers, prepare_restart, prepare_start, settings_changed, stop, stoppable};
+pub use prepare::{Prepared, Request, Wanted, prepare};
+pub use prune::{OldImage, Prunable, prunable, prune};
+pub use recover::{Recovery, recover};
+pub use settings::{EnvReport, read_env};
+pub use uninstall::{Belongings, Extent, belongings, uninstall};
+pub use world::{Sink, World};

@@ -1,0 +1,68 @@
+//! Back to a recorded generation: nothing is resolved, nothing is fetched.
+
+use std::time::Duration;
+
+use xr_model::{Desired, Fault, Result, RunKind, Version};
+
+use super::{Parts, Prepared, backups};
+use crate::{World, staging};
+
+/// A rollback, ready to be planned.
+pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<&Version>) -> Result<Prepared> {
+    let current =
+        world.generations.current()?.ok_or_else(|| Fault::new("nothing is installed here").hint("xr install"))?;
+    let all = world.generations.all()?;
+    let target = match (number, to) {
+        (Some(number), _) => world.generations.read(number)?,
+        (None, Some(version)) => {
+            all.iter().rev().find(|g| g.version == *version && g.number != current.number).cloned().ok_or_else(
+                || {
+                    let known: Vec<String> = all.iter().map(|g| format!("{} ({})", g.version, g.number)).collect();
+                    Fault::new(format!("{version} was never applied here, or is what serves"))
+                        .hint(format!("generations: {}", known.join(", ")))
+                },
+            )?
+        }
+        (None, None) => {
+            let parent = current.parent.filter(|n| all.iter().any(|g| g.number == *n));
+            let parent = parent.ok_or_else(|| {
+                Fault::new(format!("there is nothing before generation {}", current.number)).hint("xr history")
+            })?;
+            world.generations.read(parent)?
+        }
+    };
+    if let Some(checkout) = &world.checkout {
+        checkout.refuse_local_changes(&world.stack.layout.managed())?;
+        if let Some(commit) = target.commit.as_ref().filter(|commit| current.commit.as_ref() != Some(commit)) {
+            checkout.refuse_switch(commit, &world.stack.layout.managed())?;
+        }
+    }
+    world.phase("observe");
+    let staged = staging::root_of(world, target.number);
+    let stack = xr_stack::load(&staged)?;
+    let observed = world.observe(&target.invocation.project, &target.images).await?;
+    let backups = backups(&stack.manifest, &observed, world).await?;
+    let desired = Desired {
+        version: target.version.clone(),
+        generation: target.number,
+        commit: target.commit.clone(),
+        services: target.services.clone(),
+        left_out: Vec::new(),
+        images: target.images.clone(),
+        previous_specs: current.specs(),
+        files_change: target.number != current.number,
+        hooks: Vec::new(),
+        backups,
+        settle: stack.manifest.health.settle.unwrap_or(Duration::ZERO),
+        smoke: target.services.iter().any(|s| !s.ports.is_empty()),
+    };
+    let parts = Parts {
+        kind: RunKind::Rollback,
+        desired,
+        generation: target,
+        manifest: stack.manifest,
+        current: Some(current),
+        observed,
+    };
+    Ok(Prepared::unplanned(parts))
+}

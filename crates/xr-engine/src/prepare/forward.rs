@@ -1,0 +1,228 @@
+//! Installs and updates: resolve, stage, pin, observe.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use sha2::{Digest as _, Sha256};
+use xr_model::{Desired, DesiredHook, GENERATION_FORMAT, Generation, Level, Mode, Observed, Result, RunKind, Service};
+use xr_stack::{HookTime, Manifest};
+
+use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
+use crate::{
+    World, build, checks,
+    images::{self, Pinning},
+    staging::{self, Order, Staged},
+};
+
+/// An install or update, ready to be planned.
+pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prepared> {
+    let current = world.generations.current()?;
+    let old_mode = current.as_ref().map(|g| g.mode).unwrap_or_default();
+    let (kind, mode) = match &request.wanted {
+        Wanted::Install { dev, .. } => (RunKind::Install, if *dev { Mode::Dev } else { Mode::Production }),
+        _ => (RunKind::Update, old_mode),
+    };
+    checks::settings(world, kind)?;
+    world.phase("resolve");
+    // Most updates find nothing new: what runs is looked at while the remote thinks.
+    let (resolution, running) =
+        tokio::join!(resolve_release(world, request, current.as_ref()), running(world, kind, current.as_ref()));
+    let resolution = resolution?;
+    if let (Some(moved), false) = (&resolution.moved, request.accept_repushed) {
+        let text = format!(
+            "the tag of {} was re-pushed: it is at {} now (to take it: xr update --accept-repushed)",
+            resolution.version,
+            moved.get(..12).unwrap_or(moved)
+        );
+        world.say(Level::Warning, text);
+    }
+    if kind == RunKind::Update
+        && let Some(current) = &current
+        && resolution.unchanged
+        && !request.refresh
+        && request.set.is_empty()
+    {
+        return Ok(unchanged(world, current.clone(), &running?, resolution.notes));
+    }
+    if let (Some(checkout), Some(_)) = (&world.checkout, &resolution.commit) {
+        checkout.refuse_local_changes(&world.stack.layout.managed())?;
+    }
+    if let (Some(checkout), Some(commit)) = (&world.checkout, &resolution.commit)
+        && checkout.head()?.commit != *commit
+    {
+        checkout.refuse_switch(commit, &world.stack.layout.managed())?;
+    }
+    world.phase("stage");
+    let without = request.without.clone().unwrap_or_else(|| {
+        current.as_ref().map_or_else(|| world.site.without.clone(), |generation| generation.invocation.left_out.clone())
+    });
+    let order = Order {
+        version: &resolution.version,
+        commit: resolution.commit.as_deref(),
+        mode,
+        old_mode,
+        replace_placeholders: false,
+        set: &request.set,
+        without: &without,
+    };
+    let mut staged = staging::stage(world, &order)?;
+    if current.is_none() {
+        checks::strangers(world, &staged).await?;
+        // Known secrets are replaced as long as nothing can depend on them.
+        if !staged.report.placeholders.is_empty() && world.engine.volumes(&staged.resolved.project).await?.is_empty() {
+            staged = staging::stage(world, &Order { replace_placeholders: true, ..order })?;
+        }
+    }
+    checks::fresh_secrets(world, &staged).await?;
+    checks::database(world, &staged, kind).await?;
+    if mode == Mode::Dev && !request.dry_run {
+        world.phase("build");
+        build::all(world, &staged, &resolution.version, resolution.commit.as_deref())?;
+    }
+    world.phase("images");
+    let services = kept(&staged);
+    let wanted = images::wanted(&services, &staged.stack.manifest, &staged.env, mode);
+    let pinning = Pinning {
+        version: &resolution.version,
+        mode,
+        current: current.as_ref().filter(|c| !(c.version == resolution.version && request.refresh)),
+        refresh: request.refresh,
+        accept_repushed: request.accept_repushed,
+        builds: services.iter().filter(|s| s.builds).map(|s| s.name.clone()).collect(),
+    };
+    let build_some = |services: &[String]| {
+        if request.dry_run {
+            return Ok(());
+        }
+        world.phase("build");
+        build::some(world, &staged, services, resolution.commit.as_deref())
+    };
+    let images = images::pin(world, wanted, &pinning, &build_some).await?;
+    let head = world.checkout.as_ref().map(xr_version_resolver::Checkout::head).transpose()?;
+    let tree_moves =
+        head.as_ref().is_some_and(|head| resolution.commit.as_ref().is_some_and(|commit| *commit != head.commit));
+    world.phase("observe");
+    let observed = world.observe(&staged.resolved.project, &images).await?;
+    let mut generation = Generation {
+        format: GENERATION_FORMAT,
+        number: staged.number,
+        parent: current.as_ref().map(|g| g.number),
+        made_by: kind,
+        version: resolution.version.clone(),
+        version_id: String::new(),
+        commit: resolution.commit.clone(),
+        branch: head.and_then(|head| head.branch),
+        applied_at: String::new(),
+        mode,
+        invocation: staged.invocation.clone(),
+        services: services.clone(),
+        images: images.clone(),
+        changes: Vec::new(),
+    };
+    generation.version_id = version_id(&generation);
+    generation.changes = crate::files::changes(current.as_ref(), &generation, &staged.report);
+    let mut notes = resolution.notes;
+    notes.extend(notes_on(&staged));
+    let desired = Desired {
+        version: resolution.version,
+        generation: staged.number,
+        commit: resolution.commit,
+        hooks: hooks(&staged.stack.manifest, current.is_none(), &services),
+        backups: if request.no_backup { Vec::new() } else { backups(&staged.stack.manifest, &observed, world).await? },
+        settle: staged.stack.manifest.health.settle.unwrap_or(Duration::ZERO),
+        smoke: services.iter().any(|s| !s.ports.is_empty()),
+        services,
+        left_out: Vec::new(),
+        images,
+        previous_specs: current.as_ref().map(Generation::specs).unwrap_or_default(),
+        files_change: staged.files_change || tree_moves,
+    };
+    let (manifest, env) = (staged.stack.manifest, staged.report);
+    let parts = Parts { kind, desired, generation, manifest, current, observed };
+    Ok(Prepared { notes, env, ..Prepared::unplanned(parts) })
+}
+
+/// The services of the present generation that run, for an update.
+async fn running(world: &World<'_>, kind: RunKind, current: Option<&Generation>) -> Result<BTreeSet<String>> {
+    match current {
+        Some(current) if kind == RunKind::Update => world.engine.running_services(&current.invocation.project).await,
+        _ => Ok(BTreeSet::new()),
+    }
+}
+
+/// The cheap way out: the version is the current one.
+fn unchanged(world: &World<'_>, current: Generation, running: &BTreeSet<String>, notes: Vec<String>) -> Prepared {
+    let down: Vec<&str> = current
+        .services
+        .iter()
+        .filter(|s| s.restarts() && !running.contains(&s.name))
+        .map(|s| s.name.as_str())
+        .collect();
+    if !down.is_empty() {
+        let text = format!("not running: {} (xr start brings it up, xr doctor tells more)", down.join(", "));
+        world.say(Level::Warning, text);
+    }
+    let desired = Desired {
+        version: current.version.clone(),
+        generation: current.number,
+        commit: current.commit.clone(),
+        services: Vec::new(),
+        left_out: Vec::new(),
+        images: Vec::new(),
+        previous_specs: BTreeMap::new(),
+        files_change: false,
+        hooks: Vec::new(),
+        backups: Vec::new(),
+        settle: Duration::ZERO,
+        smoke: false,
+    };
+    let parts = Parts {
+        kind: RunKind::Update,
+        desired,
+        generation: current.clone(),
+        manifest: world.stack.manifest.clone(),
+        current: Some(current),
+        observed: Observed::default(),
+    };
+    Prepared { notes, ..Prepared::unplanned(parts) }
+}
+
+fn kept(staged: &Staged) -> Vec<Service> {
+    staged.resolved.services.iter().filter(|s| !staged.invocation.left_out.contains(&s.name)).cloned().collect()
+}
+
+fn hooks(manifest: &Manifest, first: bool, services: &[Service]) -> Vec<DesiredHook> {
+    let runs = |hook: &xr_stack::Hook| {
+        services.iter().any(|s| s.name == hook.service) && (hook.when == HookTime::Release || first)
+    };
+    let desired = |(index, hook): (usize, &xr_stack::Hook)| DesiredHook {
+        index,
+        name: hook.name.clone(),
+        service: hook.service.clone(),
+    };
+    manifest.hooks.iter().enumerate().filter(|(_, hook)| runs(hook)).map(desired).collect()
+}
+
+fn notes_on(staged: &Staged) -> Vec<String> {
+    let mut notes = Vec::new();
+    let report = &staged.report;
+    if !report.placeholders.is_empty() {
+        notes.push(format!("still the template's placeholder: {}", report.placeholders.join(", ")));
+    }
+    if !report.obsolete.is_empty() {
+        notes.push(format!("no longer in the template, kept: {}", report.obsolete.join(", ")));
+    }
+    notes
+}
+
+fn version_id(generation: &Generation) -> String {
+    let content = serde_json::json!({
+        "version": generation.version,
+        "services": generation.services,
+        "images": generation.images.iter().map(|i| (&i.reference, &i.digest)).collect::<Vec<_>>(),
+        "invocation": generation.invocation.files,
+    });
+    Sha256::digest(content.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

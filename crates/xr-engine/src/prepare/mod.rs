@@ -1,0 +1,148 @@
+//! Everything before the switch: from a request to a plan that can be shown.
+
+mod backward;
+mod forward;
+mod release;
+mod request;
+
+use std::time::Duration;
+
+use xr_journal::RunLock;
+use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKind, Version};
+use xr_plan::{Origin, lint, plan};
+use xr_stack::Manifest;
+
+use crate::{World, checks, settings::EnvReport};
+
+pub use request::{Request, Wanted};
+
+/// A run that is ready to be shown and applied. It holds the lock.
+pub struct Prepared {
+    /// What will be done; empty when nothing is to do.
+    pub plan: Plan,
+    /// What the admin should know.
+    pub notes: Vec<String>,
+    /// What happens to `.env`, in keys.
+    pub env: EnvReport,
+    pub(crate) desired: Desired,
+    pub(crate) generation: Generation,
+    pub(crate) manifest: Manifest,
+    pub(crate) origin: Origin,
+    pub(crate) observed: Observed,
+    pub(crate) lock: Option<RunLock>,
+}
+
+/// What a run is made of before it is planned.
+struct Parts {
+    kind: RunKind,
+    desired: Desired,
+    generation: Generation,
+    manifest: Manifest,
+    /// What serves now.
+    current: Option<Generation>,
+    observed: Observed,
+}
+
+/// Resolves, stages, observes and plans. Touches nothing that runs and nothing in the tree. The caller holds the lock
+/// and hands it over.
+///
+/// # Errors
+/// Whatever makes the request impossible; nothing has changed then.
+pub async fn prepare(world: &World<'_>, request: &Request, lock: RunLock) -> Result<Prepared> {
+    let prepared = ready(world, request).await;
+    match prepared {
+        Ok(mut prepared) => {
+            prepared.lock = Some(lock);
+            Ok(prepared)
+        }
+        Err(fault) => {
+            // The refusal is what matters; what was staged is swept by the next run if not now.
+            let _ = world.generations.discard_unrecorded();
+            Err(fault)
+        }
+    }
+}
+
+async fn ready(world: &World<'_>, request: &Request) -> Result<Prepared> {
+    let mut prepared = match &request.wanted {
+        Wanted::Rollback { generation, to } => backward::rollback(world, *generation, to.as_ref()).await?,
+        _ => forward::forward(world, request).await?,
+    };
+    prepared.plan = plan(&prepared.desired, &prepared.observed, &prepared.origin);
+    let broken = lint(&prepared.plan, &prepared.desired);
+    if !broken.is_empty() {
+        return Err(
+            Fault::new(format!("the plan breaks its own rules: {}", broken.join("; "))).hint("please report this")
+        );
+    }
+    if prepared.plan.is_empty() {
+        world.generations.discard(prepared.generation.number)?;
+    } else {
+        checks::machine(world, &prepared).await?;
+    }
+    Ok(prepared)
+}
+
+async fn backups(manifest: &Manifest, observed: &Observed, world: &World<'_>) -> Result<Vec<(usize, String)>> {
+    let mut chosen = Vec::new();
+    for (index, backup) in manifest.backups.iter().enumerate() {
+        if crate::actions::backup::source(world, backup, &observed.containers).await?.is_some() {
+            chosen.push((index, backup.name.clone()));
+        }
+    }
+    Ok(chosen)
+}
+
+fn origin(kind: RunKind, current: Option<&Generation>, manifest: &Manifest) -> Origin {
+    let rule = |pick: fn(&xr_stack::ServiceRule) -> Option<Duration>| {
+        manifest.services.iter().filter_map(|(name, rule)| Some((name.clone(), pick(rule)?))).collect()
+    };
+    Origin {
+        kind,
+        generation: current.map(|g| g.number),
+        version: current.map(|g| g.version.clone()),
+        drain: rule(|rule| rule.drain),
+        patience: rule(|rule| rule.patience),
+    }
+}
+
+impl Prepared {
+    /// Not planned yet.
+    fn unplanned(parts: Parts) -> Self {
+        let Parts { kind, desired, generation, manifest, current, observed } = parts;
+        let plan = Plan {
+            kind,
+            from: None,
+            from_version: None,
+            generation: desired.generation,
+            version: desired.version.clone(),
+            stages: Vec::new(),
+        };
+        let origin = origin(kind, current.as_ref(), &manifest);
+        let (notes, env) = (Vec::new(), EnvReport::default());
+        Self { plan, notes, env, desired, generation, manifest, origin, observed, lock: None }
+    }
+
+    /// Leaves nothing of what was staged; for a plan that is not applied.
+    pub fn abandon(&self, world: &World<'_>) {
+        // What cannot be removed now is swept by the next run.
+        let _ = world.generations.discard(self.generation.number);
+    }
+
+    /// Tells what is worth knowing before anything else; not a word of it is urgent.
+    pub fn tell_notes(&self, world: &World<'_>) {
+        for note in &self.notes {
+            world.say(Level::Info, note.clone());
+        }
+    }
+
+    /// What will change, a line each.
+    pub fn changes(&self) -> &[String] {
+        &self.generation.changes
+    }
+
+    /// The version that serves now.
+    pub fn from(&self) -> Option<&Version> {
+        self.plan.from_version.as_ref()
+    }
+}

@@ -1,0 +1,110 @@
+//! What goes and what stays.
+
+use super::*;
+use xr_model::{Digest, GENERATION_FORMAT, ImageRef, Invocation, Mode, PinnedImage, RunKind};
+
+fn image(reference: &str, id: &str, versioned: bool) -> PinnedImage {
+    PinnedImage {
+        reference: ImageRef::new(reference),
+        digest: Some(Digest(format!("sha256:{id}"))),
+        image_id: id.to_owned(),
+        services: vec![],
+        versioned,
+    }
+}
+
+fn generation(number: u32, parent: Option<u32>, images: Vec<PinnedImage>) -> Generation {
+    Generation {
+        format: GENERATION_FORMAT,
+        number,
+        parent,
+        made_by: RunKind::Update,
+        version: format!("v1.{number}.0").parse().unwrap(),
+        version_id: String::new(),
+        commit: None,
+        branch: None,
+        applied_at: String::new(),
+        mode: Mode::Production,
+        invocation: Invocation::default(),
+        services: vec![],
+        images,
+        changes: vec![],
+    }
+}
+
+fn local(id: &str, tags: &[&str]) -> LocalImage {
+    LocalImage {
+        id: id.to_owned(),
+        tags: tags.iter().map(|t| (*t).to_owned()).collect(),
+        repo_digests: vec![],
+        size: 1,
+    }
+}
+
+fn tenant(project: &str, image: &str, image_id: &str) -> Tenant {
+    Tenant {
+        id: "c".to_owned(),
+        name: "c".to_owned(),
+        project: project.to_owned(),
+        folder: String::new(),
+        one_off: false,
+        image: image.to_owned(),
+        image_id: image_id.to_owned(),
+    }
+}
+
+#[test]
+fn the_present_generation_and_its_parent_stay_however_old() {
+    let all: Vec<_> = (1..=6).map(|n| generation(n, Some(n - 1), vec![])).collect();
+    let numbers = |current: usize, keep| kept(&all, &all[current], keep).into_iter().collect::<Vec<_>>();
+    assert_eq!(numbers(5, 3), [4, 5, 6]);
+    assert_eq!(numbers(5, 0), [5, 6]);
+    assert_eq!(numbers(1, 3), [1, 2, 6]); // after a rollback
+    assert_eq!(numbers(0, 1), [1]); // the parent is gone already
+}
+
+#[test]
+fn an_image_goes_when_no_kept_generation_and_no_container_has_it() {
+    let old = generation(1, None, vec![image("acme/server:v1.0.0", "a", true), image("redis:6", "r6", false)]);
+    let new = generation(2, Some(1), vec![image("acme/server:v1.1.0", "b", true), image("redis:7", "r7", false)]);
+    let images = [
+        local("a", &["acme/server:v1.0.0"]),
+        local("b", &["acme/server:v1.1.0"]),
+        local("c", &["acme/server:v0.9.0"]),
+        local("d", &["acme/server:v0.8.0"]),
+        local("e", &["acme/server:v0.7.0", "mine:latest"]),
+        local("r5", &["redis:5"]),
+        local("r6", &["redis:6"]),
+        local("r7", &["redis:7"]),
+        local("x", &["stranger:1"]),
+        local("y", &[]),
+    ];
+    let running = [tenant("p", "acme/server:v1.1.0", "b"), tenant("p", "acme/server:v0.8.0", "d")];
+    let gone = |tenants: &[Tenant]| {
+        let (old, shared) = old_images(&[&new], &[&old], &images, tenants, "p");
+        (old.into_iter().map(|image| image.id).collect::<Vec<_>>(), shared)
+    };
+    assert_eq!(gone(&running), (vec!["a".to_owned(), "c".to_owned(), "r6".to_owned()], vec![]));
+
+    // Another stack of the same product keeps its own way back, and the worker that no container shows.
+    let own = ["acme/server", "acme/worker"].into();
+    let theirs = [tenant("q", "acme/server:v1.1.0", "b")];
+    assert!(neighbours(&own, &images, &theirs, "p").contains("acme/worker"));
+    assert!(!neighbours(&own, &images, &theirs, "q").contains("acme/worker"));
+    let neighbour = [running.as_slice(), &[tenant("q", "acme/server:v1.1.0", "b")]].concat();
+    assert_eq!(gone(&neighbour), (vec!["r6".to_owned()], vec!["acme/server".to_owned()]));
+}
+
+#[test]
+fn the_newest_backups_of_each_kind_stay() {
+    let files = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<Vec<_>>();
+    let all = files(&[
+        "20260101T000000-g1-a.sql",
+        "20260102T000000-g1-a.sql",
+        "20260102T000000-g1-b-c.sql",
+        "20260103T000000-g2-a.sql",
+        "20260104T000000-g2-a.part",
+    ]);
+    let old: Vec<String> = past(all, 2).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(old, ["20260101T000000-g1-a.sql", "20260104T000000-g2-a.part"]);
+}

@@ -1,0 +1,106 @@
+//! Finishing what a killed run began: forward when it was already recorded, back otherwise.
+
+use std::cell::RefCell;
+
+use xr_journal::{ChildrenLock, Journal, PastRun, unfinished};
+use xr_model::{Action, Fault, Level, Outcome, Record, Result, Verdict};
+
+use crate::{World, actions::remove_old, clock, failure::Failure, unwind};
+
+/// What recovery did.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// The run that had not ended.
+    pub run: String,
+    /// How it has ended now.
+    pub outcome: Outcome,
+}
+
+/// Ends an unfinished run, when there is one. The caller holds the lock.
+///
+/// # Errors
+/// When the journal cannot be read or the way back fails; the run then stays unfinished.
+pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
+    let Some(past) = unfinished(&world.home)? else { return Ok(None) };
+    world
+        .say(Level::Warning, format!("the {} begun at {} did not end; finishing it", past.plan.kind.as_str(), past.at));
+    let home = world.home.clone();
+    // What the killed run had started (compose) may still be making containers.
+    let orphans = tokio::task::spawn_blocking(move || ChildrenLock::wait_for_orphans(&home));
+    orphans.await.map_err(Fault::at("a thread died"))??;
+    let journal = RefCell::new(Journal::open(&world.home, &past.id)?);
+    let recorded = past.plan.steps().find(|step| matches!(step.action, Action::Record { .. }));
+    let pointed = world.generations.current()?.is_some_and(|g| g.number == past.plan.generation)
+        && past.plan.from != Some(past.plan.generation);
+    let forward =
+        recorded.is_some_and(|step| past.done.contains(&step.id) || (past.started.contains(&step.id) && pointed));
+    let verdict = if forward { finish(world, &past).await? } else { back(world, &past, &journal).await? };
+    let serves_new = verdict == Verdict::Changed;
+    let outcome = Outcome {
+        verdict,
+        command: past.plan.kind,
+        from: past.plan.from_version.clone(),
+        to: Some(past.plan.version.clone()),
+        serving: if serves_new { Some(past.plan.version.clone()) } else { past.plan.from_version.clone() },
+        generation: if serves_new { Some(past.plan.generation) } else { past.plan.from },
+        changes: Vec::new(),
+        elapsed_ms: 0,
+        cause: Some("the run was killed; it was finished later".to_owned()),
+        service: None,
+        log: Vec::new(),
+        hint: None,
+        undo: None,
+    };
+    journal.borrow_mut().append(&Record::RunEnded { at: clock::now(), outcome: outcome.clone() })?;
+    Ok(Some(Recovery { run: past.id, outcome }))
+}
+
+async fn finish(world: &World<'_>, past: &PastRun) -> Result<Verdict> {
+    for step in past.plan.steps() {
+        if let Action::RemoveOld { swaps } = &step.action {
+            remove_old::act(world, swaps).await.map_err(|failure| failure.fault)?;
+        }
+    }
+    Ok(Verdict::Changed)
+}
+
+async fn back(world: &World<'_>, past: &PastRun, journal: &RefCell<Journal>) -> Result<Verdict> {
+    let touched = past.plan.steps().any(|step| past.started.contains(&step.id) && step.action.touches_the_stack());
+    if !touched {
+        return Ok(Verdict::Failed);
+    }
+    let_stops_end(world, past).await?;
+    let project = project(world, past)?;
+    let cause = past.unwinding.clone().unwrap_or_else(|| "the run was killed".to_owned());
+    let failure = Failure::from(Fault::new(cause));
+    unwind::unwind(world, journal, &past.id, &past.plan, &past.started, &project, &failure).await
+}
+
+/// A stop that the killed run asked for goes on in the engine. A start in the meantime would find the container still
+/// running, do nothing, and be followed by its end.
+async fn let_stops_end(world: &World<'_>, past: &PastRun) -> Result<()> {
+    let half_done = |step: &&xr_model::Step| past.started.contains(&step.id) && !past.done.contains(&step.id);
+    for step in past.plan.steps().filter(half_done) {
+        let (swap, grace) = match &step.action {
+            Action::SwitchOver { swap, drain, .. } | Action::Restart { swap, drain, .. } => (swap, *drain),
+            Action::StopOld { swap } => (swap, None),
+            _ => continue,
+        };
+        for old in &swap.old {
+            world.engine.stop_within(&old.id, grace).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The compose project of the run: its generation was never recorded, so another one or its containers tell.
+fn project(world: &World<'_>, past: &PastRun) -> Result<String> {
+    if let Some(from) = past.plan.from {
+        return Ok(world.generations.read(from)?.invocation.project);
+    }
+    let staged = crate::staging::root_of(world, past.plan.generation);
+    let stack = xr_stack::load(&staged)?;
+    let env = crate::settings::parse_env(&stack.layout.env_path())?.unwrap_or_default();
+    let files = crate::settings::compose_files(&stack.layout, &env, xr_model::Mode::Production);
+    Ok(xr_stack::Compose::new(&stack.layout, &files, &[]).resolve(&world.root, &stack.manifest)?.project)
+}

@@ -1,0 +1,168 @@
+//! The `.env` of the next generation: the admin's values over the template, secrets made, the version pinned.
+
+use std::collections::BTreeMap;
+
+use xr_env_writer::{EnvFile, MergeRules, SecretRule, merge};
+use xr_model::{Fault, Mode, Result, Version};
+use xr_stack::{Layout, Manifest};
+
+/// What the merge did, in keys; never a value.
+#[derive(Clone, Debug, Default)]
+pub struct EnvReport {
+    /// Keys that the new template brought.
+    pub added: Vec<String>,
+    /// Secrets that were made.
+    pub generated: Vec<String>,
+    /// Keys that the template no longer has.
+    pub obsolete: Vec<String>,
+    /// Secrets that are still the template's placeholder.
+    pub placeholders: Vec<String>,
+    /// Keys whose template default changed while the admin had the old default.
+    pub defaults_changed: Vec<String>,
+}
+
+/// What goes into the next `.env`.
+pub(crate) struct Inputs<'a> {
+    /// The admin's file; none on a first install.
+    pub current: Option<&'a EnvFile>,
+    pub old_template: Option<&'a EnvFile>,
+    pub new_template: Option<&'a EnvFile>,
+    pub manifest: &'a Manifest,
+    pub version: &'a Version,
+    pub mode: Mode,
+    /// The mode that the current file was written for.
+    pub old_mode: Mode,
+    /// Whether secrets that are still a placeholder are made: only when no volume can hold the old one.
+    pub replace_placeholders: bool,
+    /// Settings asked for on the command line.
+    pub set: &'a BTreeMap<String, String>,
+}
+
+/// Reads an `.env`; `None` when there is none.
+///
+/// # Errors
+/// Unreadable, not UTF-8, not an env file, or a key set twice: names file and line.
+pub fn read_env(path: &std::path::Path) -> Result<Option<EnvFile>> {
+    let Some(file) = parse_env(path)? else { return Ok(None) };
+    if let Some(duplicate) = file.duplicates().first() {
+        let lines: Vec<String> = duplicate.lines.iter().map(ToString::to_string).collect();
+        let last = duplicate.lines.last().copied().unwrap_or(0);
+        return Err(Fault::new(format!(
+            "{}:{last}: {} is set more than once (lines {}); compose takes the last, other readers the first",
+            path.display(),
+            duplicate.key,
+            lines.join(", ")
+        ))
+        .hint("keep one of the lines; `xr doctor --fix` keeps the last, as compose does"));
+    }
+    Ok(Some(file))
+}
+
+/// As [`read_env`], duplicates allowed.
+pub(crate) fn parse_env(path: &std::path::Path) -> Result<Option<EnvFile>> {
+    let bytes = match xr_stack::read_small(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(Fault::new(format!("cannot read {}", path.display()))
+                .because(error)
+                .hint(format!("ls -l {}", path.display())));
+        }
+    };
+    EnvFile::parse(&bytes).map(Some).map_err(|error| {
+        let fault = Fault::new(format!("{}:{}:{}: {}", path.display(), error.line, error.column, error.kind));
+        let not_text = matches!(error.kind, xr_env_writer::ParseErrorKind::NotUtf8);
+        fault.hint(if not_text {
+            format!("iconv -f LATIN1 -t UTF-8 {0} > {0}.utf8, look at it, then move it over", path.display())
+        } else {
+            "expected KEY=value, a comment or an empty line; `xr env check` explains each line".to_owned()
+        })
+    })
+}
+
+/// The next `.env`.
+pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
+    let empty = EnvFile::parse(b"").map_err(Fault::at("cannot make an empty .env"))?;
+    let rules = MergeRules {
+        secrets: inputs.manifest.secrets.iter().map(|s| SecretRule::hex(s.key.clone(), s.length)).collect(),
+        not_secrets: Vec::new(),
+        replace_placeholders: inputs.current.is_none() || inputs.replace_placeholders,
+    };
+    let new_template = inputs.new_template.unwrap_or(&empty);
+    let current = inputs.current.unwrap_or(&empty);
+    let merged = merge(current, inputs.old_template, new_template, &rules, &mut |rule: &SecretRule| rule.generate())
+        .map_err(Fault::at("cannot merge .env with its template"))?;
+    let mut file = merged.file;
+    let mut put = |key: &str, value: &str| -> Result<()> {
+        if file.get(key).is_none_or(|now| now.text != value) {
+            file.set(key, value).map_err(Fault::at(format!("cannot set {key} in .env")))?;
+        }
+        Ok(())
+    };
+    for (key, value) in inputs.set {
+        put(key, value)?;
+    }
+    if inputs.mode == Mode::Dev {
+        for (key, value) in &inputs.manifest.dev.env {
+            put(key, value)?;
+        }
+        for image in &inputs.manifest.dev.images {
+            if let Some(key) = &image.key {
+                put(key, &dev_tag(&image.tag, inputs.version))?;
+            }
+        }
+    } else if inputs.old_mode == Mode::Dev {
+        let default = |key: &str| new_template.get(key).map(|v| v.text).unwrap_or_default();
+        let keys =
+            inputs.manifest.dev.env.keys().chain(inputs.manifest.dev.images.iter().filter_map(|i| i.key.as_ref()));
+        for key in keys.filter(|key| current.contains(key)) {
+            put(key, &default(key))?;
+        }
+    }
+    let key = &inputs.manifest.version.key;
+    put(key, inputs.version.as_str())?;
+    let report = EnvReport {
+        added: merged.added,
+        generated: merged.generated,
+        obsolete: merged.obsolete,
+        placeholders: merged.placeholders,
+        defaults_changed: merged.template_changed.into_iter().map(|change| change.key).collect(),
+    };
+    Ok((file, report))
+}
+
+/// The tag of a dev image.
+pub(crate) fn dev_tag(tag: &str, version: &Version) -> String {
+    tag.replace("{version}", version.as_str())
+}
+
+/// The profiles that follow from the settings, and those the admin switched on in `COMPOSE_PROFILES`.
+pub(crate) fn profiles(manifest: &Manifest, env: &EnvFile, compose_text: &str) -> Vec<String> {
+    let value = |key: &str| env.get(key).map(|v| v.text).unwrap_or_default();
+    let mut profiles: Vec<String> = manifest
+        .profiles
+        .iter()
+        .filter(|profile| compose_text.contains(&profile.name) && profile.values.contains(&value(&profile.key)))
+        .map(|profile| profile.name.clone())
+        .collect();
+    profiles.extend(value("COMPOSE_PROFILES").split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned));
+    profiles.sort();
+    profiles.dedup();
+    profiles
+}
+
+/// The compose files of a mode, `COMPOSE_FILE` of the settings first.
+pub(crate) fn compose_files(layout: &Layout, env: &EnvFile, mode: Mode) -> Vec<String> {
+    if mode == Mode::Dev && !layout.dev_files.is_empty() {
+        return layout.dev_files.clone();
+    }
+    let asked = env.get("COMPOSE_FILE").map(|v| v.text).unwrap_or_default();
+    let separator =
+        env.get("COMPOSE_PATH_SEPARATOR").map(|v| v.text).filter(|s| !s.is_empty()).unwrap_or_else(|| ":".to_owned());
+    let named: Vec<String> = asked
+        .split(separator.as_str())
+        .filter(|file| !file.is_empty())
+        .map(|file| if layout.directory.is_empty() { file.to_owned() } else { format!("{}/{file}", layout.directory) })
+        .collect();
+    if named.is_empty() { layout.files.clone() } else { named }
+}

@@ -1,0 +1,225 @@
+//! The files of the next generation, put together under `.xr/generations/<n>/files/` before anything moves.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use xr_env_writer::EnvFile;
+use xr_journal::{Ownership, create_private_dir, write_atomic};
+use xr_model::{Fault, Invocation, Mode, Result, Version};
+use xr_stack::{Compose, Resolved, Stack};
+
+use crate::{
+    World,
+    settings::{self, EnvReport, Inputs},
+};
+
+/// A staged generation.
+pub(crate) struct Staged {
+    /// Its number.
+    pub number: u32,
+    /// The stack as the staged tree describes it.
+    pub stack: Stack,
+    /// How compose is called.
+    pub invocation: Invocation,
+    /// The resolved configuration, with the paths it will have in the tree.
+    pub resolved: Resolved,
+    /// The merged settings.
+    pub env: EnvFile,
+    /// What the merge did.
+    pub report: EnvReport,
+    /// Whether tree files differ from what stands there now.
+    pub files_change: bool,
+}
+
+/// What to stage.
+pub(crate) struct Order<'a> {
+    pub version: &'a Version,
+    /// The commit to take the files from; none: the tree as it stands.
+    pub commit: Option<&'a str>,
+    pub mode: Mode,
+    pub old_mode: Mode,
+    pub replace_placeholders: bool,
+    pub set: &'a BTreeMap<String, String>,
+    pub without: &'a [String],
+}
+
+/// The folder that stands for the stack's root in a generation: named like it, because compose derives the project's name from it.
+pub(crate) fn root_of(world: &World<'_>, number: u32) -> PathBuf {
+    world.generations.files(number).join(world.root.file_name().unwrap_or_default())
+}
+
+/// Stages a generation.
+pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
+    let number = world.generations.stage()?;
+    let root = root_of(world, number);
+    create_private_dir(&root)?;
+    let layout = &world.stack.layout;
+    match (order.commit, &world.checkout) {
+        (Some(commit), Some(checkout)) => {
+            let mut paths: Vec<&str> = vec![&layout.version, "xr.toml"];
+            let outside = layout.template.iter().chain(&layout.files).chain(&layout.dev_files);
+            paths.extend(
+                outside.filter(|path| !path.starts_with(&format!("{}/", layout.directory))).map(String::as_str),
+            );
+            paths.push(&layout.directory);
+            // The whole tree when compose's files stand at its root.
+            let paths: &[&str] = if layout.directory.is_empty() { &[] } else { &paths };
+            checkout.stage(commit, paths, &root)?;
+            copy_admins_own(world, &root)?;
+        }
+        _ => copy_tree_files(world, &root)?,
+    }
+    let stack = xr_stack::load(&root).map_err(|fault| {
+        let real = fault.message.replace(&root.display().to_string(), &world.root.display().to_string());
+        Fault { message: format!("{} as released: {real}", order.version), ..fault }
+    })?;
+    let current = settings::read_env(&layout.env_path())?;
+    let template = |path: Option<PathBuf>| path.map_or(Ok(None), |path| settings::parse_env(&path));
+    let old_template = match world.generations.current()? {
+        Some(generation) => {
+            let old = root_of(world, generation.number);
+            template(layout.template.as_ref().map(|path| old.join(path)))?
+        }
+        None => template(layout.template_path())?,
+    };
+    let new_template = template(stack.layout.template_path())?;
+    let inputs = Inputs {
+        current: current.as_ref(),
+        old_template: old_template.as_ref(),
+        new_template: new_template.as_ref(),
+        manifest: &stack.manifest,
+        version: order.version,
+        mode: order.mode,
+        old_mode: order.old_mode,
+        replace_placeholders: order.replace_placeholders,
+        set: order.set,
+    };
+    let (env, report) = settings::next(&inputs)?;
+    let staged_layout = stack.layout.under(&root);
+    write_atomic(&staged_layout.env_path(), &env.to_bytes(), 0o600, Ownership::Keep)?;
+    write_atomic(&staged_layout.version_path(), format!("{}\n", order.version).as_bytes(), 0o644, Ownership::Keep)?;
+
+    let resolved = resolve(&stack, &root, &world.root, &env, order.mode);
+    let (compose, files, profiles, resolved) =
+        resolved.map_err(|fault| as_released(world, order, &stack, &root, fault))?;
+    drop(compose);
+    let mut left_out: Vec<String> = Vec::new();
+    for name in order.without {
+        match stack.manifest.optional.get(name) {
+            Some(group) => left_out.extend(group.iter().cloned()),
+            None if resolved.services.iter().any(|s| s.name == *name) => left_out.push(name.clone()),
+            None => {
+                let known: Vec<&str> = resolved.services.iter().map(|s| s.name.as_str()).collect();
+                return Err(Fault::new(format!("there is no service `{name}` to leave out"))
+                    .hint(format!("services: {}", known.join(", "))));
+            }
+        }
+    }
+    let invocation = Invocation {
+        files,
+        directory: stack.layout.directory.clone(),
+        profiles,
+        left_out,
+        project: resolved.project.clone(),
+    };
+    let same = |path: &str| fs::read(root.join(path)).ok() == fs::read(world.root.join(path)).ok();
+    let mode_ok = fs::metadata(layout.env_path()).is_ok_and(|meta| meta.mode() & 0o077 == 0);
+    let files_change = !same(&stack.layout.env) || !same(&stack.layout.version) || !mode_ok;
+    Ok(Staged { number, stack, invocation, resolved, env, report, files_change })
+}
+
+/// A fault in compose files that are not those of the tree: looking at the tree would not show it.
+fn as_released(world: &World<'_>, order: &Order<'_>, stack: &Stack, staged: &Path, fault: Fault) -> Fault {
+    let differs = |file: &&String| fs::read(staged.join(file)).ok() != fs::read(world.root.join(file)).ok();
+    let files = stack.layout.files.iter().chain(&stack.layout.dev_files);
+    match (order.commit, files.into_iter().find(differs)) {
+        (Some(commit), Some(file)) => {
+            Fault { message: format!("{} as released: {}", order.version, fault.message), ..fault }.hint(format!(
+                "git -C {} show {commit}:{file}   # the publisher must mend it; xr update --to VERSION takes another",
+                world.root.display()
+            ))
+        }
+        _ => fault,
+    }
+}
+
+type Call = (Compose, Vec<String>, Vec<String>, Resolved);
+
+fn resolve(stack: &Stack, staged: &Path, real: &Path, env: &EnvFile, mode: Mode) -> Result<Call> {
+    let layout = stack.layout.under(staged);
+    let call = |files: Vec<String>| -> Result<Call> {
+        let text: String = files.iter().filter_map(|file| fs::read_to_string(staged.join(file)).ok()).collect();
+        let profiles = settings::profiles(&stack.manifest, env, &text);
+        let compose = Compose::new(&layout, &files, &profiles);
+        let resolved = compose.resolve(real, &stack.manifest).map_err(|fault| Fault {
+            message: fault.message.replace(&staged.display().to_string(), &real.display().to_string()),
+            hint: fault.hint.map(|hint| hint.replace(&staged.display().to_string(), &real.display().to_string())),
+            ..fault
+        })?;
+        Ok((compose, files, profiles, resolved))
+    };
+    let files = settings::compose_files(&layout, env, mode);
+    if mode == Mode::Production || stack.manifest.compose.dev_files.is_some() || layout.dev_files.is_empty() {
+        return call(files);
+    }
+    // A dev file is either complete in itself or lies over the production file; compose tells which.
+    let alone = call(files.clone());
+    let complete = |call: &Call| {
+        call.3.json["services"]
+            .as_object()
+            .is_some_and(|all| all.values().all(|s| s.get("image").is_some() || s.get("build").is_some()))
+    };
+    match alone {
+        Ok(resolved) if complete(&resolved) => Ok(resolved),
+        _ => call(layout.files.iter().cloned().chain(files).collect()),
+    }
+}
+
+/// What the admin added beside the publisher's files: compose overrides and files that compose is told of in `.env`.
+fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
+    let layout = &world.stack.layout;
+    let env = settings::parse_env(&layout.env_path())?;
+    let named = env.map(|env| settings::compose_files(layout, &env, Mode::Production)).unwrap_or_default();
+    for file in layout.files.iter().chain(&named) {
+        let (from, to) = (world.root.join(file), staged.join(file));
+        if from.is_file() && !to.exists() {
+            copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+/// A bundle has no git to take files from: the compose folder's own files, VERSION and manifest are copied.
+fn copy_tree_files(world: &World<'_>, staged: &Path) -> Result<()> {
+    const LARGEST: u64 = 1 << 20;
+    let layout = &world.stack.layout;
+    let folder = layout.directory_path();
+    let entries = fs::read_dir(&folder).map_err(Fault::at(format!("cannot read {}", folder.display())))?;
+    for entry in entries.filter_map(std::result::Result::ok) {
+        let small_file = entry.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST);
+        if small_file && entry.path() != layout.env_path() {
+            copy(&entry.path(), &staged.join(&layout.directory).join(entry.file_name()))?;
+        }
+    }
+    let named = layout.files.iter().chain(&layout.dev_files).chain(&layout.template).map(String::as_str);
+    for file in named.chain(["xr.toml", layout.version.as_str()]) {
+        let (from, to) = (world.root.join(file), staged.join(file));
+        if from.is_file() && !to.exists() {
+            copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let meta = fs::metadata(from).map_err(Fault::at(format!("cannot read {}", from.display())))?;
+    let bytes = fs::read(from).map_err(Fault::at(format!("cannot read {}", from.display())))?;
+    if let Some(parent) = to.parent() {
+        create_private_dir(parent)?;
+    }
+    write_atomic(to, &bytes, meta.mode() & 0o777, Ownership::Keep)
+}

@@ -1,0 +1,167 @@
+//! Taking the stack off this host: only what carries its project's label, only as far as was asked for.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use futures_util::future;
+use xr_host::Tenant;
+use xr_journal::{Journal, unfinished};
+use xr_model::{Container, Fault, Level, Outcome, PinnedImage, Record, Result, Verdict};
+
+use crate::{World, claim, clock, lifecycle, prune};
+
+/// How much goes besides containers and networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Volumes: the data.
+    pub volumes: bool,
+    /// Images of recorded generations that nobody else uses.
+    pub images: bool,
+    /// `.env` and everything xr remembers.
+    pub records: bool,
+}
+
+/// What belongs to the stack on this host.
+#[derive(Clone, Debug, Default)]
+pub struct Belongings {
+    /// The compose project.
+    pub project: String,
+    /// Containers by layer, dependants first.
+    pub containers: Vec<Vec<Container>>,
+    /// Containers that `docker compose run` left.
+    pub one_off: Vec<Tenant>,
+    /// Networks.
+    pub networks: Vec<String>,
+    /// Volumes.
+    pub volumes: Vec<String>,
+    /// References of images of recorded generations whose names no other project needs.
+    pub images: Vec<String>,
+    /// `.xr/` and `.env`.
+    pub records: Vec<PathBuf>,
+}
+
+/// Finds what belongs to the stack.
+///
+/// # Errors
+/// When the engine does not answer, or nothing tells the project's name.
+pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
+    let project = claim::project(world).await?;
+    let tenants = world.engine.tenants().await?;
+    let (networks, volumes) = future::join(world.engine.networks(&project), world.engine.volumes(&project)).await;
+    let mut networks = networks?;
+    networks.sort();
+    let layout = &world.stack.layout;
+    let records = [world.home.path().to_owned(), layout.env_path()].into_iter().filter(|path| path.exists()).collect();
+    Ok(Belongings {
+        containers: lifecycle::stoppable(world, &[]).await?,
+        one_off: tenants.iter().filter(|tenant| tenant.project == project && tenant.one_off).cloned().collect(),
+        networks,
+        volumes: volumes?,
+        images: images(world, &tenants, &project).await?,
+        records,
+        project,
+    })
+}
+
+async fn images(world: &World<'_>, tenants: &[Tenant], project: &str) -> Result<Vec<String>> {
+    let recorded: Vec<PinnedImage> =
+        world.generations.all()?.into_iter().flat_map(|generation| generation.images).collect();
+    let own = recorded.iter().filter(|image| image.versioned).map(|image| image.reference.name()).collect();
+    let local = world.engine.all_images().await?;
+    let needed = prune::neighbours(&own, &local, tenants, project);
+    let mut names = BTreeSet::new();
+    for image in recorded.iter().filter(|image| !needed.contains(image.reference.name())) {
+        names.insert(image.reference.as_str().to_owned());
+        names.extend(image.digest.as_ref().map(|digest| image.reference.pinned(digest)));
+    }
+    let mut ours = Vec::new();
+    for name in names {
+        if world.engine.image(&name).await?.is_some() {
+            ours.push(name);
+        }
+    }
+    Ok(ours)
+}
+
+/// Removes it, as far as `extent` says, and gives back what went. Everything is ensure-shaped: run again, it goes on
+/// where it broke off.
+///
+/// # Errors
+/// What resists is named; what came before it is gone.
+pub async fn uninstall(world: &World<'_>, what: &Belongings, extent: Extent) -> Result<Belongings> {
+    let mut gone = what.clone();
+    end_unfinished(world)?;
+    lifecycle::stop(world, &what.containers).await?;
+    let ids: Vec<&str> = what
+        .containers
+        .iter()
+        .flatten()
+        .map(|c| c.id.as_str())
+        .chain(what.one_off.iter().map(|t| t.id.as_str()))
+        .collect();
+    // Anonymous volumes are data too.
+    let ends = future::join_all(ids.iter().map(|id| world.engine.remove(id, extent.volumes))).await;
+    ends.into_iter().collect::<Result<Vec<()>>>()?;
+    for network in &what.networks {
+        if let Err(fault) = world.engine.remove_network(network).await {
+            // Somebody else's container hangs on it; that container is not ours to touch.
+            world.say(Level::Warning, format!("{}; it stays", fault.chain()));
+            gone.networks.retain(|name| name != network);
+        }
+    }
+    if extent.volumes {
+        for volume in &what.volumes {
+            world.engine.remove_volume(volume).await?;
+        }
+        forget_current(world)?;
+    }
+    if extent.images {
+        for image in &what.images {
+            if !world.engine.remove_image(image).await? {
+                gone.images.retain(|name| name != image);
+            }
+        }
+    }
+    if extent.records {
+        for path in &what.records {
+            remove(path)?;
+        }
+    }
+    Ok(gone)
+}
+
+/// A run that was killed will not be finished any more; nobody shall bring its containers back.
+fn end_unfinished(world: &World<'_>) -> Result<()> {
+    let Some(past) = unfinished(&world.home)? else { return Ok(()) };
+    let outcome = Outcome {
+        verdict: Verdict::Failed,
+        command: past.plan.kind,
+        from: past.plan.from_version.clone(),
+        to: Some(past.plan.version.clone()),
+        serving: None,
+        generation: None,
+        changes: Vec::new(),
+        elapsed_ms: 0,
+        cause: Some("the run was killed, then the stack was uninstalled".to_owned()),
+        service: None,
+        log: Vec::new(),
+        hint: None,
+        undo: None,
+    };
+    Journal::open(&world.home, &past.id)?.append(&Record::RunEnded { at: clock::now(), outcome })?;
+    Ok(())
+}
+
+/// Without its data the stack is as if never installed: the next install is a first one, with its first-run hooks.
+fn forget_current(world: &World<'_>) -> Result<()> {
+    remove(&world.home.path().join("current"))
+}
+
+fn remove(path: &std::path::Path) -> Result<()> {
+    let gone = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match gone {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Fault::new(format!("cannot remove {}", path.display())).because(error))
+        }
+        _ => Ok(()),
+    }
+}

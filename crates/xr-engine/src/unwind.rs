@@ -1,0 +1,120 @@
+//! The way back: every begun step undone in reverse, then proof that the old version serves.
+
+use std::{cell::RefCell, time::Duration};
+
+use xr_journal::Journal;
+use xr_model::{Action, Level, Plan, Record, Result, StepId, Swap, Verdict};
+
+use crate::{
+    Cancel, World,
+    actions::{create_containers, start, stop_old, switch_over},
+    failure::Failure,
+    files,
+    health::{Expectation, await_container},
+};
+
+/// How long the old containers may take to be healthy again.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Undoes the begun steps of a run. Every undo is ensure-shaped, so an interrupted way back is taken again from its start.
+///
+/// # Errors
+/// When a step cannot be undone: the stack is degraded.
+pub(crate) async fn unwind(
+    world: &World<'_>,
+    journal: &RefCell<Journal>,
+    run: &str,
+    plan: &Plan,
+    started: &[StepId],
+    project: &str,
+    failure: &Failure,
+) -> Result<Verdict> {
+    world.say(Level::Warning, format!("{}; going back", failure.fault.chain()));
+    // A way back is taken even when the disk refuses to note it.
+    let note = |record: Record| {
+        if let Err(fault) = journal.borrow_mut().append(&record) {
+            world.say(Level::Warning, fault.chain());
+        }
+    };
+    note(Record::UnwindStarted { cause: failure.fault.chain() });
+    let created: Vec<Swap> = plan
+        .steps()
+        .filter_map(|step| match &step.action {
+            Action::CreateContainers { swaps } => Some(swaps.clone()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let mut first_fault = None;
+    for step in plan.steps().rev().filter(|step| started.contains(&step.id)) {
+        let undone = match &step.action {
+            Action::Start { swap } => start::undo(world, project, swap).await,
+            Action::SwitchOver { swap, detach, .. } => switch_over::undo(world, project, swap, detach, &created).await,
+            Action::Restart { swap, detach, .. } => {
+                switch_over::undo_restart(world, project, swap, detach, &created).await
+            }
+            Action::StopOld { swap } => stop_old::undo(world, swap).await,
+            Action::CreateContainers { swaps } => create_containers::undo(world, project, swaps).await,
+            Action::SwitchFiles { .. } => files::restore(world, run),
+            Action::PullImage { .. }
+            | Action::Backup { .. }
+            | Action::TagImages { .. }
+            | Action::AwaitHealthy { .. }
+            | Action::RunHook { .. }
+            | Action::SmokeCheck
+            | Action::Settle { .. }
+            | Action::Record { .. }
+            | Action::RemoveOld { .. } => continue,
+        };
+        match undone {
+            Ok(()) => note(Record::StepUndone { step: step.id }),
+            // The other steps are undone all the same: the more of the old that serves, the better.
+            Err(fault) => {
+                world.say(Level::Warning, format!("cannot undo `{}`: {}", step.action.title(), fault.chain()));
+                first_fault.get_or_insert(fault);
+            }
+        }
+    }
+    if let Some(fault) = first_fault {
+        return Err(fault);
+    }
+    prove(world, plan, project, failure).await
+}
+
+/// The old version serves: what ran before the run runs, and is healthy where it was.
+async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure) -> Result<Verdict> {
+    let Some(from) = plan.from else {
+        return Ok(if failure.is_interruption() { Verdict::Interrupted } else { Verdict::Failed });
+    };
+    if let Ok(old) = world.generations.read(from) {
+        for image in &old.images {
+            if !image.image_id.is_empty() && world.engine.image(&image.image_id).await?.is_some() {
+                world.engine.tag(&image.image_id, &image.reference).await?;
+            }
+        }
+    }
+    let was_running: Vec<_> = plan
+        .steps()
+        .flat_map(|step| swaps_of(&step.action))
+        .flat_map(|swap| &swap.old)
+        .filter(|c| c.is_running())
+        .collect();
+    let expect = Expectation { patience: PATIENCE, completes: false, must_run: true };
+    for before in was_running {
+        let now = world.engine.container(&before.id).await?;
+        let Some(now) = now.filter(|c| c.service == before.service) else {
+            return Err(xr_model::Fault::new(format!("the old container {} of {} is gone", before.name, project))
+                .hint("xr start"));
+        };
+        await_container(world, &now, expect, &Cancel::default()).await.map_err(|failure| failure.fault)?;
+    }
+    Ok(if failure.is_interruption() { Verdict::Interrupted } else { Verdict::RolledBack })
+}
+
+fn swaps_of(action: &Action) -> Vec<&Swap> {
+    match action {
+        Action::CreateContainers { swaps } | Action::RemoveOld { swaps } => swaps.iter().collect(),
+        Action::SwitchOver { swap, .. } | Action::Restart { swap, .. } | Action::StopOld { swap } => vec![swap],
+        _ => Vec::new(),
+    }
+}
