@@ -1,0 +1,207 @@
+//! A host: a container that is a whole machine, with sshd and, if its kind says so, a Docker engine of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use duct::cmd;
+use serde_json::json;
+
+use crate::shell::run;
+use crate::{Base, Engine, Layout, Registry, wait_for};
+
+/// What a host has installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostKind {
+    /// Debian 13 with sshd and sudo only; apt works.
+    Fresh,
+    /// Debian 13 with Docker, compose, git and curl.
+    Docker,
+    /// Debian 12 with sshd and sudo only; apt works.
+    Bookworm,
+}
+
+impl HostKind {
+    pub(crate) fn base(self) -> Base {
+        match self {
+            Self::Fresh => Base::HostFresh,
+            Self::Docker => Base::HostDocker,
+            Self::Bookworm => Base::HostBookworm,
+        }
+    }
+}
+
+/// What a command on a host did.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Exit code; 137 after a kill, as in a shell.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Whether the exit code is 0.
+    pub fn success(&self) -> bool {
+        self.code == 0
+    }
+}
+
+/// A running host. Dropping it removes it with its disk.
+#[derive(Debug)]
+pub struct Host {
+    name: String,
+    container: String,
+    address: String,
+    key: PathBuf,
+    engine: Engine,
+}
+
+impl Host {
+    pub(crate) fn start(
+        layout: &Layout,
+        engine: &Engine,
+        registry: &Registry,
+        kind: HostKind,
+        name: &str,
+    ) -> Result<Self> {
+        let key = ssh_key(layout)?;
+        let container = format!("xr-lab-{name}");
+        let _ = engine.docker(&["rm", "-fv", &container]);
+        let mut argv = vec!["create", "--name", &container, "--hostname", name];
+        // `--privileged` without SYS_RESOURCE, which some machines do not have to give
+        argv.extend(["--cap-add=ALL", "--cap-drop=SYS_RESOURCE"]);
+        argv.extend(["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]);
+        argv.extend(["--volume=/sys/fs/cgroup:/sys/fs/cgroup", kind.base().name()]);
+        engine.docker(&argv)?;
+        let mut host = Self { name: name.to_owned(), container, address: String::new(), key, engine: engine.clone() };
+
+        host.put_settings(&registry.address_for_hosts(engine))?;
+        engine.docker(&["start", &host.container])?;
+        host.address = host.read_address()?;
+        let address = format!("{}:22", host.address);
+        wait_for(&format!("sshd on {name}"), Duration::from_secs(20), || {
+            std::net::TcpStream::connect(&address).is_ok()
+        })?;
+        if kind == HostKind::Docker {
+            wait_for(&format!("the engine on {name}"), Duration::from_secs(60), || {
+                host.exec(&["docker", "version"]).is_ok_and(|output| output.success())
+            })?;
+        }
+        Ok(host)
+    }
+
+    /// Its name, which is also its hostname.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its IP address, reachable from this machine and from other hosts.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its container in the lab's engine, for `docker pause`, `kill`, `network disconnect`.
+    pub fn container(&self) -> &str {
+        &self.container
+    }
+
+    /// The private key that root and admin accept.
+    pub fn ssh_key(&self) -> &Path {
+        &self.key
+    }
+
+    /// Lines for a `known_hosts` file.
+    pub fn known_hosts(&self) -> Result<String> {
+        let output = self.sh("cat /etc/ssh/ssh_host_*_key.pub")?;
+        let lines: Vec<String> = output.stdout.lines().map(|key| format!("{} {key}", self.address)).collect();
+        Ok(lines.join("\n") + "\n")
+    }
+
+    /// Runs a command as root, not through SSH. A command that fails is an answer, not an error.
+    pub fn exec(&self, argv: &[&str]) -> Result<Output> {
+        let all: Vec<&str> = ["exec", &self.container].into_iter().chain(argv.iter().copied()).collect();
+        let output = self.engine.command(&all).stdin_null().stdout_capture().stderr_capture().unchecked().run()?;
+        Ok(Output {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs a shell script as root.
+    pub fn sh(&self, script: &str) -> Result<Output> {
+        self.exec(&["sh", "-c", script])
+    }
+
+    /// Runs a shell script as root that must succeed; the answer is what it printed.
+    pub fn must(&self, script: &str) -> Result<String> {
+        let output = self.sh(script)?;
+        anyhow::ensure!(
+            output.success(),
+            "on {}: {script}: exit {}\n{}{}",
+            self.name,
+            output.code,
+            output.stdout,
+            output.stderr
+        );
+        Ok(output.stdout.trim_end().to_owned())
+    }
+
+    /// Copies a file or directory of this machine onto the host.
+    pub fn copy_in(&self, path: &Path, dest: &str) -> Result<()> {
+        let from = path.display().to_string();
+        self.engine.docker(&["cp", "-q", &from, &format!("{}:{dest}", self.container)]).map(drop)
+    }
+
+    /// Writes one file on the host, with the directories above it.
+    fn put(&self, dest: &str, mode: u32, text: &str) -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let file = root.path().join("root").join(dest.trim_start_matches('/'));
+        let dir = file.parent().context("a file needs a directory")?;
+        std::fs::create_dir_all(dir)?;
+        std::fs::write(&file, text)?;
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        self.engine
+            .docker(&["cp", &format!("{}/.", root.path().join("root").display()), &format!("{}:/", self.container)])
+            .map(drop)
+    }
+
+    /// Registry mirror and keys, before the machine first starts: Docker may come later and must find them.
+    fn put_settings(&self, registry: &str) -> Result<()> {
+        let daemon = json!({
+            "registry-mirrors": [format!("http://{registry}")],
+            "insecure-registries": [registry],
+        });
+        self.put("/etc/docker/daemon.json", 0o644, &format!("{daemon:#}\n"))?;
+        let public = std::fs::read_to_string(self.key.with_extension("pub"))?;
+        self.put("/etc/ssh/lab_keys", 0o644, &public)?;
+        self.put(
+            "/etc/ssh/sshd_config.d/lab.conf",
+            0o644,
+            "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/lab_keys\n",
+        )
+    }
+
+    fn read_address(&self) -> Result<String> {
+        let format = "--format={{.NetworkSettings.IPAddress}}";
+        self.engine.docker(&["inspect", format, &self.container])
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.engine.docker(&["rm", "-fv", &self.container]);
+    }
+}
+
+/// The lab's own key pair, made once.
+fn ssh_key(layout: &Layout) -> Result<PathBuf> {
+    let key = layout.join("home/id_ed25519");
+    if !key.exists() {
+        run("ssh-keygen", cmd!("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "xr-lab", "-f", &key))?;
+    }
+    Ok(key)
+}

@@ -1,0 +1,40 @@
+//! The test world: a real engine, registry, git remote and hosts on one machine, with nothing fetched but Debian packages.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! let lab = xr_lab::Lab::attach_or_up()?;
+//! let remote = lab.remote(&["v1.0.0", "v1.1.0"])?;
+//! let stack = tempfile::tempdir()?;
+//! remote.clone_to(&stack.path().join("orbit"))?;
+//! let worker = lab.host(xr_lab::HostKind::Fresh, "worker-1")?;
+//! assert!(!worker.sh("command -v docker")?.success());
+//! # Ok(()) }
+//! ```
+#![allow(clippy::disallowed_methods, reason = "the lab starts the programs that xr is tested against")]
+
+mod base;
+mod daemon;
+mod engine;
+mod git;
+mod host;
+mod lab;
+mod layout;
+mod product;
+mod registry;
+mod release;
+mod setup;
+mod shell;
+mod wait;
+
+pub use base::{Base, build_base};
+pub use daemon::Daemon;
+pub use engine::Engine;
+pub use git::GitRemote;
+pub use host::{Host, HostKind, Output};
+pub use lab::{Lab, Record};
+pub use layout::Layout;
+pub use product::{Image, build_release};
+pub use registry::Registry;
+pub use release::{RELEASES, Release};
+pub use setup::setup;
+pub use wait::wait_for;
