@@ -1,0 +1,189 @@
+//! The command line. Help, version and completions touch nothing and need no stack.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
+use xr_model::Version;
+
+use crate::commands;
+
+/// One version, everywhere: install, update, roll back and examine a Docker Compose stack.
+#[derive(Debug, Parser)]
+#[command(name = "xr", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub struct Args {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// The stack's folder; else the nearest one from here upwards
+    #[arg(long, global = true, env = "XR_STACK", value_name = "DIR")]
+    pub stack: Option<PathBuf>,
+    /// One JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How progress is shown, on standard error
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
+    pub progress: Progress,
+    /// Say less: errors and results only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more (-vv: every command and API call)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Answer yes to every question but the deletion of data
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// `tty` on a terminal, else `plain`
+    Auto,
+    /// Bars
+    Tty,
+    /// A line for each change
+    Plain,
+    /// One JSON event a line, the first of kind `start`
+    Json,
+    /// Nothing
+    Quiet,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make this host run the stack, from nothing if need be; run again, it changes only what differs
+    Install(Install),
+    /// Bring the stack to the newest release; the old version serves until the new one is healthy
+    Update(Update),
+    /// Go back to the generation before, or to any kept one; needs no network
+    Rollback(Rollback),
+    /// Say what is wrong and what mends it; --fix makes the safe repairs
+    Doctor(commands::doctor::Doctor),
+    /// What serves, and how it is
+    Status(commands::status::Status),
+    /// Every run that was made here, and the generations to go back to
+    History(commands::history::History),
+    /// Bring up what the present generation says, dependencies first
+    Start(commands::start::Start),
+    /// Stop all containers of the stack and keep them
+    Stop(commands::stop::Stop),
+    /// Apply changed settings and restart the rest, dependencies first
+    Restart(commands::restart::Restart),
+    /// Remove the stack from this host; data only when asked for by name
+    Uninstall(commands::uninstall::Uninstall),
+    /// Remove old generations, old backups and images that nothing needs
+    Prune(commands::prune::Prune),
+    /// Read, change and check the settings in .env
+    Env(commands::env::Env),
+    /// Write an xr.toml that describes this compose project
+    Init(commands::init::Init),
+    /// Print the script that teaches a shell to complete xr's commands, versions and generations
+    Completions(commands::completions::Completions),
+}
+
+/// `xr install`
+#[derive(Debug, ClapArgs)]
+pub struct Install {
+    /// Install this version rather than the tree's own
+    #[arg(long, value_name = "V", add = ArgValueCandidates::new(commands::complete::versions))]
+    pub version: Option<Version>,
+    /// Build the images here, with the dev compose file
+    #[arg(long)]
+    pub dev: bool,
+    /// Leave out a service or an optional group (repeatable); `--without ''` takes all in again
+    #[arg(long, value_name = "SERVICE")]
+    pub without: Option<Vec<String>>,
+    /// The name or address under which others reach this host
+    #[arg(long, value_name = "HOST")]
+    pub public_host: Option<String>,
+    /// Use a PostgreSQL outside of the stack
+    #[arg(long, value_name = "HOST")]
+    pub db_host: Option<String>,
+    /// Its port
+    #[arg(long, value_name = "PORT", requires = "db_host")]
+    pub db_port: Option<u16>,
+    /// Its user
+    #[arg(long, value_name = "USER", requires = "db_host")]
+    pub db_user: Option<String>,
+    /// Its database
+    #[arg(long, value_name = "NAME", requires = "db_host")]
+    pub db_name: Option<String>,
+    /// A file that holds its password (never the password itself: arguments can be read by every user)
+    #[arg(long, value_name = "FILE", requires = "db_host")]
+    pub db_password_file: Option<PathBuf>,
+    /// Take the distribution's packages from this mirror when Docker has to be installed
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// A registry mirror for the Docker engine and for xr's own pulls (repeatable)
+    #[arg(long, value_name = "URL")]
+    pub registry_mirror: Vec<String>,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// `xr update`
+#[derive(Debug, ClapArgs)]
+pub struct Update {
+    /// This version rather than the newest
+    #[arg(long, value_name = "V", add = ArgValueCandidates::new(commands::complete::versions))]
+    pub to: Option<Version>,
+    /// Which releases to take, this once
+    #[arg(long, value_enum, value_name = "CHANNEL")]
+    pub channel: Option<Channel>,
+    /// Only say whether there is an update: exit code 10 when there is, 0 when not
+    #[arg(long)]
+    pub check: bool,
+    /// Accept a version older than the present one
+    #[arg(long)]
+    pub allow_downgrade: bool,
+    /// Ask the registry again for tags that stayed the same (`postgres:15`, a tag that was re-pushed)
+    #[arg(long)]
+    pub refresh: bool,
+    /// Take images that changed under their version
+    #[arg(long)]
+    pub accept_repushed: bool,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// `xr rollback`
+#[derive(Debug, ClapArgs)]
+pub struct Rollback {
+    /// To the newest generation of this version
+    #[arg(long, value_name = "V", conflicts_with = "generation", add = ArgValueCandidates::new(commands::complete::kept_versions))]
+    pub to: Option<Version>,
+    /// To this generation (`xr history` lists them)
+    #[arg(long, value_name = "N", add = ArgValueCandidates::new(commands::complete::generations))]
+    pub generation: Option<u32>,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// Options of every command that changes the stack.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct Run {
+    /// Show what would be done and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take no backup before the switch
+    #[arg(long)]
+    pub no_backup: bool,
+}
+
+/// Which releases to take.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Channel {
+    /// Releases
+    Stable,
+    /// Pre-releases too
+    Dev,
+}

@@ -1,0 +1,77 @@
+//! `xr start`: what the present generation says, up again; changed settings are applied on the way.
+
+use clap::Args;
+use xr_engine::{Prepared, Request, Wanted, World, apply, prepare, prepare_start, recover, settings_changed};
+use xr_journal::RunLock;
+use xr_model::{Fault, Level, Mode, Outcome, Result, Verdict, exit};
+
+use super::deploy::{request, show_plan};
+use crate::{args::Run, context::Context, outcome};
+
+/// `xr start`
+#[derive(Debug, Args)]
+pub struct Start {
+    /// Show what would be done and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// `xr start`
+pub async fn run(context: &Context, args: &Start) -> Result<u8> {
+    let world = context.world()?;
+    let prepared = prepare_up(&world, "start", args.dry_run).await?;
+    if args.dry_run {
+        context.renderer.finish();
+        show_plan(context, &prepared);
+        return Ok(exit::OK);
+    }
+    let outcome = up(&world, &prepared).await;
+    Ok(outcome::show(context, outcome))
+}
+
+/// Plans to bring up what is installed; with changed settings that is an install over it, else a start. Takes the lock.
+pub async fn prepare_up(world: &World<'_>, command: &'static str, dry_run: bool) -> Result<Prepared> {
+    let lock = RunLock::take(&world.home, command)?;
+    if let Some(recovery) = recover(world).await? {
+        tell_recovery(world, &recovery.outcome);
+    }
+    let current = world
+        .generations
+        .current()?
+        .ok_or_else(|| Fault::new(format!("nothing is installed in {}", world.root.display())).hint("xr install"))?;
+    if !world.stack.layout.env_path().exists() {
+        world.say(
+            Level::Warning,
+            format!("{} is missing; `xr doctor` tells where it is kept", world.stack.layout.env_path().display()),
+        );
+    }
+    let prepared = if settings_changed(world, &current)? {
+        let wanted = Wanted::Install { version: None, dev: current.mode == Mode::Dev };
+        let request = Request { wanted, ..request(Run { dry_run, no_backup: true }) };
+        prepare(world, &request, lock).await?
+    } else {
+        prepare_start(world, lock).await?
+    };
+    prepared.tell_notes(world);
+    Ok(prepared)
+}
+
+/// Applies it. A start is no change to go back from.
+pub async fn up(world: &World<'_>, prepared: &Prepared) -> Outcome {
+    let outcome = apply(world, prepared).await;
+    let undo = outcome.undo.clone().filter(|_| prepared.plan.from != Some(prepared.plan.generation));
+    Outcome { undo, ..outcome }
+}
+
+/// How an unfinished run was ended; on standard output that is the result of another command.
+pub fn tell_recovery(world: &World<'_>, outcome: &Outcome) {
+    let serving = outcome.serving.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let how = match outcome.verdict {
+        Verdict::Changed => "finished",
+        _ => "taken back",
+    };
+    world.say(
+        Level::Warning,
+        format!("the {} that had not ended was {how}: {serving} is what is installed", outcome.command.as_str()),
+    );
+}

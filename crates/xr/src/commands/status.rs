@@ -1,0 +1,253 @@
+//! `xr status`: what serves, and how it is. One list and one inspect a container; no program is started.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+use xr_host::Engine;
+use xr_journal::{Generations, Home, PastRun, unfinished};
+use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, exit};
+
+use crate::{
+    args::Globals,
+    context,
+    outcome::{err, out, print_json},
+    render::{
+        table::table,
+        time::{moment, seconds_since, span},
+    },
+};
+
+/// `xr status`
+#[derive(Debug, Args)]
+pub struct Status {}
+
+/// `xr status`
+pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
+    let root = context::root(globals)?;
+    let home = Home::of(&root);
+    let run = unfinished(&home)?.map(|run| (is_locked(&home), run));
+    let Some(generation) = Generations::of(&home).current()? else {
+        return not_installed(globals, &root, run);
+    };
+    let observed = match Engine::connect() {
+        Ok(engine) => engine.containers(&generation.invocation.project).await,
+        Err(fault) => Err(fault),
+    };
+    let rows = rows(&generation, observed.as_deref().unwrap_or_default());
+    if globals.json {
+        let mut document = document(&generation, &rows, run.as_ref());
+        if let Err(fault) = &observed {
+            document["error"] = json!(fault.chain());
+            document["hint"] = json!(fault.hint);
+            document["services"] = Value::Array(Vec::new());
+        }
+        print_json(&document);
+        return Ok(if observed.is_ok() { exit::OK } else { exit::FAILED });
+    }
+    head(&generation, run.as_ref());
+    match observed {
+        Ok(_) => {
+            let head = ["SERVICE", "CONTAINER", "STATE", "HEALTH", "IMAGE", "UP"].map(str::to_owned).to_vec();
+            let cells = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect::<Vec<_>>();
+            table(&cells).iter().for_each(|line| out(line));
+            Ok(exit::OK)
+        }
+        Err(fault) => {
+            for service in &generation.services {
+                out(&format!("recorded: {} ({})", service.name, service.image));
+            }
+            Err(fault)
+        }
+    }
+}
+
+fn not_installed(globals: &Globals, root: &Path, run: Option<(bool, PastRun)>) -> Result<u8> {
+    if globals.json {
+        let run = run.as_ref().map(run_json);
+        print_json(&json!({"format": 1, "installed": false, "unfinished": run, "hint": "xr install"}));
+        return Ok(exit::FAILED);
+    }
+    if let Some(run) = &run {
+        out(&run_line(run));
+    }
+    Err(Fault::new(format!("nothing is installed in {}", root.display())).hint("xr install"))
+}
+
+/// One container, or a service that has none.
+struct Row {
+    service: String,
+    container: Option<Container>,
+    image: String,
+    digest: Option<String>,
+    /// Whether the container runs another image than the generation's.
+    drift: bool,
+    /// Whether the generation has the service.
+    known: bool,
+}
+
+fn rows(generation: &Generation, containers: &[Container]) -> Vec<Row> {
+    let row = |service: &str, image: &str, container: Option<&Container>, known: bool| {
+        let pinned = generation.images.iter().find(|image| image.services.iter().any(|name| name == service));
+        let drift = container.zip(pinned).is_some_and(|(c, p)| !p.image_id.is_empty() && c.image_id != p.image_id);
+        let digest = pinned.and_then(|pinned| pinned.digest.as_ref()).map(ToString::to_string).filter(|_| !drift);
+        Row {
+            service: service.to_owned(),
+            container: container.cloned(),
+            image: image.to_owned(),
+            digest,
+            drift,
+            known,
+        }
+    };
+    let mut rows = Vec::new();
+    for service in &generation.services {
+        let mut ours = containers.iter().filter(|c| c.service == service.name).peekable();
+        if ours.peek().is_none() && service.replicas > 0 {
+            rows.push(row(&service.name, service.image.as_str(), None, true));
+        }
+        rows.extend(ours.map(|c| row(&service.name, &c.image, Some(c), true)));
+    }
+    let strange = containers.iter().filter(|c| !generation.services.iter().any(|s| s.name == c.service));
+    rows.extend(strange.map(|c| row(&c.service, &c.image, Some(c), false)));
+    rows
+}
+
+impl Row {
+    fn state(&self) -> String {
+        match self.container.as_ref().map(|c| c.state) {
+            None => "missing".to_owned(),
+            Some(ContainerState::Created) => "created".to_owned(),
+            Some(ContainerState::Running) => "running".to_owned(),
+            Some(ContainerState::Paused) => "paused".to_owned(),
+            Some(ContainerState::Restarting) => "restarting".to_owned(),
+            Some(ContainerState::Exited(code)) => format!("exited ({code})"),
+            Some(ContainerState::Dead) => "dead".to_owned(),
+        }
+    }
+
+    fn health(&self) -> Option<&'static str> {
+        let container = self.container.as_ref().filter(|c| c.is_running())?;
+        match container.health {
+            Health::None => None,
+            Health::Starting => Some("starting"),
+            Health::Healthy => Some("healthy"),
+            Health::Unhealthy => Some("unhealthy"),
+        }
+    }
+
+    fn uptime(&self) -> Option<u64> {
+        self.container.as_ref().filter(|c| c.is_running()).and_then(|c| seconds_since(&c.started_at))
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let short = |digest: &String| format!("@{}", xr_model::Digest(digest.clone()).short());
+        let mut image = format!("{}{}", self.image, self.digest.as_ref().map(short).unwrap_or_default());
+        if self.drift {
+            image += " (not the generation's)";
+        }
+        if !self.known {
+            image += " (no service of the generation)";
+        }
+        vec![
+            self.service.clone(),
+            self.container.as_ref().map_or_else(|| "-".to_owned(), |c| c.name.clone()),
+            self.state(),
+            self.health().unwrap_or("-").to_owned(),
+            image,
+            self.uptime().map_or_else(|| "-".to_owned(), span),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "service": self.service,
+            "container": self.container.as_ref().map(|c| &c.name),
+            "state": self.state(),
+            "health": self.health(),
+            "image": self.image,
+            "digest": self.digest,
+            "as_recorded": self.known && !self.drift,
+            "started_at": self.container.as_ref().map(|c| &c.started_at),
+            "uptime_seconds": self.uptime(),
+            "restarts": self.container.as_ref().map(|c| c.restarts),
+        })
+    }
+}
+
+fn document(generation: &Generation, rows: &[Row], run: Option<&(bool, PastRun)>) -> Value {
+    json!({
+        "format": 1,
+        "installed": true,
+        "version": generation.version,
+        "generation": generation.number,
+        "applied_at": generation.applied_at,
+        "made_by": generation.made_by,
+        "mode": generation.mode,
+        "commit": generation.commit,
+        "project": generation.invocation.project,
+        "left_out": generation.invocation.left_out,
+        "services": rows.iter().map(Row::json).collect::<Vec<_>>(),
+        "unfinished": run.map(run_json),
+    })
+}
+
+fn head(generation: &Generation, run: Option<&(bool, PastRun)>) {
+    let mode = match generation.mode {
+        Mode::Production => "production",
+        Mode::Dev => "dev: images built here",
+    };
+    let number = generation.number;
+    out(&format!("{} (generation {number}, {mode}), applied {}", generation.version, moment(&generation.applied_at)));
+    if !generation.invocation.left_out.is_empty() {
+        out(&format!("left out: {}", generation.invocation.left_out.join(", ")));
+    }
+    if let Some(run) = run {
+        err(&format!("warning: {}", run_line(run)));
+    }
+}
+
+fn run_line((under_way, run): &(bool, PastRun)) -> String {
+    let (kind, version) = (run.plan.kind.as_str(), &run.plan.version);
+    if *under_way {
+        format!("{kind} to {version} is under way since {}", moment(&run.at))
+    } else {
+        format!(
+            "{kind} to {version}, begun {}, did not end; the next xr command that changes something ends it: xr start",
+            moment(&run.at)
+        )
+    }
+}
+
+fn run_json((under_way, run): &(bool, PastRun)) -> Value {
+    json!({"run": run.id, "at": run.at, "command": run.plan.kind, "to": run.plan.version, "under_way": under_way})
+}
+
+/// Whether some process holds the run lock, read without touching it: a query must not make a run fail.
+fn is_locked(home: &Home) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(meta) = std::fs::metadata(home.lock()) else { return false };
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    holds(&locks, meta.ino())
+}
+
+/// Whether `/proc/locks` names the inode: `1: FLOCK  ADVISORY  WRITE 708 08:02:1051 0 EOF`, see proc_locks(5).
+fn holds(locks: &str, inode: u64) -> bool {
+    let inode = format!(":{inode}");
+    locks.lines().any(|line| {
+        line.contains("FLOCK")
+            && line.split_whitespace().any(|field| field.ends_with(&inode) && field.matches(':').count() == 2)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_found_by_its_inode() {
+        let locks = "1: POSIX  ADVISORY  WRITE 5 08:02:77 0 EOF\n2: FLOCK  ADVISORY  WRITE 708 08:02:1051 0 EOF\n";
+        assert!(holds(locks, 1051));
+        assert!(!holds(locks, 77) && !holds(locks, 51) && !holds(locks, 2));
+    }
+}

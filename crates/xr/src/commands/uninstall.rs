@@ -1,0 +1,109 @@
+//! `xr uninstall`: only what carries this stack's project label; data only when its name is typed.
+
+use clap::Args;
+use serde_json::json;
+use xr_engine::{Belongings, Extent, belongings, uninstall};
+use xr_journal::RunLock;
+use xr_model::{Result, exit};
+
+use crate::{
+    context::Context,
+    outcome::{out, print_json},
+    prompt,
+};
+
+/// `xr uninstall`
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    /// Delete the volumes too: the data. Asks for the project's name
+    #[arg(long)]
+    volumes: bool,
+    /// Delete the images of recorded generations, but for those that another project on this engine needs
+    #[arg(long)]
+    images: bool,
+    /// Everything: volumes, images, .env and .xr. Asks for the project's name
+    #[arg(long)]
+    all: bool,
+    /// The project's name, as the answer to that question
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    /// Show what would be removed and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// `xr uninstall`
+pub async fn run(context: &Context, args: &Uninstall) -> Result<u8> {
+    let extent = Extent { volumes: args.volumes || args.all, images: args.images || args.all, records: args.all };
+    let world = context.world()?;
+    let _lock = RunLock::take(&world.home, "uninstall")?;
+    let what = belongings(&world).await?;
+    context.renderer.finish();
+    if args.dry_run {
+        show(context, &what, extent, true);
+        return Ok(exit::OK);
+    }
+    let loses_data = (extent.volumes && !what.volumes.is_empty()) || extent.records;
+    if context.renderer.is_interactive() && !context.globals.json {
+        show(context, &what, extent, true);
+    }
+    if loses_data {
+        let question = format!("This deletes data for good. Type the project's name, {}, to go on", what.project);
+        prompt::typed(&question, &what.project, args.confirm.as_deref())?;
+    } else if !prompt::confirm(&context.globals, &format!("uninstall {}?", what.project))? {
+        out("nothing was removed");
+        return Ok(exit::OK);
+    }
+    let gone = uninstall(&world, &what, extent).await?;
+    context.renderer.finish();
+    show(context, &gone, extent, false);
+    Ok(exit::OK)
+}
+
+fn show(context: &Context, what: &Belongings, extent: Extent, planned: bool) {
+    let containers: Vec<&str> = what
+        .containers
+        .iter()
+        .flatten()
+        .map(|c| c.name.as_str())
+        .chain(what.one_off.iter().map(|t| t.name.as_str()))
+        .collect();
+    let records: Vec<String> = what.records.iter().map(|path| path.display().to_string()).collect();
+    let none = Vec::new();
+    let (volumes, kept_volumes) = if extent.volumes { (&what.volumes, &none) } else { (&none, &what.volumes) };
+    let images = if extent.images { &what.images } else { &none };
+    let (records, kept_records) = if extent.records { (records, Vec::new()) } else { (Vec::new(), records) };
+    if context.globals.json {
+        print_json(&json!({
+            "format": 1,
+            "project": what.project,
+            (if planned { "would_remove" } else { "removed" }): {
+                "containers": containers, "networks": what.networks, "volumes": volumes, "images": images, "files": records,
+            },
+            "kept": {"volumes": kept_volumes, "files": kept_records},
+        }));
+        return;
+    }
+    let line = |what: &str, names: &[String]| {
+        if !names.is_empty() {
+            out(&format!("{what}: {}", names.join(", ")));
+        }
+    };
+    let verb = if planned { "would remove" } else { "removed" };
+    let containers: Vec<String> = containers.into_iter().map(str::to_owned).collect();
+    line(&format!("{verb} containers"), &containers);
+    line(&format!("{verb} networks"), &what.networks);
+    line(&format!("{verb} volumes"), volumes);
+    line(&format!("{verb} images"), images);
+    line(&format!("{verb} files"), &records);
+    if containers.is_empty()
+        && what.networks.is_empty()
+        && volumes.is_empty()
+        && images.is_empty()
+        && records.is_empty()
+    {
+        out(&format!("{} has nothing on this host to remove", what.project));
+    }
+    line("kept volumes", kept_volumes);
+    line("kept files", &kept_records);
+}

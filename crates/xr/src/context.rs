@@ -1,0 +1,83 @@
+//! What every command needs: where the stack is, how to talk.
+
+use std::path::PathBuf;
+
+use xr_engine::{Cancel, World};
+use xr_model::{Fault, Result, exit};
+
+use crate::{args::Globals, logging, render::Renderer, signals};
+
+/// xr's version, for records.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What every command needs.
+pub struct Context {
+    /// The options of every command.
+    pub globals: Globals,
+    /// How events are shown.
+    pub renderer: Renderer,
+    /// Raised by Ctrl-C and by SIGTERM.
+    pub cancel: Cancel,
+}
+
+impl Context {
+    /// Sets up rendering and signals.
+    pub fn new(globals: Globals, command: &'static str) -> Self {
+        let renderer = Renderer::new(&globals, command);
+        let cancel = signals::listen();
+        Self { globals, renderer, cancel }
+    }
+
+    /// The stack's root.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn root(&self) -> Result<PathBuf> {
+        root(&self.globals)
+    }
+
+    /// Opens the stack and begins logging.
+    ///
+    /// # Errors
+    /// As [`World::open`].
+    pub fn world(&self) -> Result<World<'_>> {
+        let root = self.root()?;
+        logging::begin(self.globals.verbose, &root);
+        World::open(&root, VERSION, self.renderer.sink(), self.cancel.clone())
+    }
+
+    /// Opens the stack for an update, and begins logging.
+    ///
+    /// # Errors
+    /// As [`World::open`].
+    pub fn world_to_update(&self) -> Result<World<'_>> {
+        let root = self.root()?;
+        let world = World::open_to_update(&root, VERSION, self.renderer.sink(), self.cancel.clone());
+        logging::begin(self.globals.verbose, &root);
+        world
+    }
+}
+
+/// The stack's root: `--stack`, `XR_STACK`, or the nearest one upwards.
+///
+/// # Errors
+/// When there is none.
+pub fn root(globals: &Globals) -> Result<PathBuf> {
+    let named = |dir: &PathBuf| {
+        let wrong = |what: &str| {
+            Fault::new(format!("--stack {}: {what}", dir.display()))
+                .hint("--stack (or XR_STACK) names the folder that holds VERSION and docker/docker-compose.yml")
+                .code(exit::USAGE)
+        };
+        match std::fs::canonicalize(dir) {
+            Ok(dir) if dir.is_dir() => Ok(dir),
+            Ok(_) => Err(wrong("not a folder")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(wrong("no such folder")),
+            Err(error) => Err(wrong("cannot be opened").because(error)),
+        }
+    };
+    match &globals.stack {
+        Some(dir) => named(dir),
+        None => xr_stack::find_root(&std::env::current_dir().map_err(Fault::at("there is no current folder"))?),
+    }
+}

@@ -1,0 +1,44 @@
+//! The command line of `xr`: arguments in, words and exit codes out. What happens is the engine's business.
+//!
+//! A library so that completions and manual pages are made from the same definition that parses the arguments.
+
+mod args;
+mod commands;
+mod context;
+mod logging;
+mod outcome;
+mod prompt;
+mod render;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+pub use commands::completions::{Shell, registration};
+
+/// The definition of the command line.
+pub fn command() -> clap::Command {
+    args::Args::command()
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    // The commonest question of all needs no definition of a command line to be built.
+    if std::env::args_os().skip(1).eq(["--version"]) {
+        outcome::out(concat!("xr ", env!("CARGO_PKG_VERSION")));
+        return ExitCode::SUCCESS;
+    }
+    // Answers the shell's completion requests and returns; does nothing otherwise.
+    clap_complete::CompleteEnv::with_factory(command).complete();
+    let args = args::Args::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return outcome::fault(&xr_model::Fault::new("cannot start").because(error), false),
+    };
+    let json = args.globals.json;
+    match runtime.block_on(commands::run(args)) {
+        Ok(code) => ExitCode::from(code),
+        Err(fault) => outcome::fault(&fault, json),
+    }
+}

@@ -1,0 +1,58 @@
+//! What xr notes about itself: on standard error when asked (`-v`), and in `.xr/log/`, a file a day, fourteen days.
+
+use std::path::Path;
+
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use xr_journal::{Home, give_to_folders_owner};
+
+/// Days of logs kept.
+const DAYS: usize = 14;
+
+/// Begins logging. `XR_LOG` takes a filter as `tracing` understands it. Without a `.xr/` nothing is written.
+pub fn begin(verbose: u8, root: &Path) {
+    let level = if verbose >= 2 { "warn,xr=debug,xr_host=debug,xr_engine=debug" } else { "off" };
+    let to_stderr = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_filter(EnvFilter::try_from_env("XR_LOG").unwrap_or_else(|_| EnvFilter::new(level)));
+    let home = Home::of(root);
+    let file = home.logs().is_dir().then(|| {
+        let file = tracing_appender::rolling::Builder::new()
+            .rotation(tracing_appender::rolling::Rotation::DAILY)
+            .filename_prefix("xr")
+            .filename_suffix("log")
+            .max_log_files(DAYS)
+            .build(home.logs());
+        give_to_owner(&home.logs());
+        file.ok().map(|file| {
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::sync::Mutex::new(file))
+                .with_ansi(false)
+                .with_filter(EnvFilter::new("warn,xr=debug,xr_host=debug,xr_engine=debug"))
+        })
+    });
+    // A second call in one process (never in the binary) keeps the first.
+    let _ = tracing_subscriber::registry().with(to_stderr).with(file.flatten()).try_init();
+}
+
+/// Under sudo in a user's clone, the logs are the user's. A log that root keeps to itself is no reason to stop.
+fn give_to_owner(logs: &Path) {
+    for path in std::fs::read_dir(logs).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let _ = std::fs::File::open(&path).and_then(|file| give_to_folders_owner(&file, &path));
+    }
+}
+
+/// Notes an event.
+pub fn note(event: &xr_model::Event) {
+    use xr_model::Event;
+    match event {
+        Event::Progress { .. } => {}
+        Event::StepDone { title, ms, .. } => tracing::info!(ms, "{title}"),
+        Event::StepFailed { title, error, .. } => tracing::warn!(error, "{title}"),
+        Event::Message { text, .. } => tracing::info!("{text}"),
+        Event::Phase { name } => tracing::debug!("{name}"),
+        Event::StepStarted { title, .. } => tracing::debug!("{title} …"),
+        Event::Start { xr, command, .. } => tracing::info!(xr, "{command}"),
+        Event::End { outcome } => tracing::info!(verdict = ?outcome.verdict, cause = outcome.cause, "end"),
+    }
+}

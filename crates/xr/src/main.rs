@@ -1,0 +1,5 @@
+//! The `xr` binary.
+
+fn main() -> std::process::ExitCode {
+    xr::main()
+}

@@ -1,0 +1,49 @@
+//! `cargo xtask bench`: speed as a ratio to something measured in the same run.
+
+mod load;
+mod quick;
+mod stack;
+mod update;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use duct::cmd;
+use xr_lab::{Lab, Layout};
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// One of them; both when not given
+    #[arg(value_enum)]
+    which: Option<Which>,
+    /// How often each quick command is timed
+    #[arg(long, default_value_t = 21)]
+    runs: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// Short commands beside what they cannot avoid
+    Quick,
+    /// An update under load: xr, compose, a stop–pull–start script
+    Update,
+}
+
+pub(crate) fn run(options: &Bench) -> Result<()> {
+    let lab = Lab::attach_or_up()?;
+    let xr = release_binary()?;
+    if options.which != Some(Which::Update) {
+        quick::run(&lab, &xr, options.runs)?;
+    }
+    if options.which != Some(Which::Quick) {
+        update::run(&lab, &xr)?;
+    }
+    Ok(())
+}
+
+/// The binary that users get.
+pub(crate) fn release_binary() -> Result<PathBuf> {
+    cmd!("cargo", "build", "--release", "--quiet", "--package", "xr").dir(Layout::workspace()).run()?;
+    Ok(Layout::workspace().join("target/release/xr"))
+}
