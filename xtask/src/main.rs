@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod cargo;
 mod demo;
 mod generate;
 mod lab;

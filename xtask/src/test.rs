@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use duct::cmd;
 use xr_lab::{Lab, Layout};
+
+use crate::cargo::cargo;
 
 /// Tests whose binary is called `lab*` need the lab: `crates/*/tests/lab*.rs`.
 const NEEDS_LAB: &str = "kind(test) and binary(/^lab/)";
@@ -26,8 +27,8 @@ pub(crate) fn run(options: &Test) -> Result<()> {
     xr_lab::setup(&layout)?;
     if !options.lab_only {
         crate::tidy::run()?;
-        cargo(&["fmt", "--all", "--check"])?;
-        cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+        must(&["fmt", "--all", "--check"])?;
+        must(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
         nextest(&format!("not ({NEEDS_LAB})"), &options.nextest)?;
     }
     if !options.no_lab {
@@ -38,19 +39,19 @@ pub(crate) fn run(options: &Test) -> Result<()> {
 }
 
 fn nextest(filter: &str, more: &[String]) -> Result<()> {
-    if !cmd!("cargo", "nextest", "--version").stdout_null().stderr_null().unchecked().run()?.status.success() {
+    if !cargo(&["nextest", "--version"]).stdout_null().stderr_null().unchecked().run()?.status.success() {
         eprintln!("xtask: cargo-nextest is not installed; installing it");
-        cargo(&["install", "--locked", "cargo-nextest"])?;
+        must(&["install", "--locked", "cargo-nextest"])?;
     }
     let mut argv = vec!["nextest", "run", "--workspace", "--no-tests=pass", "-E", filter];
     argv.extend(more.iter().map(String::as_str));
-    cargo(&argv)
+    must(&argv)
 }
 
-fn cargo(argv: &[&str]) -> Result<()> {
+fn must(argv: &[&str]) -> Result<()> {
     let title = format!("cargo {}", argv.join(" "));
     eprintln!("xtask: {title}");
-    let output = cmd("cargo", argv).dir(Layout::workspace()).unchecked().run().with_context(|| title.clone())?;
+    let output = cargo(argv).unchecked().run().with_context(|| title.clone())?;
     if !output.status.success() {
         bail!("{title}: {}", output.status);
     }

@@ -1,4 +1,4 @@
-//! A steady, bounded HTTP load on one port of this machine.
+//! A steady, bounded HTTP load on one port of this machine: several clients, each asking again as soon as it was answered.
 
 use std::{
     io::{Read, Write},
@@ -11,9 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two requests.
+const CLIENTS: usize = 4;
+/// Between two requests of a client.
 const PAUSE: Duration = Duration::from_millis(10);
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// A load ends by itself after this.
 const LONGEST: Duration = Duration::from_secs(180);
 
@@ -24,44 +25,67 @@ pub(super) struct Seen {
     pub good: u64,
     /// All others.
     pub bad: u64,
-    /// The longest time without a good answer.
+    /// The longest time in which no client had a good answer.
     pub gap: Duration,
+    /// The longest time that one good answer took.
+    pub slowest: Duration,
 }
 
 /// A load under way.
 pub(super) struct Load {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Seen>,
+    clients: Vec<JoinHandle<Vec<Request>>>,
+    begun: Instant,
+}
+
+/// One request, by when it was sent and ended.
+#[derive(Clone, Copy)]
+struct Request {
+    sent: Instant,
+    ended: Instant,
+    good: bool,
 }
 
 impl Load {
     /// Begins asking for `/api/` on a loopback port.
     pub fn begin(port: u16) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let flag = stop.clone();
-        let thread = std::thread::spawn(move || {
-            let mut seen = Seen::default();
-            let begun = Instant::now();
-            let mut last = Instant::now();
-            while !flag.load(Ordering::SeqCst) && begun.elapsed() < LONGEST {
-                if ask(port) {
-                    seen.good += 1;
-                    seen.gap = seen.gap.max(last.elapsed());
-                    last = Instant::now();
-                } else {
-                    seen.bad += 1;
+        let begun = Instant::now();
+        let client = |_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let mut requests = Vec::new();
+                while !stop.load(Ordering::SeqCst) && begun.elapsed() < LONGEST {
+                    let sent = Instant::now();
+                    let good = ask(port);
+                    requests.push(Request { sent, ended: Instant::now(), good });
+                    std::thread::sleep(PAUSE);
                 }
-                std::thread::sleep(PAUSE);
-            }
-            Seen { gap: seen.gap.max(last.elapsed()), ..seen }
-        });
-        Self { stop, thread }
+                requests
+            })
+        };
+        Self { clients: (0..CLIENTS).map(client).collect(), stop, begun }
     }
 
     /// Ends it.
     pub fn end(self) -> Seen {
         self.stop.store(true, Ordering::SeqCst);
-        self.thread.join().unwrap_or_default()
+        let mut all: Vec<Request> = self.clients.into_iter().flat_map(|c| c.join().unwrap_or_default()).collect();
+        all.sort_by_key(|request| request.ended);
+        let end = Instant::now();
+        let mut seen = Seen::default();
+        let mut last = self.begun;
+        for request in all {
+            if request.good {
+                seen.good += 1;
+                seen.gap = seen.gap.max(request.ended - last);
+                seen.slowest = seen.slowest.max(request.ended - request.sent);
+                last = request.ended;
+            } else {
+                seen.bad += 1;
+            }
+        }
+        Seen { gap: seen.gap.max(end - last), ..seen }
     }
 }
 

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use duct::cmd;
 use xr_lab::{Lab, Layout};
+
+use crate::cargo::cargo;
 
 #[derive(Args)]
 pub(crate) struct Bench {
@@ -44,6 +45,6 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
 
 /// The binary that users get.
 pub(crate) fn release_binary() -> Result<PathBuf> {
-    cmd!("cargo", "build", "--release", "--quiet", "--package", "xr").dir(Layout::workspace()).run()?;
+    cargo(&["build", "--release", "--quiet", "--locked", "--package", "xr"]).run()?;
     Ok(Layout::workspace().join("target/release/xr"))
 }

@@ -1,0 +1,19 @@
+//! Calling cargo from a program that cargo itself started.
+
+use duct::{Expression, cmd};
+use xr_lab::Layout;
+
+/// `cargo …` in the workspace, with the environment of a plain call: what `cargo run` adds about the package that it runs
+/// makes build scripts run, and their crates build, again.
+pub(crate) fn cargo(argv: &[&str]) -> Expression {
+    let added = |name: &str| {
+        name.starts_with("CARGO_PKG_")
+            || name.starts_with("CARGO_MANIFEST_")
+            || name == "CARGO"
+            || name == "LD_LIBRARY_PATH"
+    };
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| added(name))
+        .fold(cmd("cargo", argv).dir(Layout::workspace()), |call, name| call.env_remove(name))
+}
