@@ -43,7 +43,7 @@ fn nextest(filter: &str, more: &[String]) -> Result<()> {
         eprintln!("xtask: cargo-nextest is not installed; installing it");
         must(&["install", "--locked", "cargo-nextest"])?;
     }
-    let mut argv = vec!["nextest", "run", "--workspace", "--no-tests=pass", "-E", filter];
+    let mut argv = vec!["nextest", "run", "--workspace", "--no-tests=pass", "--no-fail-fast", "-E", filter];
     argv.extend(more.iter().map(String::as_str));
     must(&argv)
 }

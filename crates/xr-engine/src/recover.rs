@@ -1,11 +1,14 @@
 //! Finishing what a killed run began: forward when it was already recorded, back otherwise.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 use xr_journal::{ChildrenLock, Journal, PastRun, unfinished};
 use xr_model::{Action, Fault, Level, Outcome, Record, Result, Verdict};
 
 use crate::{World, actions::remove_old, clock, failure::Failure, unwind};
+
+/// How long what a killed run had started may still be at work, before it is asked to end and before it is made to.
+const ORPHANS: Duration = Duration::from_secs(30);
 
 /// What recovery did.
 #[derive(Clone, Debug)]
@@ -26,8 +29,9 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
         .say(Level::Warning, format!("the {} begun at {} did not end; finishing it", past.plan.kind.as_str(), past.at));
     let home = world.home.clone();
     // What the killed run had started (compose) may still be making containers.
-    let orphans = tokio::task::spawn_blocking(move || ChildrenLock::wait_for_orphans(&home));
+    let orphans = tokio::task::spawn_blocking(move || ChildrenLock::wait_for_orphans(&home, ORPHANS));
     orphans.await.map_err(Fault::at("a thread died"))??;
+    let _children = ChildrenLock::share(&world.home)?;
     let journal = RefCell::new(Journal::open(&world.home, &past.id)?);
     let recorded = past.plan.steps().find(|step| matches!(step.action, Action::Record { .. }));
     let pointed = world.generations.current()?.is_some_and(|g| g.number == past.plan.generation)

@@ -3,13 +3,15 @@
 use std::{
     ffi::OsString,
     fmt,
-    os::unix::process::CommandExt,
+    fs::File,
+    io::{self, PipeWriter, Read},
+    os::{fd::OwnedFd, unix::process::CommandExt},
     path::{Path, PathBuf},
 };
 
 use xr_model::{Fault, Result};
 
-use crate::Identity;
+use crate::{Identity, children};
 
 /// A program with its arguments and surroundings.
 #[derive(Clone, Debug)]
@@ -32,6 +34,13 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
+}
+
+/// A program that outlives this process and learns of its end.
+#[derive(Debug)]
+pub struct Outliving {
+    /// Nothing is ever written: that it closes is the message.
+    _line: PipeWriter,
 }
 
 impl Output {
@@ -154,20 +163,48 @@ impl Cmd {
             Ok(())
         });
         tracing::debug!(argv = %self, "run");
-        let output = expression.run().map_err(|error| {
-            let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let fault = Fault::new(format!("cannot start `{}`", self.argv[0].to_string_lossy())).because(error);
-            if missing {
-                fault.hint(format!("is `{}` installed and on PATH?", self.argv[0].to_string_lossy()))
-            } else {
-                fault
-            }
-        })?;
+        let handle = expression.start().map_err(|error| self.cannot_start(error))?;
+        let _noted = children::note(&handle.pids(), self.own_group);
+        let output = handle.into_output().map_err(|error| self.cannot_start(error))?;
         let code = output.status.code().unwrap_or_else(|| {
             use std::os::unix::process::ExitStatusExt;
             128 + output.status.signal().unwrap_or(0)
         });
         Ok(Output { code, stdout: output.stdout, stderr: output.stderr })
+    }
+
+    /// Starts it as a program that outlives this process; gives it when it has said its first line. Its standard input
+    /// ends when this process does, however that ends; its standard error is this process's own.
+    ///
+    /// # Errors
+    /// When it cannot be started or ends without a word.
+    pub fn start_outliving(&self) -> Result<Outliving> {
+        let start = || {
+            let (its_end, line) = std::io::pipe()?;
+            let (mut words, its_words) = std::io::pipe()?;
+            duct::cmd(&self.argv[0], &self.argv[1..])
+                .stdin_file(File::from(OwnedFd::from(its_end)))
+                .stdout_file(File::from(OwnedFd::from(its_words)))
+                .before_spawn(|command| {
+                    command.arg0("xr");
+                    Ok(())
+                })
+                .unchecked()
+                .start()?;
+            match words.read(&mut [0])? {
+                0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                _ => Ok(Outliving { _line: line }),
+            }
+        };
+        tracing::debug!(argv = %self, "start");
+        start().map_err(|error| self.cannot_start(error))
+    }
+
+    fn cannot_start(&self, error: io::Error) -> Fault {
+        let program = self.argv[0].to_string_lossy();
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let fault = Fault::new(format!("cannot start `{program}`")).because(error);
+        if missing { fault.hint(format!("is `{program}` installed and on PATH?")) } else { fault }
     }
 
     /// Runs it and expects exit code 0.

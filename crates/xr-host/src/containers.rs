@@ -8,8 +8,8 @@ use std::{
 use bollard::{
     container::LogOutput,
     models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, HealthStatusEnum,
-        NetworkingConfig, RestartPolicyNameEnum,
+        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerUpdateBody, EndpointSettings,
+        HealthStatusEnum, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
@@ -141,6 +141,23 @@ impl Engine {
                 let _ = self.docker.kill_container(id, Some(options)).await;
                 stopping.await
             }
+        }
+    }
+
+    /// Sets when the engine starts a container by itself, in compose's spelling; nothing when it is so or is gone.
+    ///
+    /// # Errors
+    /// When the engine cannot.
+    pub async fn set_restart(&self, id: &str, restart: &str) -> Result<()> {
+        let (name, times) = restart.split_once(':').unwrap_or((restart, "0"));
+        let name = name.parse().unwrap_or(RestartPolicyNameEnum::NO);
+        let policy = RestartPolicy { name: Some(name), maximum_retry_count: times.parse().ok() };
+        let body = ContainerUpdateBody { restart_policy: Some(policy), ..Default::default() };
+        match self.docker.update_container(id, body).await {
+            Err(error) if !is_status(&error, 404) => {
+                Err(Fault::new(format!("cannot set the restart policy of container {}", short(id))).because(error))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -292,12 +309,13 @@ fn describe(found: ContainerInspectResponse) -> Container {
         }
     }
     ports.sort_by_key(|p| p.published);
-    let restarts_by_itself = found.host_config.and_then(|h| h.restart_policy?.name).is_some_and(|name| {
-        matches!(
-            name,
-            RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED | RestartPolicyNameEnum::ON_FAILURE
-        )
+    let policy = found.host_config.and_then(|h| h.restart_policy);
+    let restart = policy.map_or_else(String::new, |policy| match (policy.name, policy.maximum_retry_count) {
+        (Some(RestartPolicyNameEnum::ON_FAILURE), Some(times)) if times > 0 => format!("on-failure:{times}"),
+        (Some(name), _) => name.to_string(),
+        (None, _) => String::new(),
     });
+    let restarts_by_itself = !matches!(restart.as_str(), "" | "no");
     Container {
         name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         service: label(SERVICE),
@@ -308,6 +326,7 @@ fn describe(found: ContainerInspectResponse) -> Container {
         state: status,
         health,
         restarts: if restarts_by_itself { u64::try_from(found.restart_count.unwrap_or(0)).unwrap_or(0) } else { 0 },
+        restart,
         started_at: state.started_at.map(|at| at.to_string()).unwrap_or_default(),
         networks,
         ports,

@@ -1,5 +1,6 @@
 //! The seam to the world: programs are started and Docker engines are reached here and nowhere else.
 
+mod children;
 mod cmd;
 mod containers;
 mod engine;
@@ -12,7 +13,8 @@ mod networks;
 mod project_folders;
 mod usage;
 
-pub use cmd::{Cmd, Output};
+pub use children::kill_children;
+pub use cmd::{Cmd, Outliving, Output};
 pub use engine::{Engine, EngineInfo};
 pub use exec::Probe;
 pub use identity::{Identity, owner_of};

@@ -1,14 +1,17 @@
 //! One run at a time. The kernel drops the lock when its holder ends, however it ends: it cannot be left behind.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use xr_model::{Fault, Result, exit};
 
-use crate::Home;
+use crate::{Home, unfinished};
 
 /// The stack's lock, held until dropped.
 #[derive(Debug)]
@@ -17,11 +20,17 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Takes the lock, or says who holds it. Never waits.
+    /// The command that has, or last had, the lock.
+    pub fn holder(home: &Home) -> Option<String> {
+        let note = fs::read_to_string(home.lock()).ok()?;
+        Some(note.strip_prefix("xr ")?.split(" (").next()?.to_owned())
+    }
+
+    /// Takes the lock for `command` at the moment `at` (RFC 3339), or says who holds it and what that is doing. Never waits.
     ///
     /// # Errors
     /// [`exit::LOCKED`] when another run holds it.
-    pub fn take(home: &Home, command: &str) -> Result<Self> {
+    pub fn take(home: &Home, command: &str, at: &str) -> Result<Self> {
         home.create()?;
         let path = home.lock();
         let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
@@ -34,7 +43,7 @@ impl RunLock {
             .map_err(Fault::at(format!("cannot open {}", path.display())))?;
         match file.try_lock() {
             Ok(()) => {
-                let note = format!("xr {command}, pid {}\n", std::process::id());
+                let note = format!("xr {command} (pid {}, by {}, since {at})\n", std::process::id(), user());
                 let write = |file: &mut File| {
                     file.set_len(0)?;
                     file.rewind()?;
@@ -48,14 +57,31 @@ impl RunLock {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
                 let holder = if holder.trim().is_empty() { "another xr".to_owned() } else { holder.trim().to_owned() };
-                Err(Fault::new(format!("another run holds the lock {}: {holder}", path.display()))
-                    .hint("wait for it to end, then look at `xr status`")
+                Err(Fault::new(format!("another run holds the lock {}: {holder}{}", path.display(), doing(home)))
+                    .hint("--wait 10m waits for its end; `xr status` shows how it goes")
                     .code(exit::LOCKED))
             }
             Err(TryLockError::Error(error)) => {
                 Err(Fault::new(format!("cannot lock {}", path.display())).because(error))
             }
         }
+    }
+}
+
+/// Who runs this, as an admin would say it: under sudo the one who called sudo.
+fn user() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|key| std::env::var(key).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// The step that the journal says is under way.
+fn doing(home: &Home) -> String {
+    let Ok(Some(run)) = unfinished(home) else { return String::new() };
+    let step = run.plan.steps().find(|step| run.started.contains(&step.id) && !run.done.contains(&step.id));
+    match (run.unwinding, step) {
+        (Some(_), _) => ", going back".to_owned(),
+        (None, Some(step)) => format!(", now: {}", step.action.title()),
+        (None, None) => String::new(),
     }
 }
 
@@ -82,15 +108,35 @@ impl ChildrenLock {
         Ok(Self { _file: file })
     }
 
-    /// Waits until no program of an earlier run is at work. Blocks.
+    /// Waits until no program of an earlier run is at work, and ends those that are still at it after `patience`. Blocks.
     ///
     /// # Errors
-    /// When the file cannot be opened or locked.
-    pub fn wait_for_orphans(home: &Home) -> Result<()> {
-        Self::open(home)?.lock().map_err(Fault::at(format!("cannot lock {}", Self::path(home).display())))
+    /// When the file cannot be opened or locked, or a program cannot be ended.
+    pub fn wait_for_orphans(home: &Home, patience: Duration) -> Result<()> {
+        let file = Self::open(home)?;
+        for signal in [None, Some(Signal::TERM), Some(Signal::KILL)] {
+            if let Some(signal) = signal {
+                // One that has just ended, or is not ours to end, is told apart by what comes next.
+                for pid in holders(&Self::path(home)) {
+                    let _ = kill_process(pid, signal);
+                }
+            }
+            let begun = Instant::now();
+            while begun.elapsed() < patience {
+                match file.try_lock() {
+                    Ok(()) => return Ok(()),
+                    Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+                    Err(TryLockError::Error(error)) => {
+                        return Err(Fault::new(format!("cannot lock {}", Self::path(home).display())).because(error));
+                    }
+                }
+            }
+        }
+        Err(Fault::new("a program that the killed run had started does not end")
+            .hint(format!("fuser -v {}", Self::path(home).display())))
     }
 
-    fn path(home: &Home) -> std::path::PathBuf {
+    fn path(home: &Home) -> PathBuf {
         home.path().join("children")
     }
 
@@ -103,6 +149,19 @@ impl ChildrenLock {
         };
         open().map_err(Fault::at(format!("cannot open {}", path.display())))
     }
+}
+
+/// Processes that have this file open.
+fn holders(path: &Path) -> Vec<Pid> {
+    let Ok(real) = path.canonicalize() else { return Vec::new() };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let others = pids.filter(|pid| i32::try_from(std::process::id()) != Ok(*pid));
+    let holds = |pid: &i32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.into_iter().any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target == real))
+    };
+    others.filter(holds).filter_map(Pid::from_raw).collect()
 }
 
 #[cfg(test)]
@@ -118,18 +177,21 @@ mod tests {
         let exclusive = ChildrenLock::open(&home).unwrap();
         assert!(matches!(exclusive.try_lock(), Err(TryLockError::WouldBlock)));
         drop(shared);
-        ChildrenLock::wait_for_orphans(&home).unwrap();
+        ChildrenLock::wait_for_orphans(&home, Duration::from_secs(5)).unwrap();
     }
 
     #[test]
     fn a_second_run_is_told_who_holds_the_lock_and_a_dropped_lock_is_free() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::of(dir.path());
-        let first = RunLock::take(&home, "update").unwrap();
-        let fault = RunLock::take(&home, "rollback").unwrap_err();
+        let first = RunLock::take(&home, "update", "2026-01-02T03:04:05Z").unwrap();
+        let fault = RunLock::take(&home, "rollback", "2026-01-02T03:04:06Z").unwrap_err();
         assert_eq!(fault.code, exit::LOCKED);
-        assert!(fault.message.contains("xr update, pid"), "{}", fault.message);
+        let holder = format!("xr update (pid {}, by ", std::process::id());
+        assert!(fault.message.contains(&holder), "{}", fault.message);
+        assert!(fault.message.contains("since 2026-01-02T03:04:05Z)"), "{}", fault.message);
+        assert_eq!(RunLock::holder(&home).as_deref(), Some("update"));
         drop(first);
-        RunLock::take(&home, "rollback").unwrap();
+        RunLock::take(&home, "rollback", "2026-01-02T03:04:06Z").unwrap();
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use duct::cmd;
 use sha2::{Digest, Sha256};
 
-use crate::shell::{run, step};
+use crate::shell::{patiently, run, step};
 use crate::{Engine, Layout, Registry};
 
 /// One base image. Its recipe is `bases/<dir>/`, or mmdebstrap for the two Debian roots.
@@ -116,13 +116,13 @@ pub fn build_base(layout: &Layout, engine: &Engine, registry: &Registry, base: B
     }
     step(&format!("build {name}"), || {
         let local = name.trim_start_matches("library/");
-        match base.source() {
-            Source::Debian(suite) => import_debian(layout, engine, suite, local)?,
+        patiently(|| match base.source() {
+            Source::Debian(suite) => import_debian(layout, engine, suite, local),
             Source::Dockerfile(dir) => {
                 let context = context_of(base, dir)?;
-                engine.build(context.path(), &context.path().join("Dockerfile"), local, &[])?;
+                engine.build(context.path(), &context.path().join("Dockerfile"), local, &[])
             }
-        }
+        })?;
         if base.pushed() {
             registry.push(engine, local, name)?;
         }

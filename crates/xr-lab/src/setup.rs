@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use duct::cmd;
 
 use crate::Layout;
-use crate::shell::{run, step};
+use crate::shell::{patiently, run, step};
 
 /// A file that shows its package to be there, and the package.
 const PACKAGES: [(&str, &str); 10] = [
@@ -33,11 +33,11 @@ pub fn setup(layout: &Layout) -> Result<()> {
     let missing: Vec<&str> =
         PACKAGES.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
     if !missing.is_empty() {
-        step(&format!("install {}", missing.join(" ")), || install(&missing))?;
+        step(&format!("install {}", missing.join(" ")), || patiently(|| install(&missing)))?;
     }
     let missing: Vec<&str> = PLUGINS.into_iter().filter(|name| !Path::new(PLUGIN_DIR).join(name).exists()).collect();
     if !missing.is_empty() {
-        step(&format!("unpack {}", missing.join(" ")), || unpack_from_trixie(layout, &missing))?;
+        step(&format!("unpack {}", missing.join(" ")), || patiently(|| unpack_from_trixie(layout, &missing)))?;
     }
     Ok(())
 }

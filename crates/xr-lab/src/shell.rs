@@ -1,6 +1,6 @@
 //! Running a program to its end and explaining a failure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use duct::Expression;
@@ -33,6 +33,17 @@ pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T
         eprintln!("lab: {title}{sign} ({:.1} s)", start.elapsed().as_secs_f32());
     }
     result
+}
+
+/// Work that fetches packages: a mirror or a name server that does not answer for a moment is asked again, twice.
+pub(crate) fn patiently<T>(work: impl Fn() -> Result<T>) -> Result<T> {
+    for pause in [3, 10] {
+        if let Ok(done) = work() {
+            return Ok(done);
+        }
+        std::thread::sleep(Duration::from_secs(pause));
+    }
+    work()
 }
 
 fn tail(text: &str) -> String {

@@ -90,6 +90,9 @@ pub struct Container {
     pub health: Health,
     /// How often the engine restarted it.
     pub restarts: u64,
+    /// When the engine starts it by itself, in compose's spelling: `always`, `on-failure:3`, `no`.
+    #[serde(default)]
+    pub restart: String,
     /// When it was last started (RFC 3339, the engine's clock).
     pub started_at: String,
     /// Its places on networks, to put it back.

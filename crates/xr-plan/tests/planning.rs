@@ -48,6 +48,7 @@ fn container(service: &Service) -> Container {
         state: ContainerState::Running,
         health: Health::None,
         restarts: 0,
+        restart: "always".to_owned(),
         started_at: String::new(),
         networks: vec![Attachment {
             container: format!("old-{}", service.name),

@@ -1,6 +1,6 @@
 //! The command line. Help, version and completions touch nothing and need no stack.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
@@ -40,6 +40,9 @@ pub struct Globals {
     /// Answer yes to every question but the deletion of data
     #[arg(short, long, global = true)]
     pub yes: bool,
+    /// When another run is under way, wait for its end up to this long, for example 10m
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub wait: Option<Duration>,
 }
 
 /// How progress is shown.
@@ -66,6 +69,8 @@ pub enum Command {
     Update(Update),
     /// Go back to the generation before, or to any kept one; needs no network
     Rollback(Rollback),
+    /// End a run that was killed, so that the old version serves or the new one; any other command does so too
+    Recover(commands::recover::Recover),
     /// Say what is wrong and what mends it; --fix makes the safe repairs
     Doctor(commands::doctor::Doctor),
     /// What serves, and how it is
@@ -88,6 +93,16 @@ pub enum Command {
     Init(commands::init::Init),
     /// Print the script that teaches a shell to complete xr's commands, versions and generations
     Completions(commands::completions::Completions),
+    /// What xr starts itself to outlive a run
+    #[command(hide = true)]
+    Guard(commands::guard::Guard),
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+    parsed
+        .and_then(|length| Duration::try_from(length).ok())
+        .ok_or_else(|| "not a duration such as 30s or 10m".to_owned())
 }
 
 /// `xr install`

@@ -23,9 +23,13 @@ pub struct Context {
 impl Context {
     /// Sets up rendering and signals.
     pub fn new(globals: Globals, command: &'static str) -> Self {
+        Self { cancel: signals::listen(), ..Self::deaf(globals, command) }
+    }
+
+    /// Sets up rendering; no signal raises the wish to stop.
+    pub fn deaf(globals: Globals, command: &'static str) -> Self {
         let renderer = Renderer::new(&globals, command);
-        let cancel = signals::listen();
-        Self { globals, renderer, cancel }
+        Self { globals, renderer, cancel: Cancel::default() }
     }
 
     /// The stack's root.

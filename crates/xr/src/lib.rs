@@ -5,10 +5,12 @@
 mod args;
 mod commands;
 mod context;
+mod guard;
 mod logging;
 mod outcome;
 mod prompt;
 mod render;
+mod run;
 mod signals;
 
 use std::process::ExitCode;

@@ -3,10 +3,14 @@
 use futures_util::future;
 use xr_model::{Result, Swap};
 
-use super::{Run, switch_over::start_old};
+use super::{
+    Run,
+    switch_over::{bring_back, retire},
+};
 use crate::{World, failure::Failure};
 
 pub(crate) async fn act(run: &Run<'_, '_>, swap: &Swap) -> std::result::Result<(), Failure> {
+    retire(run.world, swap).await?;
     let stops = future::join_all(swap.old.iter().map(|old| run.world.engine.stop(&old.id, None))).await;
     stops.into_iter().collect::<Result<Vec<()>>>()?;
     Ok(())
@@ -22,5 +26,5 @@ pub(crate) async fn undo(world: &World<'_>, swap: &Swap) -> Result<()> {
             world.engine.attach(place).await?;
         }
     }
-    start_old(world, swap, false).await
+    bring_back(world, swap).await
 }

@@ -18,6 +18,7 @@ pub(crate) async fn act(
     // Everything that can be asked before is: nobody serves the port between the two.
     let new = run.new_of(swap).await?;
     let quick = quick_neighbours(run.world, &new).await;
+    retire(run.world, swap).await?;
     stop_and_clear(run.world, swap, detach, drain).await?;
     quick.forget().await;
     start::start(run, swap, &new).await
@@ -53,6 +54,20 @@ async fn stop_and_clear(world: &World<'_>, swap: &Swap, detach: &[Attachment], d
     Ok(())
 }
 
+/// A stopped container with `restart: always` comes back with the engine or the machine. Beside its successor it must not:
+/// until the run has ended only xr starts it.
+pub(crate) async fn retire(world: &World<'_>, swap: &Swap) -> Result<()> {
+    let all = swap.old.iter().map(|old| world.engine.set_restart(&old.id, "no"));
+    future::join_all(all).await.into_iter().collect::<Result<Vec<()>>>().map(drop)
+}
+
+/// The opposite of [`retire`], and a start for those that ran.
+pub(crate) async fn bring_back(world: &World<'_>, swap: &Swap) -> Result<()> {
+    let all = swap.old.iter().map(|old| world.engine.set_restart(&old.id, &old.restart));
+    future::join_all(all).await.into_iter().collect::<Result<Vec<()>>>()?;
+    start_old(world, swap, false).await
+}
+
 /// Starts the old containers that ran.
 pub(crate) async fn start_old(world: &World<'_>, swap: &Swap, all: bool) -> Result<()> {
     let starts = swap.old.iter().filter(|old| all || old.is_running()).map(|old| world.engine.start(&old.id));
@@ -83,7 +98,7 @@ pub(crate) async fn undo(
             world.engine.attach(place).await?;
         }
     }
-    start_old(world, swap, false).await
+    bring_back(world, swap).await
 }
 
 /// An unchanged holder is restarted once more, so that it finds the old again.

@@ -26,7 +26,7 @@ pub async fn mend(world: &World<'_>, findings: &[Finding]) -> Result<Vec<Mended>
     if fixes.is_empty() {
         return Ok(Vec::new());
     }
-    let _lock = RunLock::take(&world.home, "doctor --fix")?;
+    let _lock = RunLock::take(&world.home, "doctor --fix", &crate::now())?;
     if fixes.contains(&&Fix::Recover) {
         fixes.retain(|fix| **fix == Fix::Recover);
     }

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use xr_engine::{Prepared, Request, Wanted, apply, prepare, recover};
-use xr_journal::RunLock;
+use xr_engine::{Prepared, Request, Wanted, apply, prepare};
 use xr_model::{Result, exit};
 
 use crate::{
     args::{Channel, Rollback, Run, Update},
     context::Context,
     outcome::{self, out, print_json},
-    prompt,
+    prompt, run,
 };
 
 /// `xr update`
@@ -54,10 +53,7 @@ pub async fn deploy(context: &Context, command: &'static str, request: &Request,
         Wanted::Update { .. } => context.world_to_update()?,
         _ => context.world()?,
     };
-    let lock = RunLock::take(&world.home, command)?;
-    if let Some(recovery) = recover(&world).await? {
-        outcome::show(context, recovery.outcome);
-    }
+    let lock = run::begin(context, &world, command).await?;
     let prepared = prepare(&world, request, lock).await?;
     prepared.tell_notes(&world);
     let ends = ends_here(context, request, check, &prepared);
@@ -67,6 +63,7 @@ pub async fn deploy(context: &Context, command: &'static str, request: &Request,
     if let Some(code) = ends? {
         return Ok(code);
     }
+    let _guard = (!prepared.plan.is_empty()).then(|| run::guard(&world, 1));
     let outcome = apply(&world, &prepared).await;
     Ok(outcome::show(context, outcome))
 }

@@ -5,10 +5,12 @@ pub mod completions;
 mod deploy;
 pub mod doctor;
 pub mod env;
+pub mod guard;
 pub mod history;
 pub mod init;
 mod install;
 pub mod prune;
+pub mod recover;
 pub mod restart;
 pub mod start;
 pub mod status;
@@ -32,6 +34,8 @@ pub async fn run(args: Args) -> Result<u8> {
         Command::Install(install) => install::run(&Context::new(globals, "install"), &install).await,
         Command::Update(update) => deploy::update(&Context::new(globals, "update"), &update).await,
         Command::Rollback(rollback) => deploy::rollback(&Context::new(globals, "rollback"), &rollback).await,
+        Command::Recover(recover) => recover::run(&Context::new(globals, "recover"), &recover).await,
+        Command::Guard(guard) => guard::run(globals, &guard).await,
         Command::Doctor(doctor) => doctor::run(&Context::new(globals, "doctor"), doctor).await,
         Command::Status(status) => status::run(&globals, &status).await,
         Command::History(history) => history::run(&globals, &history),
@@ -40,7 +44,7 @@ pub async fn run(args: Args) -> Result<u8> {
         Command::Restart(restart) => restart::run(&Context::new(globals, "restart"), &restart).await,
         Command::Uninstall(uninstall) => uninstall::run(&Context::new(globals, "uninstall"), &uninstall).await,
         Command::Prune(prune) => prune::run(&Context::new(globals, "prune"), &prune).await,
-        Command::Env(env) => env::run(&globals, &env),
+        Command::Env(env) => env::run(&globals, &env).await,
         Command::Init(init) => init::run(&globals, &init),
         Command::Completions(completions) => completions::run(&completions),
     }

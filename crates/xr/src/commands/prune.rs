@@ -2,16 +2,15 @@
 
 use clap::Args;
 use serde_json::json;
-use xr_engine::{Prunable, prunable, prune, recover};
-use xr_journal::RunLock;
+use xr_engine::{Prunable, prunable, prune};
 use xr_model::{Result, exit};
 
-use super::start::tell_recovery;
 use crate::{
     context::Context,
     outcome::{out, print_json},
     prompt,
     render::table::bytes,
+    run,
 };
 
 /// `xr prune`
@@ -25,10 +24,7 @@ pub struct Prune {
 /// `xr prune`
 pub async fn run(context: &Context, args: &Prune) -> Result<u8> {
     let world = context.world()?;
-    let _lock = RunLock::take(&world.home, "prune")?;
-    if let Some(recovery) = recover(&world).await? {
-        tell_recovery(&world, &recovery.outcome);
-    }
+    let _lock = run::begin(context, &world, "prune").await?;
     let what = prunable(&world).await?;
     context.renderer.finish();
     if args.dry_run {

@@ -4,7 +4,6 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
 use xr_engine::prepare_restart;
-use xr_journal::RunLock;
 use xr_model::{Container, Fault, Result, Verdict, exit};
 
 use super::{
@@ -15,6 +14,7 @@ use super::{
 use crate::{
     context::Context,
     outcome::{self, out, print_json},
+    run,
 };
 
 /// `xr restart`
@@ -43,7 +43,7 @@ pub async fn run(context: &Context, args: &Restart) -> Result<u8> {
     }
     let project = current.invocation.project;
     let chosen = |c: &Container| c.is_running() && (args.services.is_empty() || args.services.contains(&c.service));
-    let before = prepare_up(&world, "restart", args.dry_run).await?;
+    let before = prepare_up(context, &world, "restart", args.dry_run).await?;
     let ran: Vec<String> = world.engine.containers(&project).await?.into_iter().filter(chosen).map(|c| c.id).collect();
     if args.dry_run {
         // What will be made anew is not restarted as well; the settings' plan is shown before the restart's.
@@ -72,7 +72,7 @@ pub async fn run(context: &Context, args: &Restart) -> Result<u8> {
     let ids: Vec<String> = ran.into_iter().filter(|id| !fresh.contains(id)).collect();
     let lock = match before.into_lock() {
         Some(lock) => lock,
-        None => RunLock::take(&world.home, "restart")?,
+        None => run::lock(context, &world.home, "restart").await?,
     };
     let again = prepare_restart(&world, &ids, lock).await?;
     if again.plan.is_empty() {

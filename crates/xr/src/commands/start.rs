@@ -1,12 +1,11 @@
 //! `xr start`: what the present generation says, up again; changed settings are applied on the way.
 
 use clap::Args;
-use xr_engine::{Prepared, Request, Wanted, World, apply, prepare, prepare_start, recover, settings_changed};
-use xr_journal::RunLock;
-use xr_model::{Fault, Level, Mode, Outcome, Result, Verdict, exit};
+use xr_engine::{Prepared, Request, Wanted, World, apply, prepare, prepare_start, settings_changed};
+use xr_model::{Fault, Level, Mode, Outcome, Result, exit};
 
 use super::deploy::{request, show_plan};
-use crate::{args::Run, context::Context, outcome};
+use crate::{args::Run, context::Context, outcome, run};
 
 /// `xr start`
 #[derive(Debug, Args)]
@@ -19,7 +18,7 @@ pub struct Start {
 /// `xr start`
 pub async fn run(context: &Context, args: &Start) -> Result<u8> {
     let world = context.world()?;
-    let prepared = prepare_up(&world, "start", args.dry_run).await?;
+    let prepared = prepare_up(context, &world, "start", args.dry_run).await?;
     if args.dry_run {
         context.renderer.finish();
         show_plan(context, &prepared);
@@ -30,11 +29,13 @@ pub async fn run(context: &Context, args: &Start) -> Result<u8> {
 }
 
 /// Plans to bring up what is installed; with changed settings that is an install over it, else a start. Takes the lock.
-pub async fn prepare_up(world: &World<'_>, command: &'static str, dry_run: bool) -> Result<Prepared> {
-    let lock = RunLock::take(&world.home, command)?;
-    if let Some(recovery) = recover(world).await? {
-        tell_recovery(world, &recovery.outcome);
-    }
+pub async fn prepare_up(
+    context: &Context,
+    world: &World<'_>,
+    command: &'static str,
+    dry_run: bool,
+) -> Result<Prepared> {
+    let lock = run::begin(context, world, command).await?;
     let current = world
         .generations
         .current()?
@@ -58,20 +59,8 @@ pub async fn prepare_up(world: &World<'_>, command: &'static str, dry_run: bool)
 
 /// Applies it. A start is no change to go back from.
 pub async fn up(world: &World<'_>, prepared: &Prepared) -> Outcome {
+    let _guard = (!prepared.plan.is_empty()).then(|| run::guard(world, 1));
     let outcome = apply(world, prepared).await;
     let undo = outcome.undo.clone().filter(|_| prepared.plan.from != Some(prepared.plan.generation));
     Outcome { undo, ..outcome }
-}
-
-/// How an unfinished run was ended; on standard output that is the result of another command.
-pub fn tell_recovery(world: &World<'_>, outcome: &Outcome) {
-    let serving = outcome.serving.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
-    let how = match outcome.verdict {
-        Verdict::Changed => "finished",
-        _ => "taken back",
-    };
-    world.say(
-        Level::Warning,
-        format!("the {} that had not ended was {how}: {serving} is what is installed", outcome.command.as_str()),
-    );
 }

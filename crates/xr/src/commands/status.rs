@@ -213,7 +213,7 @@ fn run_line((under_way, run): &(bool, PastRun)) -> String {
         format!("{kind} to {version} is under way since {}", moment(&run.at))
     } else {
         format!(
-            "{kind} to {version}, begun {}, did not end; the next xr command that changes something ends it: xr start",
+            "{kind} to {version}, begun {}, did not end; xr recover ends it, and so does the next xr command that changes something",
             moment(&run.at)
         )
     }

@@ -3,14 +3,14 @@
 use clap::Args;
 use clap_complete::{CompletionCandidate, engine::ArgValueCandidates};
 use serde_json::json;
-use xr_engine::{recover, stop, stoppable};
-use xr_journal::{Generations, Home, RunLock};
+use xr_engine::{stop, stoppable};
+use xr_journal::{Generations, Home};
 use xr_model::{Level, Result, exit};
 
-use super::start::tell_recovery;
 use crate::{
     context::Context,
     outcome::{out, print_json},
+    run,
 };
 
 /// `xr stop`
@@ -27,12 +27,10 @@ pub struct Stop {
 /// `xr stop`
 pub async fn run(context: &Context, args: &Stop) -> Result<u8> {
     let world = context.world()?;
-    let _lock = RunLock::take(&world.home, "stop")?;
-    match recover(&world).await {
-        Ok(Some(recovery)) => tell_recovery(&world, &recovery.outcome),
-        Ok(None) => {}
-        // What cannot be brought back to health can still be stopped.
-        Err(fault) => world.say(Level::Warning, fault.chain()),
+    let _lock = run::lock(context, &world.home, "stop").await?;
+    // What cannot be brought back to health can still be stopped.
+    if let Err(fault) = run::end_unfinished(&world, 1).await {
+        world.say(Level::Warning, fault.chain());
     }
     let layers = stoppable(&world, &args.services).await?;
     if args.dry_run {

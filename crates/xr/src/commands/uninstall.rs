@@ -3,13 +3,12 @@
 use clap::Args;
 use serde_json::json;
 use xr_engine::{Belongings, Extent, belongings, uninstall};
-use xr_journal::RunLock;
 use xr_model::{Result, exit};
 
 use crate::{
     context::Context,
     outcome::{out, print_json},
-    prompt,
+    prompt, run,
 };
 
 /// `xr uninstall`
@@ -36,7 +35,7 @@ pub struct Uninstall {
 pub async fn run(context: &Context, args: &Uninstall) -> Result<u8> {
     let extent = Extent { volumes: args.volumes || args.all, images: args.images || args.all, records: args.all };
     let world = context.world()?;
-    let _lock = RunLock::take(&world.home, "uninstall")?;
+    let _lock = run::lock(context, &world.home, "uninstall").await?;
     let what = belongings(&world).await?;
     context.renderer.finish();
     if args.dry_run {

@@ -76,6 +76,7 @@ fn running(service: &Service) -> Container {
         state: ContainerState::Running,
         health: Health::Healthy,
         restarts: 0,
+        restart: "always".into(),
         started_at: "2026-01-02T03:04:05Z".into(),
         networks: vec![],
         ports: service.ports.clone(),

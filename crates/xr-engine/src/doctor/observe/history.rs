@@ -68,7 +68,7 @@ mod tests {
     fn a_lock_that_is_held_is_seen_and_one_let_go_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::of(dir.path());
-        let lock = xr_journal::RunLock::take(&home, "update").unwrap();
+        let lock = xr_journal::RunLock::take(&home, "update", "2026-01-02T03:04:05Z").unwrap();
         assert!(under_way(&home).is_some_and(|run| run.0.starts_with("xr update, pid")));
         drop(lock);
         assert_eq!(under_way(&home), None);

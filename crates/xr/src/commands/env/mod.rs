@@ -8,15 +8,15 @@ use clap::{Args, Subcommand};
 use clap_complete::{CompletionCandidate, engine::ArgValueCandidates};
 use serde_json::json;
 use xr_env_writer::{EnvFile, is_secret_key};
-use xr_journal::{Home, Ownership, RunLock, unfinished, write_atomic};
+use xr_journal::{Home, Ownership, unfinished, write_atomic};
 use xr_model::{Fault, Result, exit};
 use xr_stack::Stack;
 
 use crate::{
     args::Globals,
-    context,
+    context::{self, Context},
     outcome::{err, out, print_json},
-    prompt,
+    prompt, run,
 };
 
 /// `xr env`
@@ -54,13 +54,15 @@ enum Command {
 }
 
 /// `xr env`
-pub fn run(globals: &Globals, args: &Env) -> Result<u8> {
+pub async fn run(globals: &Globals, args: &Env) -> Result<u8> {
     let root = context::root(globals)?;
     let stack = xr_stack::load(&root)?;
     let path = stack.layout.env_path();
     match &args.command {
         Command::Get { key } => get(globals, &path, key),
-        Command::Set { pairs, stdin } => set(&Home::of(&root), &stack, pairs, *stdin),
+        Command::Set { pairs, stdin } => {
+            set(&Context::new(globals.clone(), "env set"), &Home::of(&root), &stack, pairs, *stdin).await
+        }
         Command::List { show_secrets } => list(globals, &path, *show_secrets),
         Command::Check => check::run(globals, &stack),
     }
@@ -115,17 +117,17 @@ fn list(globals: &Globals, path: &PathBuf, show_secrets: bool) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn set(home: &Home, stack: &Stack, pairs: &[String], stdin: bool) -> Result<u8> {
+async fn set(context: &Context, home: &Home, stack: &Stack, pairs: &[String], stdin: bool) -> Result<u8> {
     let path = stack.layout.env_path();
     let wanted = if stdin { vec![(only_key(pairs)?, from_stdin()?)] } else { wanted(pairs)? };
-    let _lock = RunLock::take(home, "env set")?;
+    let _lock = run::lock(context, home, "env set").await?;
     if let Some(run) = unfinished(home)? {
         return Err(Fault::new(format!(
             "the {} begun at {} did not end and may put .env back",
             run.plan.kind.as_str(),
             run.at
         ))
-        .hint("xr start ends it; then again"));
+        .hint("xr recover ends it; then again"));
     }
     let mut file = parse(&path)?;
     let before = file.to_bytes();

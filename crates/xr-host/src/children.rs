@@ -1,0 +1,37 @@
+//! The programs that run now, so that they can be ended when this process must leave at once.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// Process ids, and whether each leads a process group of its own.
+static RUNNING: Mutex<BTreeMap<u32, bool>> = Mutex::new(BTreeMap::new());
+
+/// Programs that are noted as running until this is dropped.
+pub(crate) struct Noted(Vec<u32>);
+
+pub(crate) fn note(pids: &[u32], own_group: bool) -> Noted {
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.extend(pids.iter().map(|pid| (*pid, own_group)));
+    Noted(pids.to_vec())
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|pid, _| !self.0.contains(pid));
+    }
+}
+
+/// Kills every program that runs, with what it has started itself where it leads a group of its own.
+pub fn kill_children() {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    for (pid, own_group) in running.iter() {
+        let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) else { continue };
+        // One that has just ended needs no signal.
+        let _ = if *own_group { kill_process_group(pid, Signal::KILL) } else { kill_process(pid, Signal::KILL) };
+    }
+}

@@ -1,0 +1,91 @@
+//! How everything that changes a stack begins: the lock, the end of an unfinished run, a guard.
+
+use std::time::{Duration, Instant};
+
+use xr_engine::{Recovery, World, recover};
+use xr_journal::{Home, RunLock, unfinished};
+use xr_model::{Level, Result, Verdict, exit};
+
+use crate::{context::Context, guard::Guard};
+
+/// How long a guard is waited for.
+const GUARD: Duration = Duration::from_secs(300);
+/// Between two tries to get the lock.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Takes the lock; waits for it as long as `--wait` says, and for a guard that ends an unfinished run.
+///
+/// # Errors
+/// [`exit::LOCKED`] when another run holds it still; [`exit::INTERRUPTED`] after Ctrl-C.
+pub async fn lock(context: &Context, home: &Home, command: &str) -> Result<RunLock> {
+    let begun = Instant::now();
+    let asked = context.globals.wait.unwrap_or_default();
+    let mut said = false;
+    loop {
+        let refused = match RunLock::take(home, command, &xr_engine::now()) {
+            Ok(lock) => return Ok(lock),
+            Err(fault) => fault,
+        };
+        // A guard does what this command would have to do first.
+        let patience = if RunLock::holder(home).as_deref() == Some("guard") { asked.max(GUARD) } else { asked };
+        if refused.code != exit::LOCKED || begun.elapsed() >= patience {
+            return Err(refused);
+        }
+        if !said {
+            let text = format!("{}; waiting for its end", refused.message);
+            context.renderer.emit(xr_model::Event::Message { level: Level::Info, text });
+            said = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = context.cancel.raised() => return Err(refused.code(exit::INTERRUPTED)),
+        }
+    }
+}
+
+/// Takes the lock and ends an unfinished run, which it tells of.
+///
+/// # Errors
+/// As [`lock`]; and when the way back of the unfinished run fails.
+pub async fn begin(context: &Context, world: &World<'_>, command: &str) -> Result<RunLock> {
+    let lock = lock(context, &world.home, command).await?;
+    end_unfinished(world, 1).await?;
+    Ok(lock)
+}
+
+/// Ends an unfinished run, when there is one, under a guard with this number. The caller holds the lock.
+///
+/// # Errors
+/// When the journal cannot be read or the way back fails; the run then stays unfinished.
+pub async fn end_unfinished(world: &World<'_>, guard: u8) -> Result<Option<Recovery>> {
+    if unfinished(&world.home)?.is_none() {
+        return Ok(None);
+    }
+    let _guard = self::guard(world, guard);
+    let recovery = recover(world).await?;
+    if let Some(recovery) = &recovery {
+        world.say(Level::Warning, how_it_ended(recovery));
+    }
+    Ok(recovery)
+}
+
+/// Posts a guard. A run goes on without one: it is a second net, not the first.
+pub fn guard(world: &World<'_>, number: u8) -> Option<Guard> {
+    Guard::post(&world.root, number)
+        .map_err(|fault| {
+            let text = "if this run is killed, nothing takes it back until the next xr command";
+            world.say(Level::Warning, format!("no guard: {}; {text}", fault.chain()));
+        })
+        .ok()
+}
+
+/// The words for it.
+pub fn how_it_ended(recovery: &Recovery) -> String {
+    let outcome = &recovery.outcome;
+    let serving = outcome.serving.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let how = match outcome.verdict {
+        Verdict::Changed => "finished",
+        _ => "taken back",
+    };
+    format!("the {} that had not ended was {how}: {serving} is what is installed", outcome.command.as_str())
+}
