@@ -1,6 +1,9 @@
 //! Executing a plan: every step journalled before and after, the way back taken when one fails.
 
-use std::{cell::RefCell, time::Instant};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
 
 use futures_util::future;
 use xr_journal::{ChildrenLock, Journal};
@@ -72,6 +75,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     };
     let run = Run { world, prepared, healthy: RefCell::default() };
     let mut started: Vec<StepId> = Vec::new();
+    let mut open = false;
     let result = steps(&run, &journal, &mut started).await;
     let mut outcome = match result {
         Ok(()) => {
@@ -104,7 +108,14 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
                 Ok(verdict) => prepared.outcome(verdict, begun),
                 Err(fault) => {
                     let mut outcome = prepared.outcome(Verdict::Degraded, begun);
-                    outcome.hint = Some(format!("the way back failed: {}; xr doctor", fault.chain()));
+                    let next = if world.engine.await_answer(Duration::ZERO).await {
+                        "xr doctor"
+                    } else {
+                        // The way back is still open, so the run does not end here.
+                        open = true;
+                        "when Docker runs again: xr recover"
+                    };
+                    outcome.hint = Some(format!("the way back failed: {}; {next}", fault.chain()));
                     outcome
                 }
             };
@@ -113,6 +124,9 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         }
     };
     outcome.elapsed_ms = elapsed(begun);
+    if open {
+        return outcome;
+    }
     if let Err(fault) = journal.borrow_mut().append(&Record::RunEnded { at: clock::now(), outcome: outcome.clone() }) {
         world.say(Level::Warning, fault.chain());
     }

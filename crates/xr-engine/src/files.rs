@@ -1,10 +1,10 @@
 //! The tree's own files: how they stood before a run, putting a generation's files in place, and what changed.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use xr_journal::{Ownership, create_private_dir, write_atomic};
-use xr_model::{Fault, Generation, Result};
+use xr_model::{Fault, Generation, Level, Result};
 
 use crate::{World, settings::EnvReport, staging};
 
@@ -55,10 +55,14 @@ pub(crate) fn save(world: &World<'_>, run: &str) -> Result<()> {
     write_atomic(&dir.join("before.json"), &json, 0o600, Ownership::Keep)
 }
 
-fn read(world: &World<'_>, run: &str) -> Result<Before> {
+/// How the tree stood before a run, and when that was noted.
+fn read(world: &World<'_>, run: &str) -> Result<(Before, SystemTime)> {
     let path = world.home.run(run).join("before.json");
-    let bytes = fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))?;
-    serde_json::from_slice(&bytes).map_err(Fault::at(format!("{} is damaged", path.display())))
+    let unreadable = || format!("cannot read {}", path.display());
+    let begun = fs::metadata(&path).and_then(|meta| meta.modified()).map_err(Fault::at(unreadable()))?;
+    let bytes = fs::read(&path).map_err(Fault::at(unreadable()))?;
+    let before = serde_json::from_slice(&bytes).map_err(Fault::at(format!("{} is damaged", path.display())))?;
+    Ok((before, begun))
 }
 
 /// Puts a generation's files in place: the tree at its commit, VERSION and `.env` as staged.
@@ -88,13 +92,18 @@ pub(crate) fn switch(world: &World<'_>, number: u32, commit: Option<&str>) -> Re
 
 /// Puts the tree back as it stood. On a first install the `.env` stays: its secrets may already be in a volume.
 pub(crate) fn restore(world: &World<'_>, run: &str) -> Result<()> {
-    let before = read(world, run)?;
+    let (before, begun) = read(world, run)?;
     let dir = world.home.run(run);
     let (env, version) = (world.root.join(&before.env), world.root.join(&before.version));
     match (&world.checkout, &before.commit) {
         (Some(checkout), Some(commit)) => {
-            if checkout.head()?.commit != *commit {
-                checkout.switch(commit, before.branch.as_deref(), &[&before.version, &before.env])?;
+            checkout.remove_lock_since(begun)?;
+            let there = checkout.head()?.commit == *commit;
+            match checkout.switch(commit, before.branch.as_deref(), &[&before.version, &before.env]) {
+                // A git that was killed may have written files before it moved HEAD; where none did, an admin's edit since
+                // then is no reason to stop.
+                Err(fault) if there => world.say(Level::Warning, fault.chain()),
+                switched => switched?,
             }
         }
         _ => {

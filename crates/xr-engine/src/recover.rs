@@ -22,7 +22,7 @@ pub struct Recovery {
 /// Ends an unfinished run, when there is one. The caller holds the lock.
 ///
 /// # Errors
-/// When the journal cannot be read or the way back fails; the run then stays unfinished.
+/// When the journal cannot be read or the engine does not answer; the run then stays unfinished.
 pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
     let Some(past) = unfinished(&world.home)? else { return Ok(None) };
     world
@@ -38,21 +38,31 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
         && past.plan.from != Some(past.plan.generation);
     let forward =
         recorded.is_some_and(|step| past.done.contains(&step.id) || (past.started.contains(&step.id) && pointed));
-    let verdict = if forward { finish(world, &past).await? } else { back(world, &past, &journal).await? };
-    let serves_new = verdict == Verdict::Changed;
+    let ended = if forward { finish(world, &past).await } else { back(world, &past, &journal).await };
+    let (verdict, why) = match ended {
+        Ok(verdict) => (verdict, None),
+        Err(fault) if !world.engine.await_answer(Duration::ZERO).await => return Err(fault),
+        // Tried again it would fail again, and everything that could mend it would be refused for ever.
+        Err(fault) => (Verdict::Degraded, Some(fault)),
+    };
+    let (serving, generation) = match verdict {
+        Verdict::Changed => (Some(past.plan.version.clone()), Some(past.plan.generation)),
+        Verdict::Degraded => (None, None),
+        _ => (past.plan.from_version.clone(), past.plan.from),
+    };
     let outcome = Outcome {
         verdict,
         command: past.plan.kind,
         from: past.plan.from_version.clone(),
         to: Some(past.plan.version.clone()),
-        serving: if serves_new { Some(past.plan.version.clone()) } else { past.plan.from_version.clone() },
-        generation: if serves_new { Some(past.plan.generation) } else { past.plan.from },
+        serving,
+        generation,
         changes: Vec::new(),
         elapsed_ms: 0,
         cause: Some("the run was killed; it was finished later".to_owned()),
         service: None,
         log: Vec::new(),
-        hint: None,
+        hint: why.map(|fault| format!("the way back failed: {}; xr doctor", fault.chain())),
         undo: None,
     };
     journal.borrow_mut().append(&Record::RunEnded { at: clock::now(), outcome: outcome.clone() })?;

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, time::Duration};
 
 use xr_journal::Journal;
-use xr_model::{Action, Level, Plan, Record, Result, StepId, Swap, Verdict};
+use xr_model::{Action, Fault, Level, Plan, Record, Result, StepId, Swap, Verdict};
 
 use crate::{
     Cancel, World,
@@ -13,6 +13,10 @@ use crate::{
     health::{Expectation, await_container},
 };
 
+/// How long an engine that does not answer is waited for, in each round.
+const ENGINE: Duration = Duration::from_secs(60);
+/// How often the way back is tried.
+const ROUNDS: u32 = 2;
 /// How long the old containers may take to be healthy again.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -45,13 +49,36 @@ pub(crate) async fn unwind(
         })
         .flatten()
         .collect();
+    // An engine that was restarted under the run comes back; what failed while it was away is tried again.
+    let mut undone = Err(Fault::new("the engine does not answer"));
+    for _ in 0..ROUNDS {
+        world.engine.await_answer(ENGINE).await;
+        undone = undo_all(world, &note, run, plan, started, project, &created).await;
+        if undone.is_ok() {
+            break;
+        }
+    }
+    undone?;
+    prove(world, plan, project, failure).await
+}
+
+/// Undoes every begun step, in reverse.
+async fn undo_all(
+    world: &World<'_>,
+    note: &dyn Fn(Record),
+    run: &str,
+    plan: &Plan,
+    started: &[StepId],
+    project: &str,
+    created: &[Swap],
+) -> Result<()> {
     let mut first_fault = None;
     for step in plan.steps().rev().filter(|step| started.contains(&step.id)) {
         let undone = match &step.action {
             Action::Start { swap } => start::undo(world, project, swap).await,
-            Action::SwitchOver { swap, detach, .. } => switch_over::undo(world, project, swap, detach, &created).await,
+            Action::SwitchOver { swap, detach, .. } => switch_over::undo(world, project, swap, detach, created).await,
             Action::Restart { swap, detach, .. } => {
-                switch_over::undo_restart(world, project, swap, detach, &created).await
+                switch_over::undo_restart(world, project, swap, detach, created).await
             }
             Action::StopOld { swap } => stop_old::undo(world, swap).await,
             Action::CreateContainers { swaps } => create_containers::undo(world, project, swaps).await,
@@ -75,10 +102,7 @@ pub(crate) async fn unwind(
             }
         }
     }
-    if let Some(fault) = first_fault {
-        return Err(fault);
-    }
-    prove(world, plan, project, failure).await
+    first_fault.map_or(Ok(()), Err)
 }
 
 /// The old version serves: what ran before the run runs, and is healthy where it was.
@@ -103,8 +127,9 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     for before in was_running {
         let now = world.engine.container(&before.id).await?;
         let Some(now) = now.filter(|c| c.service == before.service) else {
-            return Err(xr_model::Fault::new(format!("the old container {} of {} is gone", before.name, project))
-                .hint("xr start"));
+            return Err(
+                Fault::new(format!("the old container {} of {} is gone", before.name, project)).hint("xr start")
+            );
         };
         await_container(world, &now, expect, &Cancel::default()).await.map_err(|failure| failure.fault)?;
     }

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write},
     os::unix::net::UnixStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
@@ -48,6 +48,20 @@ impl Engine {
         let docker = Docker::connect_with_unix(&host, CALL_TIMEOUT, &version)
             .map_err(Fault::at(format!("cannot reach the Docker engine at {host}")))?;
         Ok(Self { docker })
+    }
+
+    /// Waits until the engine answers again: one that is restarted is away for seconds. Tells whether it does.
+    pub async fn await_answer(&self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        loop {
+            if matches!(tokio::time::timeout(PING_TIMEOUT, self.docker.ping()).await, Ok(Ok(_))) {
+                return true;
+            }
+            if begun.elapsed() >= patience {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// The client below, for the image puller's streams.

@@ -5,12 +5,14 @@
 
 mod atomic;
 mod generations;
+mod holder;
 mod home;
 mod journal;
 mod lock;
 
 pub use atomic::{Ownership, create_private_dir, give_to_folders_owner, write_atomic};
 pub use generations::Generations;
+pub use holder::Holder;
 pub use home::Home;
 pub use journal::{Journal, PastRun, read_runs, unfinished};
 pub use lock::{ChildrenLock, RunLock};

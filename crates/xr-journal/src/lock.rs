@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use xr_model::{Fault, Result, exit};
 
-use crate::{Home, unfinished};
+use crate::{Holder, Home, unfinished};
 
 /// The stack's lock, held until dropped.
 #[derive(Debug)]
@@ -20,12 +20,6 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// The command that has, or last had, the lock.
-    pub fn holder(home: &Home) -> Option<String> {
-        let note = fs::read_to_string(home.lock()).ok()?;
-        Some(note.strip_prefix("xr ")?.split(" (").next()?.to_owned())
-    }
-
     /// Takes the lock for `command` at the moment `at` (RFC 3339), or says who holds it and what that is doing. Never waits.
     ///
     /// # Errors
@@ -43,7 +37,7 @@ impl RunLock {
             .map_err(Fault::at(format!("cannot open {}", path.display())))?;
         match file.try_lock() {
             Ok(()) => {
-                let note = format!("xr {command} (pid {}, by {}, since {at})\n", std::process::id(), user());
+                let note = Holder::note(command, &user(), at);
                 let write = |file: &mut File| {
                     file.set_len(0)?;
                     file.rewind()?;
@@ -190,7 +184,6 @@ mod tests {
         let holder = format!("xr update (pid {}, by ", std::process::id());
         assert!(fault.message.contains(&holder), "{}", fault.message);
         assert!(fault.message.contains("since 2026-01-02T03:04:05Z)"), "{}", fault.message);
-        assert_eq!(RunLock::holder(&home).as_deref(), Some("update"));
         drop(first);
         RunLock::take(&home, "rollback", "2026-01-02T03:04:06Z").unwrap();
     }

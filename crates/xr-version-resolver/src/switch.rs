@@ -1,6 +1,6 @@
 //! Moving the work tree to a release.
 
-use std::fs;
+use std::{fs, time::SystemTime};
 
 use xr_model::{Fault, Result};
 
@@ -51,6 +51,20 @@ impl Checkout {
             self.refuse_unknown_head(&head)?;
         }
         self.free_way(&head, commit, head.branch.as_deref(), managed).map(drop)
+    }
+
+    /// Removes git's lock on the index when it was made at `moment` or later: a git that xr started then and that was
+    /// killed has left it. The caller knows that it has ended.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_lock_since(&self, moment: SystemTime) -> Result<()> {
+        let lock = self.git_dir.join("index.lock");
+        let made = fs::symlink_metadata(&lock).and_then(|meta| meta.modified());
+        if made.is_ok_and(|made| made >= moment) {
+            fs::remove_file(&lock).map_err(Fault::at(format!("cannot remove {}", lock.display())))?;
+        }
+        Ok(())
     }
 
     fn free_way(&self, head: &Head, commit: &str, branch: Option<&str>, managed: &[&str]) -> Result<Way> {

@@ -3,7 +3,12 @@
 
 mod world;
 
-use std::{fs, os::unix::fs::MetadataExt, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use world::{World, git};
 use xr_host::Cmd;
@@ -163,6 +168,19 @@ fn a_lock_left_behind_is_named() {
     world.write(".git/index.lock", "");
     let fault = checkout.switch(&tag_commit(&world, "v1.0.0"), None, &MANAGED).expect_err("locked");
     assert!(fault.message.contains(".git/index.lock") && fault.hint.expect("hint").contains("rm "));
+}
+
+#[test]
+fn a_lock_that_a_killed_git_left_is_removed_and_an_older_one_is_not() {
+    let world = World::new();
+    let checkout = world.clone(&[]);
+    world.write(".git/index.lock", "");
+    let lock = world.clone.join(".git/index.lock");
+    let made = fs::metadata(&lock).and_then(|meta| meta.modified()).expect("made");
+    checkout.remove_lock_since(made + Duration::from_secs(1)).expect("leaves it");
+    assert!(lock.exists());
+    checkout.remove_lock_since(made - Duration::from_secs(1)).expect("removes it");
+    checkout.switch(&tag_commit(&world, "v1.0.0"), None, &MANAGED).expect("free");
 }
 
 #[test]

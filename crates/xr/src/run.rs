@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use xr_engine::{Recovery, World, recover};
-use xr_journal::{Home, RunLock, unfinished};
+use xr_journal::{Holder, Home, RunLock, unfinished};
 use xr_model::{Level, Result, Verdict, exit};
 
 use crate::{context::Context, guard::Guard};
@@ -27,7 +27,8 @@ pub async fn lock(context: &Context, home: &Home, command: &str) -> Result<RunLo
             Err(fault) => fault,
         };
         // A guard does what this command would have to do first.
-        let patience = if RunLock::holder(home).as_deref() == Some("guard") { asked.max(GUARD) } else { asked };
+        let patience =
+            if Holder::of(home).is_some_and(|holder| holder.command() == "guard") { asked.max(GUARD) } else { asked };
         if refused.code != exit::LOCKED || begun.elapsed() >= patience {
             return Err(refused);
         }
@@ -46,7 +47,7 @@ pub async fn lock(context: &Context, home: &Home, command: &str) -> Result<RunLo
 /// Takes the lock and ends an unfinished run, which it tells of.
 ///
 /// # Errors
-/// As [`lock`]; and when the way back of the unfinished run fails.
+/// As [`lock`] and [`end_unfinished`].
 pub async fn begin(context: &Context, world: &World<'_>, command: &str) -> Result<RunLock> {
     let lock = lock(context, &world.home, command).await?;
     end_unfinished(world, 1).await?;
@@ -56,7 +57,7 @@ pub async fn begin(context: &Context, world: &World<'_>, command: &str) -> Resul
 /// Ends an unfinished run, when there is one, under a guard with this number. The caller holds the lock.
 ///
 /// # Errors
-/// When the journal cannot be read or the way back fails; the run then stays unfinished.
+/// When the journal cannot be read or the engine does not answer; the run then stays unfinished.
 pub async fn end_unfinished(world: &World<'_>, guard: u8) -> Result<Option<Recovery>> {
     if unfinished(&world.home)?.is_none() {
         return Ok(None);
@@ -85,6 +86,10 @@ pub fn how_it_ended(recovery: &Recovery) -> String {
     let serving = outcome.serving.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
     let how = match outcome.verdict {
         Verdict::Changed => "finished",
+        Verdict::Degraded => {
+            let why = outcome.hint.as_deref().unwrap_or_default();
+            return format!("the {} that had not ended could not be taken back: {why}", outcome.command.as_str());
+        }
         _ => "taken back",
     };
     format!("the {} that had not ended was {how}: {serving} is what is installed", outcome.command.as_str())

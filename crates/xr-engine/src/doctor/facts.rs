@@ -109,7 +109,7 @@ pub struct Unfinished {
     pub at: String,
 }
 
-/// A run that holds the lock, e.g. `xr update, pid 812`.
+/// A run that holds the lock, e.g. `xr update (pid 812, by root, since …)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunUnderWay(pub String);
 

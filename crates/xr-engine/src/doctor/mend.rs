@@ -3,10 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use xr_journal::{Ownership, RunLock, write_atomic};
-use xr_model::{Fault, Result};
+use xr_model::{Fault, Outcome, Result, Verdict};
 
 use super::finding::{Finding, Fix};
-use crate::{World, recover, settings};
+use crate::{Recovery, World, recover, settings};
 
 /// What became of one repair.
 #[derive(Debug)]
@@ -39,7 +39,12 @@ pub async fn mend(world: &World<'_>, findings: &[Finding]) -> Result<Vec<Mended>
 
 async fn make(world: &World<'_>, fix: &Fix) -> Result<()> {
     match fix {
-        Fix::Recover => recover(world).await.map(drop),
+        Fix::Recover => match recover(world).await? {
+            Some(Recovery { outcome: Outcome { verdict: Verdict::Degraded, hint, .. }, .. }) => {
+                Err(Fault::new(hint.unwrap_or_default()))
+            }
+            _ => Ok(()),
+        },
         Fix::Mode { path, mode } => fs::set_permissions(path, fs::Permissions::from_mode(*mode))
             .map_err(Fault::at(format!("cannot change the mode of {}", path.display()))),
         Fix::Owner { paths, uid, gid } => paths.iter().try_for_each(|path| give_back(path, *uid, *gid)),

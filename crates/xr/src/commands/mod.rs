@@ -20,7 +20,7 @@ pub mod uninstall;
 use xr_model::Result;
 
 use crate::{
-    args::{Args, Command},
+    args::{Args, Command, Globals},
     context::Context,
 };
 
@@ -34,7 +34,11 @@ pub async fn run(args: Args) -> Result<u8> {
         Command::Install(install) => install::run(&Context::new(globals, "install"), &install).await,
         Command::Update(update) => deploy::update(&Context::new(globals, "update"), &update).await,
         Command::Rollback(rollback) => deploy::rollback(&Context::new(globals, "rollback"), &rollback).await,
-        Command::Recover(recover) => recover::run(&Context::new(globals, "recover"), &recover).await,
+        Command::Recover(recover) => {
+            // Whoever names the version has answered the question.
+            let globals = Globals { yes: globals.yes || recover.to.is_some(), ..globals };
+            recover::run(&Context::new(globals, "recover"), &recover).await
+        }
         Command::Guard(guard) => guard::run(globals, &guard).await,
         Command::Doctor(doctor) => doctor::run(&Context::new(globals, "doctor"), doctor).await,
         Command::Status(status) => status::run(&globals, &status).await,

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use xr_engine::{Request, Wanted};
 use xr_journal::unfinished;
-use xr_model::{Plan, Result, RunKind, exit};
+use xr_model::{Plan, Result, RunKind, Verdict, exit};
 
 use super::deploy::{deploy, request};
 use crate::{
@@ -19,11 +19,12 @@ use crate::{
 pub struct Recover {
     /// Which version shall serve; else whichever the run can be ended at soonest
     #[arg(long, value_enum, value_name = "WHICH")]
-    to: Option<Which>,
+    pub to: Option<Which>,
 }
 
+/// The version to end at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Which {
+pub enum Which {
     /// The version from before the run
     Old,
     /// The version that the run was to bring
@@ -59,6 +60,7 @@ pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
         return deploy(context, command, &request, false).await;
     }
     context.renderer.finish();
+    let degraded = recovery.as_ref().is_some_and(|recovery| recovery.outcome.verdict == Verdict::Degraded);
     if let Some(recovery) = recovery {
         if context.globals.json {
             print_json(&json!({"format": 1, "unfinished": true, "run": recovery.run, "outcome": recovery.outcome}));
@@ -66,7 +68,7 @@ pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
             out(&run::how_it_ended(&recovery));
         }
     }
-    Ok(exit::OK)
+    Ok(if degraded { exit::DEGRADED } else { exit::OK })
 }
 
 /// What the run was asked for, asked again.

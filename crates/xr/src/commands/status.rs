@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 use xr_host::Engine;
-use xr_journal::{Generations, Home, PastRun, unfinished};
+use xr_journal::{Generations, Holder, Home, PastRun, unfinished};
 use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, exit};
 
 use crate::{
@@ -26,7 +26,7 @@ pub struct Status {}
 pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
     let root = context::root(globals)?;
     let home = Home::of(&root);
-    let run = unfinished(&home)?.map(|run| (is_locked(&home), run));
+    let run = unfinished(&home)?.map(|run| (Holder::of(&home).is_some(), run));
     let Some(generation) = Generations::of(&home).current()? else {
         return not_installed(globals, &root, run);
     };
@@ -221,33 +221,4 @@ fn run_line((under_way, run): &(bool, PastRun)) -> String {
 
 fn run_json((under_way, run): &(bool, PastRun)) -> Value {
     json!({"run": run.id, "at": run.at, "command": run.plan.kind, "to": run.plan.version, "under_way": under_way})
-}
-
-/// Whether some process holds the run lock, read without touching it: a query must not make a run fail.
-fn is_locked(home: &Home) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(meta) = std::fs::metadata(home.lock()) else { return false };
-    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    holds(&locks, meta.ino())
-}
-
-/// Whether `/proc/locks` names the inode: `1: FLOCK  ADVISORY  WRITE 708 08:02:1051 0 EOF`, see proc_locks(5).
-fn holds(locks: &str, inode: u64) -> bool {
-    let inode = format!(":{inode}");
-    locks.lines().any(|line| {
-        line.contains("FLOCK")
-            && line.split_whitespace().any(|field| field.ends_with(&inode) && field.matches(':').count() == 2)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_is_found_by_its_inode() {
-        let locks = "1: POSIX  ADVISORY  WRITE 5 08:02:77 0 EOF\n2: FLOCK  ADVISORY  WRITE 708 08:02:1051 0 EOF\n";
-        assert!(holds(locks, 1051));
-        assert!(!holds(locks, 77) && !holds(locks, 51) && !holds(locks, 2));
-    }
 }

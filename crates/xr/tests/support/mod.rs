@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use duct::{Expression, cmd};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use xr_lab::{GitRemote, Lab, wait_for};
@@ -277,6 +278,36 @@ impl Stack {
         let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
         paths.sort();
         paths
+    }
+
+    /// Whether the newest run's journal says how it ended.
+    pub fn newest_run_has_ended(&self) -> bool {
+        let newest = self.journals().pop().and_then(|path| std::fs::read_to_string(path).ok());
+        newest.is_some_and(|text| text.contains("\"run_ended\""))
+    }
+
+    /// Guards of this stack that are on their post.
+    pub fn guards(&self) -> Vec<Pid> {
+        let root = self.root.display().to_string();
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let guards = pids.filter(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let argv: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+            argv.get(1) == Some(&b"guard".as_slice()) && argv.contains(&root.as_bytes())
+        });
+        guards.filter_map(Pid::from_raw).collect()
+    }
+
+    /// Kills them, and those that they post meanwhile.
+    pub fn kill_guards(&self) -> Result<()> {
+        wait_for("the guards' end", PATIENCE, || {
+            for guard in self.guards() {
+                // One that has just ended is as good as killed.
+                let _ = kill_process(guard, Signal::KILL);
+            }
+            self.guards().is_empty()
+        })
     }
 
     /// Waits until a run that was started has written so many lines; false when it ended before.

@@ -1,11 +1,12 @@
 //! Running the binary under test.
 
 use std::fmt;
+use std::os::unix::process::CommandExt;
 use std::process::Output;
 
 use anyhow::{Context, Result};
 use duct::{Expression, Handle};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// What a run of `xr` did.
 pub struct Done {
@@ -74,7 +75,11 @@ pub struct Background {
 
 impl Background {
     pub fn start(argv: &[&str], command: Expression) -> Result<Self> {
-        let handle = command.stdout_capture().stderr_capture().start()?;
+        let own_group = command.before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+        let handle = own_group.stdout_capture().stderr_capture().start()?;
         Ok(Self { argv: argv.iter().map(|arg| (*arg).to_owned()).collect(), handle })
     }
 
@@ -92,7 +97,14 @@ impl Background {
         kill_process(pid, signal).context("cannot signal xr")
     }
 
-    /// Waits for its end.
+    /// Kills it and everything in its process group, as the end of a session does.
+    pub fn kill_group(&self) -> Result<()> {
+        let pid = self.handle.pids().first().copied().context("no process")?;
+        let pid = Pid::from_raw(i32::try_from(pid)?).context("no process")?;
+        kill_process_group(pid, Signal::KILL).context("cannot kill xr's process group")
+    }
+
+    /// Waits for its end, and for that of its guard, which shares its standard error.
     pub fn end(self) -> Result<Done> {
         let argv: Vec<&str> = self.argv.iter().map(String::as_str).collect();
         Ok(Done::from(&argv, self.handle.wait()?))
