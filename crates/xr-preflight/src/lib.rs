@@ -6,6 +6,7 @@
 
 mod check;
 
+pub mod boot;
 pub mod certificate;
 pub mod docker;
 pub mod folders;

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::json;
 use xr_engine::{Belongings, Extent, belongings, uninstall};
-use xr_model::{Result, exit};
+use xr_model::{Level, Result, exit};
+use xr_preflight::boot;
 
 use crate::{
     context::Context,
@@ -54,6 +55,9 @@ pub async fn run(context: &Context, args: &Uninstall) -> Result<u8> {
         return Ok(exit::OK);
     }
     let gone = uninstall(&world, &what, extent).await?;
+    if let Err(fault) = boot::remove(&what.project) {
+        world.say(Level::Warning, fault.chain());
+    }
     context.renderer.finish();
     show(context, &gone, extent, false);
     Ok(exit::OK)

@@ -3,8 +3,12 @@
 mod answers;
 mod preflight;
 
+use std::path::Path;
+
 use xr_engine::{Request, Wanted};
-use xr_model::{Result, exit};
+use xr_journal::{Generations, Home};
+use xr_model::{Event, Fault, Level, Result, exit};
+use xr_preflight::boot;
 
 use super::deploy::{deploy, request};
 use crate::{args::Install, context::Context};
@@ -23,5 +27,26 @@ pub async fn run(context: &Context, args: &Install) -> Result<u8> {
         without: without.map(|names| names.into_iter().filter(|name| !name.is_empty()).collect()),
         ..request(args.run)
     };
-    deploy(context, "install", &request, false).await
+    let code = deploy(context, "install", &request, false).await?;
+    if code == exit::OK && !args.run.dry_run && rustix::process::geteuid().is_root() {
+        recover_at_boot(context, &root);
+    }
+    Ok(code)
+}
+
+/// What a power cut breaks off is ended when the machine is up again. The stack runs also where that cannot be set up.
+fn recover_at_boot(context: &Context, root: &Path) {
+    let enable = || {
+        let xr = std::env::current_exe().map_err(Fault::at("cannot find xr itself"))?;
+        match Generations::of(&Home::of(root)).current()? {
+            Some(generation) => boot::enable(&generation.invocation.project, root, &xr),
+            None => Ok(None),
+        }
+    };
+    let (level, text) = match enable() {
+        Ok(None) => return,
+        Ok(Some(unit)) => (Level::Info, format!("{unit} ends a broken-off run when this machine starts")),
+        Err(fault) => (Level::Warning, format!("nothing ends a broken-off run at boot: {}", fault.chain())),
+    };
+    context.renderer.emit(Event::Message { level, text });
 }

@@ -1,0 +1,122 @@
+//! A unit that ends, when the machine starts, a run that a power cut broke off.
+//!
+//! For [systemd](https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html) alone: on other machines the
+//! next xr command does it.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use xr_host::Cmd;
+use xr_journal::{Ownership, write_atomic};
+use xr_model::{Fault, Result};
+
+use crate::docker::Init;
+
+const UNITS: &str = "/etc/systemd/system";
+
+/// Sets the unit up for a stack, or leaves it as it is. Gives its name when it is new or changed; nothing without systemd.
+///
+/// # Errors
+/// When the unit cannot be written or enabled.
+pub fn enable(project: &str, root: &Path, xr: &Path) -> Result<Option<String>> {
+    if Init::detect() != Init::Systemd {
+        return Ok(None);
+    }
+    let (name, path) = unit(project);
+    let engine = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    let text = text(project, root, xr, engine.as_deref());
+    if fs::read_to_string(&path).is_ok_and(|present| present == text) {
+        return Ok(None);
+    }
+    write_atomic(&path, text.as_bytes(), 0o644, Ownership::Keep)?;
+    Cmd::new("systemctl").arg("daemon-reload").ok()?;
+    Cmd::new("systemctl").args(["enable", &name]).ok()?;
+    Ok(Some(name))
+}
+
+/// Removes the unit of a stack. Gives its name when there was one.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(project: &str) -> Result<Option<String>> {
+    let (name, path) = unit(project);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Cmd::new("systemctl").args(["disable", &name]).ok()?;
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(Fault::new(format!("cannot remove {}", path.display())).because(error));
+        }
+        _ => {}
+    }
+    Cmd::new("systemctl").arg("daemon-reload").ok()?;
+    Ok(Some(name))
+}
+
+fn unit(project: &str) -> (String, PathBuf) {
+    let name = format!("xr-recover-{project}.service");
+    let path = Path::new(UNITS).join(&name);
+    (name, path)
+}
+
+fn text(project: &str, root: &Path, xr: &Path, engine: Option<&str>) -> String {
+    let environment = engine.map(|host| format!("Environment={}\n", quoted(&format!("DOCKER_HOST={host}"))));
+    format!(
+        "# Written by xr install, removed by xr uninstall.\n\
+         [Unit]\n\
+         Description=End a run of xr that was broken off ({project})\n\
+         Documentation=man:xr-recover(1)\n\
+         Wants=docker.service\n\
+         After=docker.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         {}ExecStart={} --stack {} --wait 10m recover\n\
+         TimeoutStartSec=30min\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        environment.unwrap_or_default(),
+        quoted(&xr.display().to_string()),
+        quoted(&root.display().to_string()),
+    )
+}
+
+/// A word as [systemd reads it](https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html#Quoting).
+fn quoted(word: &str) -> String {
+    let escaped = word.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_in_an_odd_folder_is_named_as_systemd_reads_it() {
+        let unit = text("orbit", Path::new(r#"/srv/my "50 % $tack""#), Path::new("/usr/local/bin/xr"), None);
+        assert!(unit.contains(r#"ExecStart="/usr/local/bin/xr" --stack "/srv/my \"50 %% $$tack\"" --wait"#), "{unit}");
+    }
+
+    #[test]
+    fn systemd_accepts_the_unit() {
+        if crate::docker::find_program("systemd-analyze").is_none() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("xr-recover-orbit.service");
+        // It looks for the program and for the units that are wanted.
+        let unit = text("orbit", Path::new("/srv/my stack"), Path::new("/bin/true"), Some("unix:///run/docker.sock"));
+        let unit = unit.replace("docker.service", "basic.target").replace("man:xr-recover(1)", "man:true(1)");
+        write_atomic(&path, unit.as_bytes(), 0o644, Ownership::Keep).unwrap();
+        let verify = Cmd::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).env("LC_ALL", "C");
+        let output = verify.run().unwrap();
+        let said: Vec<String> =
+            output.error_text().lines().filter(|line| line.contains("xr-recover")).map(str::to_owned).collect();
+        assert!(output.code == 0 && said.is_empty(), "{said:?} {}", output.error_text());
+    }
+}
