@@ -29,6 +29,20 @@ pub struct Resolved {
     pub json: Value,
 }
 
+impl Resolved {
+    /// Reads what `docker compose config --format json` printed.
+    ///
+    /// # Errors
+    /// When it is no JSON, or services wait for each other in a circle.
+    pub fn parse(text: &str, manifest: &Manifest) -> Result<Self> {
+        let json: Value =
+            serde_json::from_str(text).map_err(Fault::at("cannot read what `docker compose config` printed"))?;
+        let services = services::read(&json, manifest)?;
+        let project = json["name"].as_str().unwrap_or_default().to_owned();
+        Ok(Self { project, services, json })
+    }
+}
+
 impl Compose {
     /// Compose for these files under `layout.root`, with these profiles.
     pub fn new(layout: &Layout, files: &[String], profiles: &[String]) -> Self {
@@ -105,11 +119,7 @@ impl Compose {
         if self.root != real_root {
             text = text.replace(&json_inner(&self.root), &json_inner(real_root));
         }
-        let json: Value =
-            serde_json::from_str(&text).map_err(Fault::at("cannot read what `docker compose config` printed"))?;
-        let services = services::read(&json, manifest)?;
-        let project = json["name"].as_str().unwrap_or_default().to_owned();
-        Ok(Resolved { project, services, json })
+        Resolved::parse(&text, manifest)
     }
 
     /// Compose's own hash of each service: what its `config-hash` label should be.
