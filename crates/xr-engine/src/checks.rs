@@ -138,7 +138,9 @@ fn ports(prepared: &Prepared) -> Result<()> {
         .services
         .iter()
         .flat_map(|s| &s.ports)
-        .filter(|port| !held.iter().any(|h| h.published == port.published && h.protocol == port.protocol))
+        .filter(|port| {
+            port.until.is_none() && !held.iter().any(|h| h.published == port.published && h.protocol == port.protocol)
+        })
         .cloned()
         .collect();
     let Some(taken) = xr_preflight::ports::taken(&wanted).into_iter().next() else { return Ok(()) };

@@ -8,8 +8,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use futures_util::future;
 use xr_journal::RunLock;
 use xr_model::{
-    Action, Condition, Container, Desired, Fault, Generation, Plan, Result, RunKind, Service, Stage, Step, StepId,
-    Swap, exit,
+    Action, Container, Desired, Fault, Generation, Plan, Result, RunKind, Service, Stage, Step, StepId, Swap, exit,
 };
 use xr_plan::{Origin, lint, plan};
 
@@ -133,9 +132,7 @@ fn restart_stages(prepared: &Prepared, ids: &[String]) -> Vec<Stage> {
 }
 
 fn await_healthy(prepared: &Prepared, service: &Service) -> Action {
-    let completes = prepared.desired.services.iter().flat_map(|s| &s.depends_on).any(|dependency| {
-        dependency.service == service.name && dependency.condition == Condition::ServiceCompletedSuccessfully
-    });
+    let completes = prepared.desired.services.iter().any(|other| other.waits_for_the_end_of(&service.name));
     let own = service.health.as_ref().map_or(PATIENCE, xr_model::HealthCheck::patience);
     let patience = prepared.origin.patience.get(&service.name).copied().unwrap_or(own);
     Action::AwaitHealthy { service: service.name.clone(), patience, completes }
@@ -167,6 +164,7 @@ async fn present(world: &World<'_>, kind: RunKind) -> Result<Prepared> {
         left_out: Vec::new(),
         images: generation.images.clone(),
         previous_specs: generation.specs(),
+        ended: generation.ended.clone(),
         files_change: false,
         hooks: Vec::new(),
         backups: Vec::new(),

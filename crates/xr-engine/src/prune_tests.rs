@@ -15,6 +15,7 @@ fn image(reference: &str, id: &str, versioned: bool) -> PinnedImage {
 
 fn generation(number: u32, parent: Option<u32>, images: Vec<PinnedImage>) -> Generation {
     Generation {
+        ended: Vec::new(),
         format: GENERATION_FORMAT,
         number,
         parent,

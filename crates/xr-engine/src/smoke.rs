@@ -25,7 +25,7 @@ struct Question {
     contains: Option<String>,
 }
 
-/// Asks every published TCP port. A port that speaks HTTP must not answer that its backend is gone (502, 503, 504);
+/// Asks every published TCP port that the compose file names, not one that the engine takes out of a range. A port that speaks HTTP must not answer that its backend is gone (502, 503, 504);
 /// the manifest may ask for more.
 ///
 /// # Errors
@@ -38,7 +38,7 @@ pub(crate) async fn check(
 ) -> Result<()> {
     let mut questions = Vec::new();
     for service in services {
-        for port in service.ports.iter().filter(|port| port.protocol == "tcp") {
+        for port in service.ports.iter().filter(|port| port.protocol == "tcp" && port.until.is_none()) {
             let asked: Vec<_> = manifest.smoke.iter().filter(|smoke| smoke.service == service.name).collect();
             let question = |path: &str, status, contains| Question {
                 service: service.name.clone(),

@@ -9,7 +9,7 @@ use bollard::{
     container::LogOutput,
     models::{
         ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerUpdateBody, EndpointSettings,
-        HealthStatusEnum, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+        HealthStatusEnum, NetworkingConfig, PortMap, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
@@ -288,7 +288,8 @@ fn describe(found: ContainerInspectResponse) -> Container {
         Some(HealthStatusEnum::STARTING) => Health::Starting,
         _ => Health::None,
     };
-    let networks = found.network_settings.and_then(|n| n.networks).unwrap_or_default();
+    let (networks, held) = found.network_settings.map_or((None, None), |n| (n.networks, n.ports));
+    let networks = networks.unwrap_or_default();
     let attachments = networks.into_iter().map(|(network, at)| Attachment {
         container: id.clone(),
         network,
@@ -297,18 +298,11 @@ fn describe(found: ContainerInspectResponse) -> Container {
     });
     let mut networks: Vec<_> = attachments.collect();
     networks.sort_by(|a, b| a.network.cmp(&b.network));
-    let bindings = found.host_config.as_ref().and_then(|h| h.port_bindings.clone()).unwrap_or_default();
-    let mut ports = Vec::new();
-    for (target, hosts) in bindings {
-        let (target, protocol) = target.split_once('/').unwrap_or((target.as_str(), "tcp"));
-        for host in hosts.unwrap_or_default() {
-            if let (Ok(target), Some(Ok(published))) = (target.parse(), host.host_port.map(|p| p.parse())) {
-                let host_ip = host.host_ip.unwrap_or_default();
-                ports.push(Port { host_ip, published, target, protocol: protocol.to_owned() });
-            }
-        }
+    // What it holds while it runs; what it asks for when it does not, of a range the first.
+    let mut ports = described(held);
+    if ports.is_empty() {
+        ports = described(found.host_config.as_ref().and_then(|h| h.port_bindings.clone()));
     }
-    ports.sort_by_key(|p| p.published);
     let policy = found.host_config.and_then(|h| h.restart_policy);
     let restart = policy.map_or_else(String::new, |policy| match (policy.name, policy.maximum_retry_count) {
         (Some(RestartPolicyNameEnum::ON_FAILURE), Some(times)) if times > 0 => format!("on-failure:{times}"),
@@ -332,4 +326,20 @@ fn describe(found: ContainerInspectResponse) -> Container {
         ports,
         id,
     }
+}
+
+fn described(bindings: Option<PortMap>) -> Vec<Port> {
+    let mut ports = Vec::new();
+    for (target, hosts) in bindings.unwrap_or_default() {
+        let (target, protocol) = target.split_once('/').unwrap_or((target.as_str(), "tcp"));
+        for host in hosts.unwrap_or_default() {
+            let first = host.host_port.as_deref().and_then(|port| port.split('-').next()?.parse().ok());
+            if let (Ok(target), Some(published)) = (target.parse(), first) {
+                let host_ip = host.host_ip.unwrap_or_default();
+                ports.push(Port { host_ip, published, until: None, target, protocol: protocol.to_owned() });
+            }
+        }
+    }
+    ports.sort_by(|a, b| (a.published, &a.host_ip).cmp(&(b.published, &b.host_ip)));
+    ports
 }

@@ -62,6 +62,9 @@ pub struct Generation {
     pub invocation: Invocation,
     /// The resolved services, dependencies first.
     pub services: Vec<Service>,
+    /// Services that had ended by themselves, with success, when this was recorded: jobs such as a migration.
+    #[serde(default)]
+    pub ended: Vec<String>,
     /// The lock: every image by digest.
     pub images: Vec<PinnedImage>,
     /// What changed from its parent, a line each.

@@ -51,9 +51,17 @@ impl Service {
             && self.beside.unwrap_or(!self.owns_data)
     }
 
-    /// Whether it is expected to end by itself: no restart policy and something waits for its completion.
-    pub fn restarts(&self) -> bool {
-        !matches!(self.restart.as_str(), "" | "no") && !self.restart.starts_with("on-failure")
+    /// Whether its end with success is its purpose: one of `services` waits for its completion, or nothing restarts it and
+    /// it was among those that had `ended` by themselves before. A database that was stopped has ended with success too.
+    pub fn is_a_job(&self, services: &[Self], ended: &[String]) -> bool {
+        let restarts = !matches!(self.restart.as_str(), "" | "no") && !self.restart.starts_with("on-failure");
+        services.iter().any(|other| other.waits_for_the_end_of(&self.name)) || (!restarts && ended.contains(&self.name))
+    }
+
+    /// Whether it starts only when the service of this name has completed.
+    pub fn waits_for_the_end_of(&self, name: &str) -> bool {
+        let completed = |d: &&Dependency| d.condition == Condition::ServiceCompletedSuccessfully;
+        self.depends_on.iter().filter(completed).any(|dependency| dependency.service == name)
     }
 }
 
@@ -87,6 +95,9 @@ pub struct Port {
     pub host_ip: String,
     /// The host's port.
     pub published: u16,
+    /// The last of several of which the engine takes one, when the compose file gives a range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u16>,
     /// The container's port.
     pub target: u16,
     /// `tcp` or `udp`.

@@ -34,6 +34,8 @@ pub struct Desired {
     pub images: Vec<PinnedImage>,
     /// Service definitions of the generation that runs now (name → spec), to tell what changed.
     pub previous_specs: BTreeMap<String, String>,
+    /// Services of the generation that runs now which had ended by themselves when it was recorded.
+    pub ended: Vec<String>,
     /// Whether the tree, VERSION or `.env` differ from what is wanted.
     pub files_change: bool,
     /// Hooks to run, in order. First-run hooks only on an install.

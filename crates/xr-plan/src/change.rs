@@ -56,7 +56,7 @@ fn change_of(service: &Service, desired: &Desired, observed: &Observed) -> Chang
     }
     let up = containers.iter().all(|c| match c.state {
         ContainerState::Running => true,
-        ContainerState::Exited(0) => !service.restarts(),
+        ContainerState::Exited(0) => service.is_a_job(&desired.services, &desired.ended),
         _ => false,
     });
     if up { Change::Keep } else { Change::Wake }

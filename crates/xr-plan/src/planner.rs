@@ -6,8 +6,8 @@ use std::{
 };
 
 use xr_model::{
-    Action, Attachment, Condition, Container, Desired, DesiredHook, Observed, Plan, RunKind, Service, Stage, Step,
-    StepId, Swap, Version,
+    Action, Attachment, Container, Desired, DesiredHook, Observed, Plan, RunKind, Service, Stage, Step, StepId, Swap,
+    Version,
 };
 
 use crate::change::{Change, changes, wanted};
@@ -281,9 +281,7 @@ impl Work<'_> {
     }
 
     fn await_healthy(&self, service: &Service) -> Action {
-        let completes = self.desired.services.iter().flat_map(|s| &s.depends_on).any(|dependency| {
-            dependency.service == service.name && dependency.condition == Condition::ServiceCompletedSuccessfully
-        });
+        let completes = self.desired.services.iter().any(|other| other.waits_for_the_end_of(&service.name));
         let own = service.health.as_ref().map_or(PATIENCE, xr_model::HealthCheck::patience);
         let patience =
             self.origin.patience.get(&service.name).copied().unwrap_or(if completes { COMPLETION } else { own });

@@ -33,7 +33,7 @@ fn service(name: &str, needs: &[&str]) -> Service {
 }
 
 fn port(number: u16) -> Port {
-    Port { host_ip: String::new(), published: number, target: 80, protocol: "tcp".into() }
+    Port { host_ip: String::new(), published: number, until: None, target: 80, protocol: "tcp".into() }
 }
 
 fn container(service: &Service) -> Container {
@@ -108,6 +108,7 @@ fn world(services: Vec<Service>, same: &[&str]) -> (Desired, Observed) {
         left_out: vec![],
         images,
         previous_specs,
+        ended: Vec::new(),
         files_change: true,
         hooks: vec![DesiredHook { index: 0, name: "migrate".into(), service: "server".into() }],
         backups: vec![(0, "dump".into())],

@@ -112,13 +112,14 @@ fn ports(definition: &Value) -> Vec<Port> {
             Value::Number(number) => number.to_string(),
             _ => continue, // the engine chooses one: nothing to collide with
         };
-        // A range means "one of these"; the first stands for it.
-        let first = published.split('-').next().unwrap_or_default();
-        if let Ok(published) = first.parse::<u16>()
+        let (first, last) = published.split_once('-').unwrap_or((&published, &published));
+        if let (Ok(published), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>())
             && published != 0
         {
             let text = |key: &str, default: &str| port[key].as_str().unwrap_or(default).to_owned();
-            ports.push(Port { host_ip: text("host_ip", ""), published, target, protocol: text("protocol", "tcp") });
+            let until = (last > published).then_some(last);
+            let (host_ip, protocol) = (text("host_ip", ""), text("protocol", "tcp"));
+            ports.push(Port { host_ip, published, until, target, protocol });
         }
     }
     ports

@@ -50,6 +50,7 @@ pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<
         left_out: Vec::new(),
         images: target.images.clone(),
         previous_specs: current.specs(),
+        ended: current.ended.clone(),
         files_change: target.number != current.number,
         hooks: Vec::new(),
         backups,

@@ -118,6 +118,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         mode,
         invocation: staged.invocation.clone(),
         services: services.clone(),
+        ended: Vec::new(),
         images: images.clone(),
         changes: Vec::new(),
     };
@@ -137,6 +138,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         left_out: Vec::new(),
         images,
         previous_specs: current.as_ref().map(Generation::specs).unwrap_or_default(),
+        ended: current.as_ref().map(|g| g.ended.clone()).unwrap_or_default(),
         files_change: staged.files_change || tree_moves,
     };
     let (manifest, env) = (staged.stack.manifest, staged.report);
@@ -157,7 +159,7 @@ fn unchanged(world: &World<'_>, current: Generation, running: &BTreeSet<String>,
     let down: Vec<&str> = current
         .services
         .iter()
-        .filter(|s| s.restarts() && !running.contains(&s.name))
+        .filter(|s| !s.is_a_job(&current.services, &current.ended) && !running.contains(&s.name))
         .map(|s| s.name.as_str())
         .collect();
     if !down.is_empty() {
@@ -172,6 +174,7 @@ fn unchanged(world: &World<'_>, current: Generation, running: &BTreeSet<String>,
         left_out: Vec::new(),
         images: Vec::new(),
         previous_specs: BTreeMap::new(),
+        ended: Vec::new(),
         files_change: false,
         hooks: Vec::new(),
         backups: Vec::new(),

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn port(host_ip: &str, published: u16, protocol: &str) -> Port {
-        Port { host_ip: host_ip.to_owned(), published, target: 80, protocol: protocol.to_owned() }
+        Port { host_ip: host_ip.to_owned(), published, until: None, target: 80, protocol: protocol.to_owned() }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Does every service run, and is it well?
 
-use xr_model::{Condition, Container, ContainerState, Health, Service};
+use xr_model::{Container, ContainerState, Health, Service};
 
 use crate::doctor::{
     facts::Facts,
@@ -112,9 +112,8 @@ fn state(facts: &Facts, service: &Service, container: &Container) -> Finding {
 }
 
 fn ends_by_itself(facts: &Facts, service: &Service) -> bool {
-    let awaited = facts.expected().iter().flat_map(|s| &s.depends_on);
-    !service.restarts()
-        || awaited.clone().any(|d| d.service == service.name && d.condition == Condition::ServiceCompletedSuccessfully)
+    let ended = facts.current().map(|generation| generation.ended.as_slice()).unwrap_or_default();
+    service.is_a_job(facts.expected(), ended)
 }
 
 fn started_just_now(facts: &Facts, container: &Container) -> bool {
@@ -137,7 +136,7 @@ mod tests {
             ((Restarting, Health::None, 9), "always", "problem container.state", false),
             ((Exited(137), Health::None, 0), "always", "problem container.state", true),
             ((Exited(0), Health::None, 0), "always", "problem container.state", true),
-            ((Exited(0), Health::None, 0), "no", "ok container.state", false),
+            ((Exited(0), Health::None, 0), "no", "problem container.state", true),
             ((Exited(1), Health::None, 0), "no", "problem container.state", true),
             ((Created, Health::None, 0), "always", "problem container.state", true),
             ((Paused, Health::None, 0), "always", "problem container.state", false),
@@ -154,6 +153,17 @@ mod tests {
             assert_eq!(format!("{} {}", found[0].word(), found[0].check), expect, "{state:?}");
             assert_eq!(found[0].fix.is_some(), fixed, "{state:?}");
         }
+    }
+
+    #[test]
+    fn what_had_ended_by_itself_before_is_done() {
+        let facts = changed(|f| {
+            container(f, 0).state = ContainerState::Exited(0);
+            let generation = generation(f);
+            generation.services[0].restart = "no".into();
+            generation.ended = vec![generation.services[0].name.clone()];
+        });
+        assert_eq!(words(&check(&facts))[0], "ok container.state");
     }
 
     #[test]

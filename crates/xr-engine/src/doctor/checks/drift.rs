@@ -6,7 +6,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let Some(current) = facts.current() else { return Vec::new() };
     if let Some(hashes) = &facts.hashes {
         let mut found = Vec::new();
-        for service in &current.services {
+        // Compose hashes the id of the container whose network is borrowed, which `config --hash` cannot know.
+        for service in current.services.iter().filter(|service| service.tied_to.is_empty()) {
             let Some(hash) = hashes.get(&service.name) else {
                 found.push(gone(&service.name));
                 continue;

@@ -30,7 +30,7 @@ pub(crate) fn head(commit: &str) -> Head {
 }
 
 pub(crate) fn service(name: &str) -> Service {
-    let port = Port { host_ip: String::new(), published: 8083, target: 80, protocol: "tcp".into() };
+    let port = Port { host_ip: String::new(), published: 8083, until: None, target: 80, protocol: "tcp".into() };
     Service {
         name: name.into(),
         image: ImageRef::new(format!("acme/{name}:v1.0.0")),
@@ -87,6 +87,7 @@ fn running(service: &Service) -> Container {
 pub(crate) fn healthy() -> Facts {
     let services = vec![service("server"), service("nginx")];
     let generation = Generation {
+        ended: Vec::new(),
         format: GENERATION_FORMAT,
         number: 1,
         parent: None,

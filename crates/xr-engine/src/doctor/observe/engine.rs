@@ -150,7 +150,7 @@ pub(super) fn wanted_ports(facts: &Facts) -> Ports {
         .expected()
         .iter()
         .flat_map(|s| &s.ports)
-        .filter(|port| port.published != 0 && !is_held(port))
+        .filter(|port| port.published != 0 && port.until.is_none() && !is_held(port))
         .cloned()
         .collect();
     Ports { wanted, held }
