@@ -168,6 +168,10 @@ pub(crate) fn changes(old: Option<&Generation>, new: &Generation, report: &EnvRe
                 {
                     lines.push(format!("{}: image {} → {}", service.name, was.short(), is.short()));
                 }
+                let before = old.and_then(|g| g.services.iter().find(|s| s.name == service.name));
+                if before.is_some_and(|before| before.content != service.content) {
+                    lines.push(format!("{}: files that it mounts", service.name));
+                }
             }
             None => {}
         }

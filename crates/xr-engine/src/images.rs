@@ -67,16 +67,39 @@ fn derive(image: &ImageRef, replace: &str, with: &str) -> Option<ImageRef> {
     Some(ImageRef::new(image.tag().map_or(derived.clone(), |tag| format!("{derived}:{tag}"))))
 }
 
+/// Why images could not be pinned.
+pub(crate) enum Unpinned {
+    /// The registries answer, and do not have them all.
+    Missing(Fault),
+    /// Something else.
+    Otherwise(Fault),
+}
+
+impl From<Fault> for Unpinned {
+    fn from(fault: Fault) -> Self {
+        Self::Otherwise(fault)
+    }
+}
+
+impl From<Unpinned> for Fault {
+    fn from(unpinned: Unpinned) -> Self {
+        match unpinned {
+            Unpinned::Missing(fault) | Unpinned::Otherwise(fault) => fault,
+        }
+    }
+}
+
 /// Pins every image: what the present generation already pinned stays; everything else is asked for in its registry.
 ///
 /// # Errors
-/// Names every image that is not there, and any that changed under its version.
+/// Names every image that is not there, and any that changed under its version. `build` makes those of these services here
+/// and tells whether it did; after a dry run they have no id.
 pub(crate) async fn pin(
     world: &World<'_>,
     mut images: Vec<PinnedImage>,
     how: &Pinning<'_>,
-    build: &dyn Fn(&[String]) -> Result<()>,
-) -> Result<Vec<PinnedImage>> {
+    build: &dyn Fn(&[String]) -> Result<bool>,
+) -> std::result::Result<Vec<PinnedImage>, Unpinned> {
     let builds = |image: &PinnedImage| image.services.iter().any(|service| how.builds.contains(service));
     let mut ask: Vec<ImageRef> = Vec::new();
     for image in &mut images {
@@ -129,8 +152,7 @@ pub(crate) async fn pin(
     }
     refuse_missing(missing, how)?;
     refuse_repushed(world, &images, how)?;
-    if !to_build.is_empty() {
-        build(&to_build)?;
+    if !to_build.is_empty() && build(&to_build)? {
         for image in images.iter_mut().filter(|image| image.services.iter().any(|s| to_build.contains(s))) {
             if let Some(local) = world.engine.image(image.reference.as_str()).await? {
                 image.image_id = local.id;
@@ -140,7 +162,7 @@ pub(crate) async fn pin(
     Ok(images)
 }
 
-fn refuse_missing(missing: Vec<PullError>, how: &Pinning<'_>) -> Result<()> {
+fn refuse_missing(missing: Vec<PullError>, how: &Pinning<'_>) -> std::result::Result<(), Unpinned> {
     let names: Vec<String> = missing.iter().skip(1).map(|error| error.failure().image.clone()).collect();
     // What does not answer now may answer later; what answers and has no such image will not.
     let silent = missing.iter().all(|error| matches!(error, PullError::Unreachable(_) | PullError::RateLimited(_)));
@@ -148,7 +170,8 @@ fn refuse_missing(missing: Vec<PullError>, how: &Pinning<'_>) -> Result<()> {
     let Some(first) = missing.into_iter().next().map(PullError::into_fault) else { return Ok(()) };
     let others = if names.is_empty() { String::new() } else { format!("; nor can {}", names.join(", ")) };
     let message = format!("{} cannot be had: {}{others}", how.version, first.chain());
-    Err(Fault { code, message, hint: first.hint, source: None })
+    let fault = Fault { code, message, hint: first.hint, source: None };
+    Err(if silent { Unpinned::Otherwise(fault) } else { Unpinned::Missing(fault) })
 }
 
 /// A version's images do not change. When one did, the tag was re-pushed.

@@ -20,6 +20,7 @@ mod files;
 mod health;
 mod images;
 mod lifecycle;
+mod mounted;
 mod prepare;
 mod prune;
 mod recover;

@@ -42,7 +42,7 @@ pub fn settings_changed(world: &World<'_>, generation: &Generation) -> Result<bo
     let staged = staging::root_of(world, generation.number);
     let layout = &world.stack.layout;
     let version = fs::read_to_string(layout.version_path()).unwrap_or_default();
-    if version.trim() != generation.version.as_str() {
+    if version.trim().parse().ok().as_ref() != Some(&generation.version) {
         return Ok(false);
     }
     let differs = |path: &str| {

@@ -29,6 +29,8 @@ pub(crate) struct Inputs<'a> {
     pub new_template: Option<&'a EnvFile>,
     pub manifest: &'a Manifest,
     pub version: &'a Version,
+    /// The version as the images' tags spell it.
+    pub tag: &'a Version,
     pub mode: Mode,
     /// The mode that the current file was written for.
     pub old_mode: Mode,
@@ -120,7 +122,7 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
         }
     }
     let key = &inputs.manifest.version.key;
-    put(key, inputs.version.as_str())?;
+    put(key, inputs.tag.as_str())?;
     let report = EnvReport {
         added: merged.added,
         generated: merged.generated,

@@ -11,9 +11,10 @@ use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
 use xr_model::{Fault, Invocation, Mode, Result, Version};
 use xr_stack::{Compose, Resolved, Stack};
+use xr_version_resolver::version_file;
 
 use crate::{
-    World,
+    World, mounted,
     settings::{self, EnvReport, Inputs},
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct Staged {
 /// What to stage.
 pub(crate) struct Order<'a> {
     pub version: &'a Version,
+    /// The version as the images' tags spell it.
+    pub tag: &'a Version,
     /// The commit to take the files from; none: the tree as it stands.
     pub commit: Option<&'a str>,
     pub mode: Mode,
@@ -93,6 +96,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         new_template: new_template.as_ref(),
         manifest: &stack.manifest,
         version: order.version,
+        tag: order.tag,
         mode: order.mode,
         old_mode: order.old_mode,
         replace_placeholders: order.replace_placeholders,
@@ -101,12 +105,18 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     let (env, report) = settings::next(&inputs)?;
     let staged_layout = stack.layout.under(&root);
     write_atomic(&staged_layout.env_path(), &env.to_bytes(), 0o600, Ownership::Keep)?;
-    write_atomic(&staged_layout.version_path(), format!("{}\n", order.version).as_bytes(), 0o644, Ownership::Keep)?;
+    let version_path = staged_layout.version_path();
+    let released = version_file::read(&version_path).ok();
+    if released.as_ref() != Some(order.version) {
+        let version = released.map_or_else(|| order.version.clone(), |released| order.version.spelled_like(&released));
+        write_atomic(&version_path, format!("{version}\n").as_bytes(), 0o644, Ownership::Keep)?;
+    }
 
     let resolved = resolve(&stack, &root, &world.root, &env, order.mode);
-    let (compose, files, profiles, resolved) =
+    let (compose, files, profiles, mut resolved) =
         resolved.map_err(|fault| as_released(world, order, &stack, &root, fault))?;
     drop(compose);
+    mounted::note(world, &mut resolved, order.commit)?;
     let mut left_out: Vec<String> = Vec::new();
     for name in order.without {
         match stack.manifest.optional.get(name) {

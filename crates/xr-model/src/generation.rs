@@ -72,8 +72,8 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Service name → definition digest.
+    /// Service name → [`Service::definition`].
     pub fn specs(&self) -> BTreeMap<String, String> {
-        self.services.iter().map(|s| (s.name.clone(), s.spec.clone())).collect()
+        self.services.iter().map(|s| (s.name.clone(), s.definition())).collect()
     }
 }

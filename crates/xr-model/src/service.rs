@@ -15,6 +15,9 @@ pub struct Service {
     pub image: ImageRef,
     /// SHA-256 of the resolved service definition, without what does not reach the container (build, scale, depends_on).
     pub spec: String,
+    /// What the release's own files that it mounts contain: folders, configs and secrets from the tree; empty for none.
+    #[serde(default)]
+    pub content: String,
     /// What must be up before it.
     pub depends_on: Vec<Dependency>,
     /// Ports published on the host.
@@ -49,6 +52,11 @@ impl Service {
             && !self.host_network
             && self.tied_to.is_empty()
             && self.beside.unwrap_or(!self.owns_data)
+    }
+
+    /// Everything that a new container is needed for when it changes, but the image: definition and mounted files.
+    pub fn definition(&self) -> String {
+        format!("{}{}", self.spec, self.content)
     }
 
     /// Whether its end with success is its purpose: one of `services` waits for its completion, or nothing restarts it and

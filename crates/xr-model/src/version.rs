@@ -27,6 +27,22 @@ impl Version {
         &self.text
     }
 
+    /// The same version in the other spelling: with a leading `v`, or without. None when that would be no version.
+    pub fn respelled(&self) -> Option<Self> {
+        match self.text.strip_prefix(['v', 'V']) {
+            Some(bare) => bare.parse().ok(),
+            None => format!("v{}", self.text).parse().ok(),
+        }
+    }
+
+    /// The same version, with a leading `v` when `sample` has one and without when not.
+    #[must_use]
+    pub fn spelled_like(&self, sample: &Self) -> Self {
+        let with_v = |version: &Self| version.text.starts_with(['v', 'V']);
+        let other = if with_v(self) == with_v(sample) { None } else { self.respelled() };
+        other.unwrap_or_else(|| self.clone())
+    }
+
     /// Whether this is a pre-release (`-dev.1`, `-rc.2`).
     pub fn is_prerelease(&self) -> bool {
         !self.parsed.pre.is_empty()
@@ -99,6 +115,14 @@ impl From<Version> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_can_be_spelled_with_a_v_and_without() {
+        let version = |text: &str| text.parse::<Version>().expect(text);
+        assert_eq!(version("v1.2.0").spelled_like(&version("1.1")).as_str(), "1.2.0");
+        assert_eq!(version("1.2.0").spelled_like(&version("v1.1")).as_str(), "v1.2.0");
+        assert_eq!(version("v2").spelled_like(&version("1.1")).as_str(), "v2");
+    }
 
     #[test]
     fn spellings_publishers_use_are_versions() {

@@ -42,7 +42,7 @@ fn change_of(service: &Service, desired: &Desired, observed: &Observed) -> Chang
     if containers.is_empty() {
         return Change::Create;
     }
-    let same_definition = desired.previous_specs.get(&service.name) == Some(&service.spec);
+    let same_definition = desired.previous_specs.get(&service.name) == Some(&service.definition());
     let pinned = desired.images.iter().find(|image| image.services.contains(&service.name));
     let local = pinned.and_then(|pinned| observed.local(pinned));
     let same_image = match (pinned, local) {

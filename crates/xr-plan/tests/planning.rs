@@ -12,6 +12,7 @@ use xr_plan::{Origin, lint, plan};
 
 fn service(name: &str, needs: &[&str]) -> Service {
     Service {
+        content: String::new(),
         name: name.into(),
         image: ImageRef::new(format!("acme/{name}:v2")),
         spec: format!("{name}-v2"),

@@ -8,6 +8,7 @@ mod compose;
 mod layout;
 mod manifest;
 mod presets;
+pub mod scan;
 mod services;
 mod site;
 

@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 use toml::{Table, Value};
 use xr_model::{Fault, Result};
 
-use crate::{layout::Layout, manifest::Manifest};
+use crate::{layout::Layout, manifest::Manifest, scan};
 
 /// Presets by name: knowledge about products is data, never code. The first that fits is taken.
 const PRESETS: [(&str, &str); 1] = [("worker-stack", include_str!("../../../presets/worker-stack.toml"))];
@@ -50,11 +50,16 @@ pub fn load(root: &Path) -> Result<Stack> {
     let own_table = own.clone().unwrap_or_default();
     let alone: Manifest = parse(own_table.clone())?;
     let layout = Layout::find(root, &alone)?;
-    let mut text = String::new();
-    for file in layout.files.iter().chain(&layout.dev_files) {
-        let path = root.join(file);
-        text += &std::fs::read_to_string(&path).map_err(Fault::at(format!("cannot read {}", path.display())))?;
-    }
+    let read = |files: &[String]| -> Result<String> {
+        let one = |file: &String| {
+            let path = root.join(file);
+            let text = fs::read_to_string(&path).map_err(Fault::at(format!("cannot read {}", path.display())))?;
+            Ok(text + "\n")
+        };
+        files.iter().map(one).collect()
+    };
+    let production = read(&layout.files)?;
+    let text = production.clone() + &read(&layout.dev_files)?;
     let chosen = match &alone.preset {
         Some(name) if name == "default" => None,
         Some(name) => Some(*PRESETS.iter().find(|(known, _)| known == name).ok_or_else(|| {
@@ -69,7 +74,11 @@ pub fn load(root: &Path) -> Result<Stack> {
         merge(&mut merged, table(preset)?);
     }
     merge(&mut merged, own_table);
-    let manifest = parse(merged)?;
+    let key_is_named = merged.get("version").is_some_and(|version| version.get("key").is_some());
+    let mut manifest = parse(merged)?;
+    if let (false, Some(key)) = (key_is_named, scan::version_key(&scan::services(&production))) {
+        manifest.version.key = key;
+    }
     let fallback = root.file_name().map_or_else(|| "stack".to_owned(), |name| name.to_string_lossy().into_owned());
     Ok(Stack {
         name: manifest.name.clone().unwrap_or(fallback),
@@ -163,6 +172,7 @@ pub(crate) fn point_at(path: &Path, text: &str, error: &toml::de::Error) -> Faul
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "writes the files that are read")]
 mod tests {
     use super::*;
 
@@ -170,6 +180,24 @@ mod tests {
     fn built_in_presets_are_valid() {
         for (name, text) in PRESETS.iter().chain([&("default", DEFAULT)]) {
             toml::from_str::<Manifest>(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn the_version_key_is_what_the_images_read_unless_the_manifest_names_it() {
+        for (image, manifest, key) in [
+            ("acme/web:${APP_VERSION:-v1}", "", "APP_VERSION"),
+            ("acme/web:${APP_VERSION:-v1}", "[version]\nkey = \"RELEASE\"\n", "RELEASE"),
+            ("acme/web:${APP_VERSION:-v1}", "[version]\nfile = \"version.txt\"\n", "APP_VERSION"),
+            ("acme/web:v1", "", "IMAGE_TAG"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let compose = format!("services:\n  web:\n    image: {image}\n");
+            fs::write(dir.path().join("compose.yaml"), compose).unwrap();
+            if !manifest.is_empty() {
+                fs::write(dir.path().join("xr.toml"), manifest).unwrap();
+            }
+            assert_eq!(load(dir.path()).unwrap().manifest.version.key, key, "{image} {manifest}");
         }
     }
 

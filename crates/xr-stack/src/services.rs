@@ -36,6 +36,7 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
             name: name.clone(),
             image: ImageRef::new(image),
             spec: spec(definition),
+            content: String::new(),
             depends_on: dependencies(definition),
             ports: ports(definition),
             container_name: definition["container_name"].as_str().map(str::to_owned),

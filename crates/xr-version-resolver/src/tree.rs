@@ -2,6 +2,7 @@
 //! `export-subst`, line endings) changes them, which is why this is not `git archive`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write,
     os::unix::fs::{OpenOptionsExt, PermissionsExt, lchown, symlink},
@@ -70,6 +71,19 @@ impl Checkout {
             rest = later;
         }
         Ok(notes)
+    }
+
+    /// What `commit` has at these paths, files and folders, by git's id of the content; paths it lacks are left out.
+    ///
+    /// # Errors
+    /// When the commit is not in this clone.
+    pub fn ids(&self, commit: &str, paths: &[&str]) -> Result<BTreeMap<String, String>> {
+        let args = ["ls-tree", "-z", "--full-tree", commit, "--"].into_iter().chain(paths.iter().copied());
+        let output = self.must(&format!("look into {}", refs::short(commit)), &self.git(args))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // `<mode> SP <type> SP <object> TAB <file>`, see git-ls-tree(1).
+        let entries = text.split('\0').filter_map(|entry| entry.split_once('\t'));
+        Ok(entries.filter_map(|(about, path)| Some((path.to_owned(), about.rsplit(' ').next()?.to_owned()))).collect())
     }
 
     /// The files of `commit` below `paths`.

@@ -2,17 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
-use xr_model::{Desired, DesiredHook, GENERATION_FORMAT, Generation, Level, Mode, Observed, Result, RunKind, Service};
+use xr_model::{
+    Desired, DesiredHook, GENERATION_FORMAT, Generation, Level, Mode, Observed, PinnedImage, Result, RunKind, Service,
+    Version,
+};
 use xr_stack::{HookTime, Manifest};
+use xr_version_resolver::{Resolution, version_file};
 
 use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
 use crate::{
     World, build, checks,
-    images::{self, Pinning},
+    images::{self, Pinning, Unpinned},
+    settings,
     staging::{self, Order, Staged},
 };
 
@@ -58,8 +64,10 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     let without = request.without.clone().unwrap_or_else(|| {
         current.as_ref().map_or_else(|| world.site.without.clone(), |generation| generation.invocation.left_out.clone())
     });
-    let order = Order {
+    let tag = usual_spelling(world, &resolution.version, current.is_some())?;
+    let mut order = Order {
         version: &resolution.version,
+        tag: &tag,
         commit: resolution.commit.as_deref(),
         mode,
         old_mode,
@@ -72,7 +80,8 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         checks::strangers(world, &staged).await?;
         // Known secrets are replaced as long as nothing can depend on them.
         if !staged.report.placeholders.is_empty() && world.engine.volumes(&staged.resolved.project).await?.is_empty() {
-            staged = staging::stage(world, &Order { replace_placeholders: true, ..order })?;
+            order.replace_placeholders = true;
+            staged = staging::stage(world, &order)?;
         }
     }
     checks::fresh_secrets(world, &staged).await?;
@@ -82,24 +91,25 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         build::all(world, &staged, &resolution.version, resolution.commit.as_deref())?;
     }
     world.phase("images");
-    let services = kept(&staged);
-    let wanted = images::wanted(&services, &staged.stack.manifest, &staged.env, mode);
-    let pinning = Pinning {
-        version: &resolution.version,
-        mode,
-        current: current.as_ref().filter(|c| !(c.version == resolution.version && request.refresh)),
-        refresh: request.refresh,
-        accept_repushed: request.accept_repushed,
-        builds: services.iter().filter(|s| s.builds).map(|s| s.name.clone()).collect(),
-    };
-    let build_some = |services: &[String]| {
-        if request.dry_run {
-            return Ok(());
+    let images = match pinned(world, request, &staged, &resolution, mode, current.as_ref()).await {
+        Err(Unpinned::Missing(fault)) => {
+            // Publishers spell the git tag and the images' tag apart: v1.2.0 and 1.2.0.
+            let Some(other) = tag.respelled() else { return Err(fault) };
+            staged = staging::stage(world, &Order { tag: &other, ..order })?;
+            let again = pinned(world, request, &staged, &resolution, mode, current.as_ref()).await;
+            again.map_err(|_| fault)?
         }
-        world.phase("build");
-        build::some(world, &staged, services, resolution.commit.as_deref())
+        first => first?,
     };
-    let images = images::pin(world, wanted, &pinning, &build_some).await?;
+    let services = kept(&staged);
+    if kind == RunKind::Update && !images.iter().any(|image| image.versioned) {
+        let key = &staged.stack.manifest.version.key;
+        let text = format!(
+            "no image of {} takes its tag from {key}: the containers may be those of before (xr init tells how to name the key)",
+            resolution.version
+        );
+        world.say(Level::Warning, text);
+    }
     let head = world.checkout.as_ref().map(xr_version_resolver::Checkout::head).transpose()?;
     let tree_moves =
         head.as_ref().is_some_and(|head| resolution.commit.as_ref().is_some_and(|commit| *commit != head.commit));
@@ -124,6 +134,8 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     };
     generation.version_id = version_id(&generation);
     generation.changes = crate::files::changes(current.as_ref(), &generation, &staged.report);
+    let unbuilt = services.iter().filter(|s| request.dry_run && s.builds && is_built_here(&generation.images, &s.name));
+    generation.changes.extend(unbuilt.map(|service| format!("{}: its image is built here", service.name)));
     let mut notes = resolution.notes;
     notes.extend(notes_on(&staged));
     let desired = Desired {
@@ -144,6 +156,56 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     let (manifest, env) = (staged.stack.manifest, staged.report);
     let parts = Parts { kind, desired, generation, manifest, current, observed };
     Ok(Prepared { notes, env, ..Prepared::unplanned(parts) })
+}
+
+/// The version as the images' tags are likely to spell it: as they did before, as the template does, as VERSION does.
+fn usual_spelling(world: &World<'_>, version: &Version, installed: bool) -> Result<Version> {
+    let layout = &world.stack.layout;
+    let key = &world.stack.manifest.version.key;
+    let spelled_in = |path: Option<PathBuf>| -> Result<Option<Version>> {
+        let file = path.map(|path| settings::parse_env(&path)).transpose()?.flatten();
+        Ok(file.and_then(|file| file.get(key)?.text.parse().ok()))
+    };
+    let before = if installed { spelled_in(Some(layout.env_path()))? } else { None };
+    let sample = match before {
+        Some(before) => Some(before),
+        None => spelled_in(layout.template_path())?.or_else(|| version_file::read(&layout.version_path()).ok()),
+    };
+    Ok(sample.map_or_else(|| version.clone(), |sample| version.spelled_like(&sample)))
+}
+
+/// The images of what is staged, each by digest.
+async fn pinned(
+    world: &World<'_>,
+    request: &Request,
+    staged: &Staged,
+    resolution: &Resolution,
+    mode: Mode,
+    current: Option<&Generation>,
+) -> std::result::Result<Vec<PinnedImage>, Unpinned> {
+    let services = kept(staged);
+    let wanted = images::wanted(&services, &staged.stack.manifest, &staged.env, mode);
+    let pinning = Pinning {
+        version: &resolution.version,
+        mode,
+        current: current.filter(|c| !(c.version == resolution.version && request.refresh)),
+        refresh: request.refresh,
+        accept_repushed: request.accept_repushed,
+        builds: services.iter().filter(|s| s.builds).map(|s| s.name.clone()).collect(),
+    };
+    let build_some = |services: &[String]| {
+        if request.dry_run {
+            return Ok(false);
+        }
+        world.phase("build");
+        build::some(world, staged, services, resolution.commit.as_deref()).map(|()| true)
+    };
+    images::pin(world, wanted, &pinning, &build_some).await
+}
+
+/// Whether no registry has the image of a service.
+fn is_built_here(images: &[PinnedImage], service: &str) -> bool {
+    images.iter().any(|image| image.digest.is_none() && image.services.iter().any(|name| name == service))
 }
 
 /// The services of the present generation that run, for an update.

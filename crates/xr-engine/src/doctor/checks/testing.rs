@@ -32,6 +32,7 @@ pub(crate) fn head(commit: &str) -> Head {
 pub(crate) fn service(name: &str) -> Service {
     let port = Port { host_ip: String::new(), published: 8083, until: None, target: 80, protocol: "tcp".into() };
     Service {
+        content: String::new(),
         name: name.into(),
         image: ImageRef::new(format!("acme/{name}:v1.0.0")),
         spec: format!("spec-{name}"),

@@ -29,8 +29,10 @@ fn before_the_first(facts: &Facts) -> Vec<Finding> {
     };
     let key = &facts.manifest.version.key;
     let mut found = vec![Finding::info("version.file", "VERSION", version.as_str())];
-    if let Some(tag) =
-        facts.env().and_then(|env| env.get(key)).filter(|v| !v.text.is_empty() && v.text != version.as_str())
+    if let Some(tag) = facts
+        .env()
+        .and_then(|env| env.get(key))
+        .filter(|v| !v.text.is_empty() && v.text.parse().ok().as_ref() != Some(version))
     {
         let evidence = format!("{}, but VERSION is {version}", tag.text);
         found.push(
@@ -54,9 +56,7 @@ fn version_file(facts: &Facts, current: &Generation) -> Finding {
         }
     };
     match &facts.tree.version {
-        Ok(version) if version.as_str() == current.version.as_str() => {
-            Finding::info("version.file", name, version.as_str())
-        }
+        Ok(version) if *version == current.version => Finding::info("version.file", name, version.as_str()),
         Ok(version) => {
             let evidence = format!("says {version}; generation {} is {}", current.number, current.version);
             mend(Finding::problem("version.file", name, evidence))
@@ -93,7 +93,7 @@ fn key(facts: &Facts, current: &Generation) -> Option<Finding> {
     let key = &facts.manifest.version.key;
     let env = facts.env()?;
     let finding = match env.get(key) {
-        Some(value) if value.text == current.version.as_str() => {
+        Some(value) if value.text.parse().ok().as_ref() == Some(&current.version) => {
             return Some(Finding::info("version.env", format!("{} {key}", facts.env_name()), value.text));
         }
         Some(value) => {

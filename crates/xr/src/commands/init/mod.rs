@@ -12,7 +12,10 @@ use serde_json::json;
 use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, write_atomic};
 use xr_model::{Fault, Result, exit};
-use xr_stack::{Layout, Manifest};
+use xr_stack::{
+    Layout, Manifest,
+    scan::{services, version_key},
+};
 
 use crate::{
     args::Globals,
@@ -93,8 +96,8 @@ fn describe(root: &Path) -> Result<(String, Vec<String>)> {
         }
         None => EnvFile::default(),
     };
-    let services = scan::services(&compose);
-    let version_key = scan::version_key(&services);
+    let services = services(&compose);
+    let version_key = version_key(&services);
     let name = root.file_name().map_or_else(|| "stack".to_owned(), |name| name.to_string_lossy().into_owned());
     let preset =
         if root.join("xr.toml").exists() { None } else { xr_stack::load(root).ok().and_then(|stack| stack.preset) };

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use toml::Value;
+use xr_stack::scan::ServiceLines;
 
-use super::scan::{DatabaseKeys, ServiceLines};
+use super::scan::DatabaseKeys;
 
 /// What was found out about a product.
 pub struct Findings {
