@@ -49,11 +49,14 @@ pub(crate) async fn unwind(
         })
         .flatten()
         .collect();
-    // An engine that was restarted under the run comes back; what failed while it was away is tried again.
+    // An engine that was restarted under the run comes back; what failed while it was away is tried again, and so is what
+    // needs something that is undone only after it.
     let mut undone = Err(Fault::new("the engine does not answer"));
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
         world.engine.await_answer(ENGINE).await;
-        undone = undo_all(world, &note, run, plan, started, project, &created).await;
+        let level = if round == ROUNDS { Level::Warning } else { Level::Info };
+        let say = |text: String| world.say(level, text);
+        undone = undo_all(world, (&note, &say), run, plan, started, project, &created).await;
         if undone.is_ok() {
             break;
         }
@@ -65,7 +68,7 @@ pub(crate) async fn unwind(
 /// Undoes every begun step, in reverse.
 async fn undo_all(
     world: &World<'_>,
-    note: &dyn Fn(Record),
+    (note, say): (&dyn Fn(Record), &dyn Fn(String)),
     run: &str,
     plan: &Plan,
     started: &[StepId],
@@ -97,7 +100,7 @@ async fn undo_all(
             Ok(()) => note(Record::StepUndone { step: step.id }),
             // The other steps are undone all the same: the more of the old that serves, the better.
             Err(fault) => {
-                world.say(Level::Warning, format!("cannot undo `{}`: {}", step.action.title(), fault.chain()));
+                say(format!("cannot undo `{}`: {}", step.action.title(), fault.chain()));
                 first_fault.get_or_insert(fault);
             }
         }

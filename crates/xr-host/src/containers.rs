@@ -245,12 +245,17 @@ impl Engine {
                 (network, kept)
             })
             .collect();
+        let mode = body.host_config.as_ref().and_then(|h| h.network_mode.clone()).unwrap_or_default();
+        if mode.starts_with("container:") {
+            // Whoever borrows a network has neither a host name nor ports of its own; the engine refuses them.
+            (body.hostname, body.domainname, body.exposed_ports) = (None, None, None);
+        }
         // An engine before API 1.44 takes one network at creation; the others are connected after it.
         let mut endpoints: Vec<_> = endpoints.into_iter().collect();
-        let mode = body.host_config.as_ref().and_then(|h| h.network_mode.clone()).unwrap_or_default();
         endpoints.sort_by_key(|(network, _)| *network != mode);
         let rest = endpoints.split_off(endpoints.len().min(1));
-        body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints.into_iter().collect()) });
+        body.networking_config = (!endpoints.is_empty())
+            .then(|| NetworkingConfig { endpoints_config: Some(endpoints.into_iter().collect()) });
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         let created = self
             .docker

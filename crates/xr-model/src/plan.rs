@@ -100,6 +100,13 @@ pub struct Swap {
     pub container_name: Option<String>,
 }
 
+impl Swap {
+    /// Whether this id is that of an old container.
+    pub fn has(&self, id: &str) -> bool {
+        self.old.iter().any(|old| old.id == id)
+    }
+}
+
 /// What a step does. Every action is ensure-shaped: doing it twice is a no-op.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]

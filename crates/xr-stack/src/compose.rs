@@ -62,18 +62,18 @@ impl Compose {
 
     /// `docker compose …` up to the subcommand, which the caller adds.
     pub fn command(&self) -> Cmd {
-        self.command_with(&[])
+        self.command_under("")
     }
 
-    /// As [`Compose::command`], with an overriding compose file given on standard input.
-    pub fn command_with(&self, more: &[&str]) -> Cmd {
+    /// As [`Compose::command`], with the text of one more compose file over the others; with none when it is empty.
+    pub fn command_under(&self, above: &str) -> Cmd {
         let mut cmd =
             Cmd::new("docker").args(["compose", "--project-directory"]).arg(&self.directory).cwd(&self.directory);
         for file in &self.files {
             cmd = cmd.arg("-f").arg(file);
         }
-        for file in more {
-            cmd = cmd.args(["-f", file]);
+        if !above.is_empty() {
+            cmd = cmd.args(["-f", "-"]).stdin(above);
         }
         if self.env.exists() {
             cmd = cmd.arg("--env-file").arg(&self.env);
@@ -122,13 +122,14 @@ impl Compose {
         Resolved::parse(&text, manifest)
     }
 
-    /// Compose's own hash of each service: what its `config-hash` label should be.
+    /// Compose's own hash of each service, with the text of one more compose file over the others: what its `config-hash`
+    /// label should be.
     ///
     /// # Errors
     /// When compose refuses the files.
-    pub fn hashes(&self) -> Result<Vec<(String, String)>> {
+    pub fn hashes(&self, above: &str) -> Result<Vec<(String, String)>> {
         // `config --hash` leaves `env_file` unresolved while `up` resolves it: the hash of the resolved configuration counts.
-        let resolved = self.command().args(["config", "--format", "json"]).run()?;
+        let resolved = self.command_under(above).args(["config", "--format", "json"]).run()?;
         if resolved.code != 0 {
             return Err(self.refused(&resolved.error_text()));
         }

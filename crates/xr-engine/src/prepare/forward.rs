@@ -102,7 +102,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         first => first?,
     };
     let services = kept(&staged);
-    if kind == RunKind::Update && !images.iter().any(|image| image.versioned) {
+    if kind == RunKind::Update && !images.iter().any(|i| i.versioned) && !services.iter().any(|s| s.builds) {
         let key = &staged.stack.manifest.version.key;
         let text = format!(
             "no image of {} takes its tag from {key}: the containers may be those of before (xr init tells how to name the key)",

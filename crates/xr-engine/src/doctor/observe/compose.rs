@@ -54,7 +54,7 @@ impl Call {
 
     pub(super) fn run(&self) -> Composed {
         if self.hashes {
-            return match self.compose.hashes() {
+            return match self.compose.hashes("") {
                 Ok(hashes) => (Ok(None), Some(hashes.into_iter().collect())),
                 Err(fault) => (Err(fault.into()), None),
             };
