@@ -1,4 +1,4 @@
-//! Which variables hold secrets, and which values only stand where one should be.
+//! Which variables want a secret of their own, and which values only stand where one should be.
 
 /// Whether a value only says "put something here", or is a default that everybody knows. Empty is not a placeholder.
 /// A path or a URL never is.
@@ -20,7 +20,9 @@ pub fn is_placeholder(value: &str) -> bool {
         || (!words.is_empty() && words.iter().all(|word| COMMON.contains(word)))
 }
 
-/// Whether a variable with this name holds a secret: `DB_PASSWORD`, not `PASSWORD_MIN_LENGTH` or `TOKEN_URL`.
+/// Whether a variable with this name is surely to hold a secret, so that a placeholder in it is a fault:
+/// `DB_PASSWORD`, not `PASSWORD_MIN_LENGTH` or `TOKEN_URL`. What is to be masked is asked of [`crate::must_be_masked`],
+/// which knows more names: here a wrong yes would have a setting replaced by random text.
 pub fn is_secret_key(key: &str) -> bool {
     let words = words(key);
     if words.iter().any(|word| SWITCHES.contains(&word.as_str())) {

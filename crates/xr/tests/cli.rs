@@ -152,3 +152,22 @@ fn a_reader_that_went_away_is_no_error() {
         assert!(child.wait().unwrap().code().is_some_and(|code| code <= 2), "{argv:?}");
     }
 }
+
+#[test]
+fn listed_settings_show_no_secret_whatever_its_name_or_shape() {
+    let dir = stack();
+    fs::write(dir.path().join("xr.toml"), "[[secrets]]\nkey = \"ODD\"\nlength = 32\n").unwrap();
+    fs::write(
+        dir.path().join("docker/.env"),
+        "IMAGE_TAG=v1\nDATABASE_URL=postgres://u:hunter2@h/db\nSENTRY_DSN=https://hunter2@x/1\nPW=hunter2\nREDIS_AUTH=hunter2\n\
+         JWT=hunter2\nENCRYPTION_SALT=hunter2\nPWD_DB=hunter2\nAWS_ACCESS_KEY_ID=hunter2\nODD=hunter2\n\
+         PEM=\"-----BEGIN KEY-----\nhunter2\n\"\n",
+    )
+    .unwrap();
+    for argv in [&["env", "list"][..], &["env", "list", "--json"]] {
+        let (code, out, err) = run(dir.path(), argv);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.contains("v1") && out.contains("PEM") && !out.contains("hunter2"), "{out}");
+    }
+    assert_eq!(run(dir.path(), &["env", "list", "--show-secrets"]).1.matches("hunter2").count(), 10);
+}

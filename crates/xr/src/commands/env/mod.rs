@@ -7,7 +7,7 @@ use std::{io::Read, path::PathBuf};
 use clap::{Args, Subcommand};
 use clap_complete::{CompletionCandidate, engine::ArgValueCandidates};
 use serde_json::json;
-use xr_env_writer::{EnvFile, is_secret_key};
+use xr_env_writer::{EnvFile, must_be_masked, names_secret};
 use xr_journal::{Home, Ownership, unfinished, write_atomic};
 use xr_model::{Fault, Result, exit};
 use xr_stack::Stack;
@@ -63,7 +63,7 @@ pub async fn run(globals: &Globals, args: &Env) -> Result<u8> {
         Command::Set { pairs, stdin } => {
             set(&Context::new(globals.clone(), "env set"), &Home::of(&root), &stack, pairs, *stdin).await
         }
-        Command::List { show_secrets } => list(globals, &path, *show_secrets),
+        Command::List { show_secrets } => list(globals, &stack, *show_secrets),
         Command::Check => check::run(globals, &stack),
     }
 }
@@ -98,12 +98,14 @@ fn get(globals: &Globals, path: &PathBuf, key: &str) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn list(globals: &Globals, path: &PathBuf, show_secrets: bool) -> Result<u8> {
+fn list(globals: &Globals, stack: &Stack, show_secrets: bool) -> Result<u8> {
+    let path = &stack.layout.env_path();
     let file = parse(path)?;
+    let ruled = |key: &str| stack.manifest.secrets.iter().any(|rule| rule.key == key);
     let values = file.keys().into_iter().map(|key| {
         let value = file.get(key);
         let text = value.as_ref().map(|v| v.text.clone()).unwrap_or_default();
-        let masked = is_secret_key(key) && !show_secrets && !text.is_empty();
+        let masked = !show_secrets && (must_be_masked(key, &text) || (ruled(key) && !text.is_empty()));
         (key, if masked { "********".to_owned() } else { text }, masked, value.map(|v| v.line))
     });
     if globals.json {
@@ -138,7 +140,7 @@ async fn set(context: &Context, home: &Home, stack: &Stack, pairs: &[String], st
                 "warning: {key} is xr's own: the next xr command writes the installed version into it; xr update --to changes that"
             ));
         }
-        if !stdin && is_secret_key(key) && prompted(pairs).is_none() {
+        if !stdin && must_be_masked(key, value) && prompted(pairs).is_none() {
             err(&format!(
                 "warning: {key} is a secret, and arguments can be read by every user: xr env set {key} --stdin"
             ));
@@ -172,7 +174,7 @@ fn from_stdin() -> Result<String> {
 /// Keys and values from the command line; a secret key alone is asked for.
 fn wanted(pairs: &[String]) -> Result<Vec<(String, String)>> {
     if let Some(key) = prompted(pairs) {
-        if !is_secret_key(key) {
+        if !names_secret(key) {
             return Err(usage(&format!("{key} has no value")));
         }
         return Ok(vec![(
