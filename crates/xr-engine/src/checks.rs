@@ -72,13 +72,28 @@ pub(crate) async fn strangers(world: &World<'_>, staged: &Staged) -> Result<()> 
 }
 
 /// New database secrets for old volumes would lock the product out of its own data.
-pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged) -> Result<()> {
-    if world.stack.layout.env_path().exists() || staged.report.generated.is_empty() {
+pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged, first: bool) -> Result<()> {
+    let (env, report) = (world.stack.layout.env_path(), &staged.report);
+    let database = staged.stack.manifest.database.as_ref().map(|keys| keys.password.as_str());
+    // A file that is there and lacks the database's password: until now compose's default was it.
+    let made = |key: &&String| report.generated.contains(*key) && opens_database(key, database);
+    let lacked: Vec<&str> = report.added.iter().filter(made).map(String::as_str).collect();
+    let missing = !env.exists() && !report.generated.is_empty();
+    let lacking = first && env.exists() && !lacked.is_empty();
+    if !missing && !lacking {
         return Ok(());
     }
     let volumes = world.engine.volumes(&staged.resolved.project).await?;
     if volumes.is_empty() {
         return Ok(());
+    }
+    if lacking {
+        let (keys, volumes) = (lacked.join(", "), volumes.join(", "));
+        return Err(Fault::new(format!(
+            "{} lacks {keys}, but there are volumes of an earlier installation ({volumes}): a new password would lock the product out of its data",
+            env.display()
+        ))
+        .hint(format!("set the one that the database was made with: xr env set {} --stdin", lacked[0])));
     }
     Err(Fault::new(format!(
         "{} is missing, but volumes of an earlier installation exist ({}): new secrets ({}) would lock the product out of its data",
@@ -87,6 +102,14 @@ pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged) -> Result<
         staged.report.generated.join(", ")
     ))
     .hint(format!("restore the old .env; or, to begin anew without the data: docker volume rm {}", volumes.join(" "))))
+}
+
+/// Whether a database that was made with one value of this key refuses another: what the manifest says, else the name.
+fn opens_database(key: &str, named: Option<&str>) -> bool {
+    const DATABASES: [&str; 8] = ["DB", "DATABASE", "POSTGRES", "POSTGRESQL", "PG", "MYSQL", "MARIADB", "MONGO"];
+    let words: Vec<&str> = key.split('_').collect();
+    let password = words.last().is_some_and(|word| word.starts_with("PASS") || word.ends_with("PASSWORD"));
+    named == Some(key) || (password && words.iter().any(|word| DATABASES.contains(word) || word.starts_with("PGPASS")))
 }
 
 /// A PostgreSQL outside of the stack is asked by a real connection.
@@ -166,4 +189,25 @@ fn room(path: &Path, need: u64, hint: &str) -> Result<()> {
         need >> 20
     ))
     .hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_that_a_volume_was_made_with_are_known() {
+        for (key, named, expect) in [
+            ("DB_PASSWORD", None, true),
+            ("POSTGRES_PASS", None, true),
+            ("PGPASSWORD", None, true),
+            ("MYSQL_ROOT_PASSWORD", None, true),
+            ("STORE_SECRET", Some("STORE_SECRET"), true),
+            ("STORE_SECRET", Some("DB_PASSWORD"), false),
+            ("ADMIN_PASSWORD", None, false),
+            ("DB_HOST", None, false),
+        ] {
+            assert_eq!(opens_database(key, named), expect, "{key}");
+        }
+    }
 }

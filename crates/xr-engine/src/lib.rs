@@ -27,6 +27,7 @@ mod recover;
 mod settings;
 mod smoke;
 mod staging;
+mod templates;
 mod uninstall;
 mod unwind;
 mod watch;

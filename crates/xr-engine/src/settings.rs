@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use xr_env_writer::{EnvFile, MergeRules, SecretRule, merge};
+use xr_env_writer::{EnvFile, MergeRules, SecretRule, empty_secrets, merge};
 use xr_model::{Fault, Mode, Result, Version};
 use xr_stack::{Layout, Manifest};
 
@@ -17,6 +17,8 @@ pub struct EnvReport {
     pub obsolete: Vec<String>,
     /// Secrets that are still the template's placeholder.
     pub placeholders: Vec<String>,
+    /// Secrets that are empty and that nothing says to make; those that others issue are left out.
+    pub empty: Vec<String>,
     /// Keys whose template default changed while the admin had the old default.
     pub defaults_changed: Vec<String>,
 }
@@ -36,6 +38,8 @@ pub(crate) struct Inputs<'a> {
     pub old_mode: Mode,
     /// Whether secrets that are still a placeholder are made: only when no volume can hold the old one.
     pub replace_placeholders: bool,
+    /// Whether keys of the template that the current file lacks are added although the old template had them.
+    pub add_missing: bool,
     /// Settings asked for on the command line.
     pub set: &'a BTreeMap<String, String>,
 }
@@ -89,6 +93,7 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
         secrets: inputs.manifest.secrets.iter().map(|s| SecretRule::hex(s.key.clone(), s.length)).collect(),
         not_secrets: Vec::new(),
         replace_placeholders: inputs.current.is_none() || inputs.replace_placeholders,
+        add_missing: inputs.add_missing,
     };
     let new_template = inputs.new_template.unwrap_or(&empty);
     let current = inputs.current.unwrap_or(&empty);
@@ -123,12 +128,17 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
     }
     let key = &inputs.manifest.version.key;
     put(key, inputs.tag.as_str())?;
+    let ruled = |key: &str| rules.secrets.iter().any(|rule| rule.key == key);
+    let empty = empty_secrets(&file).into_iter().filter(|one| !one.issued && !ruled(&one.key)).map(|one| one.key);
+    let unanswered = |key: &String| !inputs.set.contains_key(key);
+    let changed = merged.template_changed.into_iter().map(|change| change.key);
     let report = EnvReport {
         added: merged.added,
         generated: merged.generated,
         obsolete: merged.obsolete,
-        placeholders: merged.placeholders,
-        defaults_changed: merged.template_changed.into_iter().map(|change| change.key).collect(),
+        placeholders: merged.placeholders.into_iter().filter(unanswered).collect(),
+        empty: empty.collect(),
+        defaults_changed: changed.filter(|changed| changed != key).collect(),
     };
     Ok((file, report))
 }

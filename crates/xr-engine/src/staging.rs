@@ -16,6 +16,7 @@ use xr_version_resolver::version_file;
 use crate::{
     World, mounted,
     settings::{self, EnvReport, Inputs},
+    templates::{Present, Templates},
 };
 
 /// A staged generation.
@@ -81,25 +82,25 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         Fault { message: format!("{} as released: {real}", order.version), ..fault }
     })?;
     let current = settings::read_env(&layout.env_path())?;
-    let template = |path: Option<PathBuf>| path.map_or(Ok(None), |path| settings::parse_env(&path));
-    let old_template = match world.generations.current()? {
-        Some(generation) => {
-            let old = root_of(world, generation.number);
-            template(layout.template.as_ref().map(|path| old.join(path)))?
-        }
-        None => template(layout.template_path())?,
+    let generation = world.generations.current()?;
+    let present = Present {
+        layout,
+        checkout: world.checkout.as_ref(),
+        generation: generation.as_ref(),
+        kept: generation.as_ref().map(|generation| root_of(world, generation.number)),
     };
-    let new_template = template(stack.layout.template_path())?;
+    let templates = Templates::read(&present, &stack.layout, order.commit)?;
     let inputs = Inputs {
         current: current.as_ref(),
-        old_template: old_template.as_ref(),
-        new_template: new_template.as_ref(),
+        old_template: templates.old.as_ref(),
+        new_template: templates.new.as_ref(),
         manifest: &stack.manifest,
         version: order.version,
         tag: order.tag,
         mode: order.mode,
         old_mode: order.old_mode,
         replace_placeholders: order.replace_placeholders,
+        add_missing: !templates.absence_is_meant,
         set: order.set,
     };
     let (env, report) = settings::next(&inputs)?;

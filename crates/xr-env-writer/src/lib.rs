@@ -6,6 +6,7 @@
 //! Pure: nothing here reads or writes a file, starts a program or prints.
 
 mod edit;
+mod empty;
 mod entry;
 mod error;
 mod escape;
@@ -22,6 +23,7 @@ mod secret;
 mod spell;
 mod trap;
 
+pub use empty::{EmptySecret, empty_secrets};
 pub use entry::{Duplicate, Entry, Quoting, Value};
 pub use error::{EditError, ParseError, ParseErrorKind};
 pub use file::EnvFile;

@@ -1,6 +1,7 @@
 //! Three-way merge: the admin's file, the template it came from, and the template of the version to come.
 //!
-//! The admin's value always wins. The only value that changes by itself is one that still is the old template's default.
+//! The admin's value always wins. The only value that changes by itself is one that still is the old template's default,
+//! and no secret.
 
 mod insert;
 
@@ -18,6 +19,10 @@ pub struct MergeRules {
     /// Generate secrets for variables that the admin's file has with a placeholder. Right at the first install; later a
     /// database may already have been set up with that placeholder as its password.
     pub replace_placeholders: bool,
+    /// Add also those keys of the old template that the admin's file lacks. Right for a file that was not made from that
+    /// template: nobody can have taken them out. Compose's own (`COMPOSE_…`) stay out: they say which stack is meant,
+    /// and without them it ran.
+    pub add_missing: bool,
 }
 
 /// A default that changed in the template and was taken over, as the admin never touched it.
@@ -46,7 +51,7 @@ pub struct Merged {
     pub template_changed: Vec<TemplateChange>,
     /// In the old template, not in the new one, and still in the admin's file.
     pub obsolete: Vec<String>,
-    /// In both templates but not in the admin's file: the admin took it out, and it stays out.
+    /// In the new template but not in the admin's file, and it stays out: the admin took it out.
     pub absent: Vec<String>,
     /// A secret that is still a placeholder (or empty, if a rule asks for it) and needs the admin.
     pub placeholders: Vec<String>,
@@ -80,7 +85,7 @@ pub fn merge(
             merge.added(key)?;
         } else if current.contains(key) {
             merge.existing(current, key)?;
-        } else if old_template.is_some_and(|old| old.contains(key)) && merge.rule(key).is_none() {
+        } else if merge.stays_out(key) {
             merge.merged.absent.push(key.to_owned());
         } else {
             merge.merged.file = insert::with_key_of_template(&merge.merged.file, new_template, key)?;
@@ -130,9 +135,9 @@ impl Merge<'_> {
         let (old, new) = (self.old_template.and_then(|old| meaning(old, key)), meaning(self.new_template, key));
         let mine = meaning(current, key).map(|(_, pattern)| pattern);
         let changed = match (old, new) {
-            // A new default that is only a placeholder is no reason to lose a working secret.
+            // A new default is no reason to lose a working secret: a volume may have been set up with it.
             (Some((old, before)), Some((new, after))) if mine.as_ref() == Some(&before) && before != after => {
-                (!(is_secret_key(key) && is_placeholder(&after))).then_some((old, new))
+                (!is_secret_key(key)).then_some((old, new))
             }
             _ => None,
         };
@@ -146,6 +151,17 @@ impl Merge<'_> {
             _ => self.merged.kept.push(key.to_owned()),
         }
         Ok(())
+    }
+
+    /// Whether a key of the new template that the admin's file lacks is to be left out of it.
+    fn stays_out(&self, key: &str) -> bool {
+        if self.rule(key).is_some() {
+            return false;
+        }
+        if self.rules.add_missing {
+            return key.starts_with("COMPOSE_");
+        }
+        self.old_template.is_some_and(|old| old.contains(key))
     }
 
     fn rule(&self, key: &str) -> Option<&SecretRule> {

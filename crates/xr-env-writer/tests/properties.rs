@@ -54,6 +54,12 @@ fn dotenvy(bytes: &[u8], key: &str) -> Option<String> {
     dotenvy::Iter::new(bytes).filter_map(Result::ok).filter(|(name, _)| name == key).last().map(|(_, value)| value)
 }
 
+/// A file that gives some of eight keys one of four values.
+fn small_file() -> impl Strategy<Value = String> {
+    prop::collection::btree_map(0..8u8, 0..4u8, 0..8)
+        .prop_map(|values| values.into_iter().map(|(key, value)| format!("K{key}={value}\n")).collect())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
@@ -112,5 +118,26 @@ proptest! {
         }
         let twice = merge(&once.file, Some(&template), &template, &MergeRules::default(), &mut secrets).unwrap();
         prop_assert_eq!(twice.file.to_bytes(), once.file.to_bytes());
+    }
+
+    #[test]
+    fn the_admins_changes_win_the_publishers_others_come_in_and_nothing_is_lost(
+        base in small_file(), mine in small_file(), theirs in small_file(), adopting in any::<bool>()
+    ) {
+        let [base, mine, theirs] = [base, mine, theirs].map(|text| EnvFile::parse(text.as_bytes()).unwrap());
+        prop_assume!(!mine.keys().is_empty()); // an empty file is a first install: all of it comes in
+        let rules = MergeRules { add_missing: adopting, ..MergeRules::default() };
+        let merged = merge(&mine, Some(&base), &theirs, &rules, &mut |_| Secret::new("s")).unwrap();
+        let of = |file: &EnvFile, key: &str| file.get(key).map(|value| value.text);
+        for key in (0..8).map(|key| format!("K{key}")) {
+            let expect = match (of(&base, &key), of(&mine, &key), of(&theirs, &key)) {
+                (base, Some(mine), Some(theirs)) => Some(if base.as_ref() == Some(&mine) { theirs } else { mine }),
+                (_, mine @ Some(_), None) => mine,
+                (Some(_), None, _) if !adopting => None,
+                (_, None, theirs) => theirs,
+            };
+            prop_assert_eq!(of(&merged.file, &key), expect, "{}", key);
+            prop_assert_eq!(merged.added.contains(&key), !mine.contains(&key) && merged.file.contains(&key));
+        }
     }
 }

@@ -84,7 +84,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
             staged = staging::stage(world, &order)?;
         }
     }
-    checks::fresh_secrets(world, &staged).await?;
+    checks::fresh_secrets(world, &staged, current.is_none()).await?;
     checks::database(world, &staged, kind).await?;
     if mode == Mode::Dev && !request.dry_run {
         world.phase("build");
@@ -274,7 +274,7 @@ fn notes_on(staged: &Staged) -> Vec<String> {
     let mut notes = Vec::new();
     let report = &staged.report;
     if !report.placeholders.is_empty() {
-        notes.push(format!("still the template's placeholder: {}", report.placeholders.join(", ")));
+        notes.push(format!("empty or still the template's placeholder: {}", report.placeholders.join(", ")));
     }
     if !report.obsolete.is_empty() {
         notes.push(format!("no longer in the template, kept: {}", report.obsolete.join(", ")));

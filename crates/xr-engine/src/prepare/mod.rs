@@ -136,6 +136,21 @@ impl Prepared {
         }
     }
 
+    /// Tells which secrets of the file that this run made or extended the admin has yet to give. Empty ones may be meant
+    /// so, hence nothing is made up for them; not a word about them would be taken for "all is set".
+    pub fn tell_open_secrets(&self, world: &World<'_>) {
+        let new = |key: &&String| self.origin.generation.is_none() || self.env.added.contains(key);
+        let env = &world.stack.layout.env;
+        for (what, keys) in [("empty or still a placeholder", &self.env.placeholders), ("empty", &self.env.empty)] {
+            let keys: Vec<&str> = keys.iter().filter(new).map(String::as_str).collect();
+            if let Some(first) = keys.first() {
+                let text = format!("{what} in {env}: {}", keys.join(", "));
+                let hint = format!("where a secret belongs: xr env set {first} --stdin, then xr restart");
+                world.say(Level::Warning, format!("{text} ({hint})"));
+            }
+        }
+    }
+
     /// What will change, a line each.
     pub fn changes(&self) -> &[String] {
         &self.generation.changes

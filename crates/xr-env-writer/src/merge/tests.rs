@@ -113,3 +113,23 @@ fn a_rule_can_say_that_a_name_is_no_secret() {
     let merged = run("DEMO_TOKEN=example\n", None, "DEMO_TOKEN=example\n", &none);
     assert!(merged.placeholders.is_empty());
 }
+
+#[test]
+fn a_file_that_was_not_made_from_the_template_gets_what_it_lacks() {
+    let template = "COMPOSE_PROJECT_NAME=x\nA=1\n# about NEW\nNEW=2\nDB_PASSWORD=changeme\n";
+    let adopting = MergeRules { add_missing: true, ..rules() };
+    let merged = run("A=7\n", Some(template), template, &adopting);
+    assert_eq!(text(&merged.file), "A=7\n# about NEW\nNEW=2\nDB_PASSWORD=gen-DB_PASSWORD-32\n");
+    assert_eq!(
+        (merged.added, merged.absent),
+        (vec!["NEW".into(), "DB_PASSWORD".into()], vec!["COMPOSE_PROJECT_NAME".into()])
+    );
+    let later = run("A=7\n", Some(template), template, &MergeRules::default());
+    assert_eq!((text(&later.file).as_str(), later.added.len()), ("A=7\n", 0), "what was there was taken out");
+}
+
+#[test]
+fn a_working_secret_does_not_follow_a_template() {
+    let merged = run("DB_PASSWORD=abc\n", Some("DB_PASSWORD=abc\n"), "DB_PASSWORD=def\n", &MergeRules::default());
+    assert_eq!(text(&merged.file), "DB_PASSWORD=abc\n");
+}

@@ -65,6 +65,7 @@ pub async fn deploy(context: &Context, command: &'static str, request: &Request,
     }
     let _guard = (!prepared.plan.is_empty()).then(|| run::guard(&world, 1));
     let outcome = apply(&world, &prepared).await;
+    prepared.tell_open_secrets(&world);
     Ok(outcome::show(context, outcome))
 }
 

@@ -1,6 +1,6 @@
 //! Does `.env` have the keys it should, with values of its own?
 
-use xr_env_writer::{EnvFile, is_placeholder, is_secret_key};
+use xr_env_writer::{EnvFile, empty_secrets, is_placeholder, is_secret_key};
 
 use crate::doctor::{facts::Facts, finding::Finding};
 
@@ -12,6 +12,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         found.extend(obsolete(facts, env, template));
     }
     found.extend(placeholders(facts, env));
+    found.extend(empty(facts, env));
     if found.is_empty() {
         found.push(Finding::info(
             "env.keys",
@@ -27,10 +28,11 @@ fn missing(facts: &Facts, env: &EnvFile, template: &EnvFile) -> Vec<Finding> {
     let lacks = template.keys().into_iter().filter(|key| !env.contains(key) && **key != facts.manifest.version.key);
     lacks
         .map(|key| match &facts.settings.applied_template {
-            // It was there when this generation was made: somebody took it out.
+            // It was there when this generation was made, so it was left out on purpose.
             Some(applied) if applied.contains(key) => {
-                Finding::info("env.missing-key", name, format!("{key} was taken out; the compose file's default holds"))
-                    .command(format!("xr env set {key} VALUE"))
+                let evidence =
+                    format!("{key} is in the template and was left out here; the compose file's default holds");
+                Finding::info("env.missing-key", name, evidence).command(format!("xr env set {key} VALUE"))
             }
             _ => Finding::warning("env.missing-key", name, format!("{key} is in the template and not here"))
                 .command("xr install"),
@@ -51,6 +53,31 @@ fn obsolete(facts: &Facts, env: &EnvFile, template: &EnvFile) -> Vec<Finding> {
         .command(format!("sed -i '/^{key}=/d' {}", facts.env_path().display()))
     })
     .collect()
+}
+
+/// Empty secrets that no rule asks for: theirs may be a service that asks for none, so it is said and left.
+fn empty(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
+    let name = facts.env_name();
+    let ruled = |key: &str| facts.manifest.secrets.iter().any(|rule| rule.key == key);
+    let (issued, own): (Vec<_>, Vec<_>) =
+        empty_secrets(env).into_iter().filter(|one| !ruled(&one.key)).partition(|one| one.issued);
+    let mut found: Vec<Finding> = own
+        .iter()
+        .map(|one| {
+            let evidence = format!("{} is empty: right only where nothing asks for it", one.key);
+            Finding::warning("env.empty-secret", format!("{name}:{}", one.line), evidence)
+                .command(format!("xr env set {} --stdin && xr restart", one.key))
+        })
+        .collect();
+    if let Some(first) = issued.first() {
+        let keys: Vec<&str> = issued.iter().map(|one| one.key.as_str()).collect();
+        let evidence = format!("empty, to be filled in where they are used: {}", keys.join(", "));
+        found.push(
+            Finding::info("env.empty-secret", name, evidence)
+                .command(format!("xr env set {} --stdin && xr restart", first.key)),
+        );
+    }
+    found
 }
 
 fn placeholders(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
@@ -117,7 +144,9 @@ mod tests {
         for (text, expect) in [
             ("SECRET_KEY=insecure-change-me\n", "warning env.placeholder"),
             ("WORKER_API_KEY=\n", "warning env.placeholder"),
-            ("OTHER_TOKEN=\n", "ok env.keys"),
+            ("OTHER_TOKEN=\n", "note env.empty-secret"),
+            ("PASSWORD=\n", "warning env.empty-secret"),
+            ("DB_PASSWORD=''\n", "warning env.empty-secret"),
             ("USERNAME=admin\n", "ok env.keys"),
             ("SECRET_KEY=4f9c1e0b7d2a\n", "ok env.keys"),
         ] {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::json;
-use xr_env_writer::{EnvFile, TrapKind, is_placeholder, is_secret_key};
+use xr_env_writer::{EnvFile, TrapKind, empty_secrets, is_placeholder, is_secret_key};
 use xr_model::{Result, exit};
 use xr_stack::Stack;
 
@@ -98,6 +98,10 @@ fn findings(bytes: &[u8], version_key: &str) -> Vec<Finding> {
             );
         }
     }
+    for one in empty_secrets(&file) {
+        let message = format!("{} is empty; where a secret belongs: xr env set {0} --stdin", one.key);
+        add(one.line, "empty-secret", true, message);
+    }
     if file.get(version_key).is_none_or(|value| value.text.is_empty()) {
         add(1, "version", true, format!("{version_key} is not set; xr writes it"));
     }
@@ -140,6 +144,15 @@ mod tests {
             assert_eq!(short, expect, "{text:?}");
             assert!(!format!("{found:?}").contains("hunter"), "{found:?}");
         }
+    }
+
+    #[test]
+    fn an_empty_secret_is_a_note() {
+        let found = findings(b"TAG=v1\nDB_PASSWORD=\n", "TAG");
+        assert_eq!(
+            found.iter().map(|f| (f.line, f.kind.as_str(), f.note)).collect::<Vec<_>>(),
+            [(2, "empty-secret", true)]
+        );
     }
 
     #[test]
