@@ -73,7 +73,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         Ok((journal, children)) => (RefCell::new(journal), children),
         Err(fault) => return failed(prepared.outcome(Verdict::Failed, begun), fault.into()),
     };
-    let run = Run { world, prepared, healthy: RefCell::default() };
+    let run = Run { world, prepared, id: journal.borrow().id().to_owned(), healthy: RefCell::default() };
     let mut started: Vec<StepId> = Vec::new();
     let mut open = false;
     let result = steps(&run, &journal, &mut started).await;

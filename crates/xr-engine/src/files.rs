@@ -4,9 +4,9 @@ use std::{fs, path::Path, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use xr_journal::{Ownership, create_private_dir, write_atomic};
-use xr_model::{Fault, Generation, Level, Result};
+use xr_model::{Fault, Generation, Level, Plan, Result};
 
-use crate::{World, settings::EnvReport, staging};
+use crate::{World, bundle, settings::EnvReport, staging};
 
 /// How the tree stood before a run; kept under `.xr/runs/<run>/`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ fn read(world: &World<'_>, run: &str) -> Result<(Before, SystemTime)> {
 }
 
 /// Puts a generation's files in place: the tree at its commit, VERSION and `.env` as staged.
-pub(crate) fn switch(world: &World<'_>, number: u32, commit: Option<&str>) -> Result<()> {
+pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&str>) -> Result<()> {
     let staged = staging::root_of(world, number);
     let stack = xr_stack::load(&staged)?;
     let layout = &stack.layout;
@@ -77,7 +77,7 @@ pub(crate) fn switch(world: &World<'_>, number: u32, commit: Option<&str>) -> Re
                 checkout.switch(commit, head.branch.as_deref(), &layout.managed())?;
             }
         }
-        _ => copy_over(&staged, &world.root, &layout.env)?,
+        _ => bundle::switch(world, run, number, &layout.env)?,
     }
     let version = layout.version_path();
     let target = world.root.join(&layout.version);
@@ -90,8 +90,9 @@ pub(crate) fn switch(world: &World<'_>, number: u32, commit: Option<&str>) -> Re
     crate::actions::provide::provide(world, &stack)
 }
 
-/// Puts the tree back as it stood. On a first install the `.env` stays: its secrets may already be in a volume.
-pub(crate) fn restore(world: &World<'_>, run: &str) -> Result<()> {
+/// Puts the tree back as it stood; that of a bundle, which the admin had unpacked before the run, as the present generation
+/// has it. On a first install the `.env` stays: its secrets may already be in a volume.
+pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
     let (before, begun) = read(world, run)?;
     let dir = world.home.run(run);
     let (env, version) = (world.root.join(&before.env), world.root.join(&before.version));
@@ -108,38 +109,21 @@ pub(crate) fn restore(world: &World<'_>, run: &str) -> Result<()> {
         }
         _ => {
             if let Some(generation) = before.generation {
-                copy_over(&staging::root_of(world, generation), &world.root, &before.env)?;
+                bundle::put_back(world, run, generation, plan, &before.env)?;
             }
         }
     }
+    // The VERSION that stood there is the unpacked bundle's; of its files none stand there any more.
+    let version_is_back = world.checkout.is_none() && before.generation.is_some();
     let saved = |name: &str| {
         let path = dir.join(name);
         fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))
     };
-    if before.had_version {
+    if before.had_version && !version_is_back {
         write_atomic(&version, &saved("VERSION")?, 0o644, Ownership::Keep)?;
     }
     if before.had_env {
         write_atomic(&env, &saved("env")?, 0o600, Ownership::Keep)?;
-    }
-    Ok(())
-}
-
-/// Copies staged files over the tree of an unpacked bundle; `.env` is written on its own.
-fn copy_over(staged: &Path, root: &Path, env: &str) -> Result<()> {
-    let mut folders = vec![staged.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).map_err(Fault::at(format!("cannot read {}", folder.display())))?;
-        for entry in entries.filter_map(std::result::Result::ok) {
-            let path = entry.path();
-            let Ok(relative) = path.strip_prefix(staged) else { continue };
-            let target = root.join(relative);
-            if path.is_dir() {
-                folders.push(path);
-            } else if relative != Path::new(env) && fs::read(&path).ok() != fs::read(&target).ok() {
-                staging::copy(&path, &target)?;
-            }
-        }
     }
     Ok(())
 }

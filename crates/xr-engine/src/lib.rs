@@ -10,6 +10,7 @@
 mod actions;
 mod apply;
 mod build;
+mod bundle;
 mod cancel;
 mod checks;
 mod claim;
@@ -21,6 +22,7 @@ mod health;
 mod images;
 mod lifecycle;
 mod mounted;
+mod own_files;
 mod prepare;
 mod prune;
 mod recover;

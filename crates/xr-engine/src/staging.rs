@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::Value;
 use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
 use xr_model::{Fault, Invocation, Mode, Result, Version};
@@ -14,7 +15,7 @@ use xr_stack::{Compose, Resolved, Stack};
 use xr_version_resolver::version_file;
 
 use crate::{
-    World, mounted,
+    World, mounted, own_files,
     settings::{self, EnvReport, Inputs},
     templates::{Present, Templates},
 };
@@ -77,6 +78,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         }
         _ => copy_tree_files(world, &root)?,
     }
+    let is_bundle = order.commit.is_none() || world.checkout.is_none();
     let stack = xr_stack::load(&root).map_err(|fault| {
         let real = fault.message.replace(&root.display().to_string(), &world.root.display().to_string());
         Fault { message: format!("{} as released: {real}", order.version), ..fault }
@@ -113,10 +115,19 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         write_atomic(&version_path, format!("{version}\n").as_bytes(), 0o644, Ownership::Keep)?;
     }
 
+    let mut written = Value::Null;
+    if is_bundle {
+        let files = settings::compose_files(layout, &env, order.mode);
+        written = own_files::as_written(&Compose::new(layout, &files, &["*".to_owned()]))?;
+        own_files::keep_env_files(world, &written, &root)?;
+    }
     let resolved = resolve(&stack, &root, &world.root, &env, order.mode);
     let (compose, files, profiles, mut resolved) =
         resolved.map_err(|fault| as_released(world, order, &stack, &root, fault))?;
     drop(compose);
+    if is_bundle {
+        own_files::keep(world, &stack, [&written, &resolved.json], number)?;
+    }
     mounted::note(world, &mut resolved, order.commit)?;
     let mut left_out: Vec<String> = Vec::new();
     for name in order.without {
@@ -139,7 +150,9 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     };
     let same = |path: &str| fs::read(root.join(path)).ok() == fs::read(world.root.join(path)).ok();
     let mode_ok = fs::metadata(layout.env_path()).is_ok_and(|meta| meta.mode() & 0o077 == 0);
-    let files_change = !same(&stack.layout.env) || !same(&stack.layout.version) || !mode_ok;
+    // An unpacked bundle stands there already; a run that may have to put the old one back switches all the same.
+    let unpacked = is_bundle && world.generations.current()?.is_some_and(|current| current.version != *order.version);
+    let files_change = !same(&stack.layout.env) || !same(&stack.layout.version) || !mode_ok || unpacked;
     Ok(Staged { number, stack, invocation, resolved, env, report, files_change })
 }
 

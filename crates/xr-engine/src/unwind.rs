@@ -65,7 +65,7 @@ pub(crate) async fn unwind(
     prove(world, plan, project, failure).await
 }
 
-/// Undoes every begun step, in reverse.
+/// Undoes every begun step, in reverse; but the files come first, because an old container that is started reads them then.
 async fn undo_all(
     world: &World<'_>,
     (note, say): (&dyn Fn(Record), &dyn Fn(String)),
@@ -76,7 +76,9 @@ async fn undo_all(
     created: &[Swap],
 ) -> Result<()> {
     let mut first_fault = None;
-    for step in plan.steps().rev().filter(|step| started.contains(&step.id)) {
+    let files = |step: &&xr_model::Step| matches!(step.action, Action::SwitchFiles { .. });
+    let begun = || plan.steps().rev().filter(|step| started.contains(&step.id));
+    for step in begun().filter(files).chain(begun().filter(|step| !files(step))) {
         let undone = match &step.action {
             Action::Start { swap } => start::undo(world, project, swap).await,
             Action::SwitchOver { swap, detach, .. } => switch_over::undo(world, project, swap, detach, created).await,
@@ -85,7 +87,7 @@ async fn undo_all(
             }
             Action::StopOld { swap } => stop_old::undo(world, swap).await,
             Action::CreateContainers { swaps } => create_containers::undo(world, project, swaps).await,
-            Action::SwitchFiles { .. } => files::restore(world, run),
+            Action::SwitchFiles { .. } => files::restore(world, run, plan),
             Action::PullImage { .. }
             | Action::Backup { .. }
             | Action::TagImages { .. }

@@ -24,6 +24,8 @@ pub(crate) mod tag_images;
 pub(crate) struct Run<'a, 'w> {
     pub world: &'a World<'w>,
     pub prepared: &'a Prepared,
+    /// The run's id.
+    pub id: String,
     /// Containers as they were when they were found healthy.
     pub healthy: RefCell<Vec<Container>>,
 }
@@ -47,7 +49,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
         Action::Backup { index, .. } => backup::act(run, *index).await,
         Action::TagImages { images } => tag_images::act(run, images).await,
         Action::SwitchFiles { generation, commit } => {
-            Ok(crate::files::switch(run.world, *generation, commit.as_deref())?)
+            Ok(crate::files::switch(run.world, &run.id, *generation, commit.as_deref())?)
         }
         Action::CreateContainers { swaps } => create_containers::act(run, swaps).await,
         Action::Start { swap } => start::act(run, swap).await,

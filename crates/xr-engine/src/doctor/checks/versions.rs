@@ -59,6 +59,11 @@ fn version_file(facts: &Facts, current: &Generation) -> Finding {
         Ok(version) if *version == current.version => Finding::info("version.file", name, version.as_str()),
         Ok(version) => {
             let evidence = format!("says {version}; generation {} is {}", current.number, current.version);
+            if facts.tree.head.is_none() {
+                // Without git VERSION came with a bundle: rewritten, it would name the new files after the old version.
+                let text = format!("xr update   # takes it; to stay, unpack the bundle of {} again", current.version);
+                return Finding::problem("version.file", name, evidence).command(text);
+            }
             mend(Finding::problem("version.file", name, evidence))
         }
         Err(trouble) => mend(Finding::problem("version.file", name, &trouble.message)),
@@ -159,7 +164,17 @@ mod tests {
         let install = Some("xr install".to_owned());
         let set = Some("xr env set IMAGE_TAG v1.0.0".to_owned());
         let echo = Some("echo v1.0.0 > /srv/orbit/VERSION".to_owned());
-        let table: [(Change<'_>, &str, Option<String>, bool); 8] = [
+        let bundle = Some("xr update   # takes it; to stay, unpack the bundle of v1.0.0 again".to_owned());
+        let table: [(Change<'_>, &str, Option<String>, bool); 9] = [
+            (
+                &|f| {
+                    f.tree.version = Ok(version("v1.1.0"));
+                    f.tree.head = None;
+                },
+                "problem version.file",
+                bundle,
+                false,
+            ),
             (&|f| f.tree.version = Ok(version("v0.9.0")), "problem version.file", echo.clone(), true),
             (
                 &|f| f.tree.version = Err(Trouble { message: "empty".into(), hint: None }),

@@ -1,0 +1,197 @@
+//! A stack without git: a generation's files put over the unpacked tree, and nothing lost that stands there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use xr_model::{Fault, Level, Plan, Result};
+
+use crate::{World, own_files::OwnFiles, staging};
+
+/// What became of the files that were in the way.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Laid {
+    /// Replaced; what stood there is set aside.
+    aside: Vec<String>,
+    /// Left, because a service may have written there.
+    left: Vec<String>,
+}
+
+/// Puts a generation's files in place. What the admin changed since the present one is set aside with the run.
+pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, env: &str) -> Result<()> {
+    let current = world.generations.current()?.map(|generation| generation.number);
+    let known: Vec<PathBuf> = current.map(|present| staging::root_of(world, present)).into_iter().collect();
+    let aside = replaced(world, run);
+    let own = OwnFiles::of(world, number);
+    let layers = Layers { staged: &staging::root_of(world, number), known: &known, unpacked: None };
+    let laid = lay(&layers, &world.root, &own.writable, env, &aside)?;
+    if !laid.aside.is_empty() {
+        let what = laid.aside.join(", ");
+        let there = aside.display();
+        world.say(Level::Warning, format!("changed here and replaced: {what}; what stood there is in {there}"));
+    }
+    say_left(world, &laid, number);
+    Ok(())
+}
+
+/// Puts the tree back as generation `from` has it, VERSION included: a tree that is half of a new bundle and half of the
+/// old would be installed by the next run under the new one's name.
+pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, env: &str) -> Result<()> {
+    let aside = world.home.run(run).join("unpacked");
+    let root = staging::root_of(world, from);
+    // What a rollback brought is in its generation; what an update brings is in none as long as it is not recorded.
+    let known: Vec<PathBuf> =
+        world.generations.read(plan.generation).map(|g| staging::root_of(world, g.number)).into_iter().collect();
+    let unpacked = staging::root_of(world, plan.generation);
+    let layers = Layers { staged: &root, known: &known, unpacked: Some(&unpacked) };
+    let laid = lay(&layers, &world.root, &OwnFiles::of(world, from).writable, env, &aside)?;
+    say_left(world, &laid, from);
+    let edited = replaced(world, run);
+    if edited.is_dir() {
+        let layers = Layers { staged: &edited, known: std::slice::from_ref(&root), unpacked: None };
+        lay(&layers, &world.root, &[], env, &aside)?;
+    }
+    if !laid.aside.is_empty() {
+        let version = plan.from_version.as_ref().unwrap_or(&plan.version);
+        let again = if *version == plan.version {
+            "what was changed there".to_owned()
+        } else {
+            format!("to try {} again, unpack its bundle again; its files", plan.version)
+        };
+        world.say(
+            Level::Warning,
+            format!(
+                "the tree is that of {version} again, VERSION included, as generation {from} has it; {again}: {} (in {})",
+                laid.aside.join(", "),
+                aside.display()
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn say_left(world: &World<'_>, laid: &Laid, number: u32) {
+    if !laid.left.is_empty() {
+        let (what, kept) = (laid.left.join(", "), staging::root_of(world, number));
+        let text = "left as they are, because a service may have written them";
+        world.say(Level::Warning, format!("{text}: {what}; generation {number} has them in {}", kept.display()));
+    }
+}
+
+/// Where a run keeps what it replaced in the tree and no generation has.
+fn replaced(world: &World<'_>, run: &str) -> PathBuf {
+    world.home.run(run).join("replaced")
+}
+
+/// Trees that may hold what stands in the stack's.
+struct Layers<'a> {
+    /// What is put over it.
+    staged: &'a Path,
+    /// What is kept anyhow: recorded generations.
+    known: &'a [PathBuf],
+    /// The tree as the run found it, of a generation that was not recorded: nobody wrote since what is still like it.
+    unpacked: Option<&'a Path>,
+}
+
+/// Copies the staged tree over `root`, but for `env`. What stands there and is in no recorded generation is copied to `aside`
+/// first, or left when it is one of `writable` and was written since.
+fn lay(layers: &Layers<'_>, root: &Path, writable: &[String], env: &str, aside: &Path) -> Result<Laid> {
+    let staged = layers.staged;
+    let mut laid = Laid::default();
+    let mut folders = vec![staged.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).map_err(Fault::at(format!("cannot read {}", folder.display())))?;
+        for entry in entries.filter_map(std::result::Result::ok) {
+            let path = entry.path();
+            let Ok(relative) = path.strip_prefix(staged) else { continue };
+            let target = root.join(relative);
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = relative.display().to_string();
+            let present = fs::read(&target).ok();
+            if name == env || fs::read(&path).ok() == present {
+                continue;
+            }
+            let like = |tree: &Path| fs::read(tree.join(relative)).ok() == present;
+            if present.is_some() && !layers.known.iter().any(|tree| like(tree)) {
+                if writable.contains(&name) && !layers.unpacked.is_some_and(like) {
+                    laid.left.push(name);
+                    continue;
+                }
+                staging::copy(&target, &aside.join(relative))?;
+                laid.aside.push(name);
+            }
+            if let Some(parent) = target.parent() {
+                // As an archive would make it: what reads it in a container need not be its owner.
+                fs::create_dir_all(parent).map_err(Fault::at(format!("cannot make {}", parent.display())))?;
+            }
+            staging::copy(&path, &target)?;
+        }
+    }
+    laid.aside.sort();
+    laid.left.sort();
+    Ok(laid)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test writes its own files")]
+mod tests {
+    use super::*;
+
+    fn tree(under: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
+        let root = under.join(name);
+        for (file, text) in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn the_tree_is_wholly_the_generations_and_what_no_generation_has_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path();
+        let old =
+            tree(at, "1", &[("VERSION", "v1"), ("c.yaml", "old"), ("conf/a", "a1"), ("conf/b", "b1"), (".env", "K=1")]);
+        let new =
+            tree(at, "2", &[("VERSION", "v2"), ("c.yaml", "new"), ("conf/a", "a2"), ("conf/b", "b2"), (".env", "K=2")]);
+        let root = tree(
+            at,
+            "tree",
+            &[("VERSION", "v2"), ("c.yaml", "edited"), ("conf/a", "a2"), (".env", "K=3"), ("data", "d")],
+        );
+        let aside = at.join("aside");
+        let layers = Layers { staged: &old, known: &[new], unpacked: None };
+        let laid = lay(&layers, &root, &[], ".env", &aside).unwrap();
+        assert_eq!(laid, Laid { aside: vec!["c.yaml".to_owned()], left: Vec::new() });
+        for (file, text) in
+            [("VERSION", "v1"), ("c.yaml", "old"), ("conf/a", "a1"), ("conf/b", "b1"), (".env", "K=3"), ("data", "d")]
+        {
+            assert_eq!(fs::read_to_string(root.join(file)).unwrap(), text, "{file}");
+        }
+        assert_eq!(fs::read_to_string(aside.join("c.yaml")).unwrap(), "edited");
+        assert_eq!(lay(&layers, &root, &[], ".env", &aside).unwrap(), Laid::default(), "done twice it does nothing");
+    }
+
+    #[test]
+    fn what_a_service_may_have_written_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = tree(dir.path(), "1", &[("app.db", "rows of then"), ("nginx.conf", "one")]);
+        let new = tree(dir.path(), "2", &[("app.db", "rows of the update"), ("nginx.conf", "two")]);
+        let root = tree(dir.path(), "tree", &[("app.db", "rows of today"), ("nginx.conf", "two")]);
+        let writable = ["app.db".to_owned(), "nginx.conf".to_owned()];
+        let layers = Layers { staged: &old, known: &[], unpacked: Some(&new) };
+        let laid = lay(&layers, &root, &writable, ".env", &dir.path().join("aside")).unwrap();
+        assert_eq!(laid, Laid { aside: vec!["nginx.conf".to_owned()], left: vec!["app.db".to_owned()] });
+        assert_eq!(fs::read_to_string(root.join("app.db")).unwrap(), "rows of today");
+        assert_eq!(
+            fs::read_to_string(root.join("nginx.conf")).unwrap(),
+            "one",
+            "nobody touched it since it was unpacked"
+        );
+    }
+}
