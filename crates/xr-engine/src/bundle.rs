@@ -5,13 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use xr_model::{Fault, Level, Plan, Result};
+use xr_model::{Fault, Level, Plan, Result, RunKind};
 
 use crate::{World, own_files::OwnFiles, staging};
 
 /// What became of the files that were in the way.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Laid {
+    /// Whether anything differed.
+    changed: bool,
     /// Replaced; what stood there is set aside.
     aside: Vec<String>,
     /// Left, because a service may have written there.
@@ -19,25 +21,25 @@ struct Laid {
 }
 
 /// Puts a generation's files in place. What the admin changed since the present one is set aside with the run.
-pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, env: &str) -> Result<()> {
+pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, managed: [&str; 2]) -> Result<()> {
     let current = world.generations.current()?.map(|generation| generation.number);
     let known: Vec<PathBuf> = current.map(|present| staging::root_of(world, present)).into_iter().collect();
     let aside = replaced(world, run);
     let own = OwnFiles::of(world, number);
     let layers = Layers { staged: &staging::root_of(world, number), known: &known, unpacked: None };
-    let laid = lay(&layers, &world.root, &own.writable, env, &aside)?;
+    let laid = lay(&layers, &world.root, &own.writable, managed, &aside)?;
     if !laid.aside.is_empty() {
         let what = laid.aside.join(", ");
         let there = aside.display();
         world.say(Level::Warning, format!("changed here and replaced: {what}; what stood there is in {there}"));
     }
     say_left(world, &laid, number);
-    Ok(())
+    known.first().map_or(Ok(()), |present| say_newer(world, present, number))
 }
 
 /// Puts the tree back as generation `from` has it, VERSION included: a tree that is half of a new bundle and half of the
 /// old would be installed by the next run under the new one's name.
-pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, env: &str) -> Result<()> {
+pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, managed: [&str; 2]) -> Result<()> {
     let aside = world.home.run(run).join("unpacked");
     let root = staging::root_of(world, from);
     // What a rollback brought is in its generation; what an update brings is in none as long as it is not recorded.
@@ -45,27 +47,28 @@ pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, env
         world.generations.read(plan.generation).map(|g| staging::root_of(world, g.number)).into_iter().collect();
     let unpacked = staging::root_of(world, plan.generation);
     let layers = Layers { staged: &root, known: &known, unpacked: Some(&unpacked) };
-    let laid = lay(&layers, &world.root, &OwnFiles::of(world, from).writable, env, &aside)?;
+    let laid = lay(&layers, &world.root, &OwnFiles::of(world, from).writable, managed, &aside)?;
     say_left(world, &laid, from);
+    if plan.kind != RunKind::Rollback && unpacked.is_dir() {
+        say_newer(world, &unpacked, from)?;
+    }
     let edited = replaced(world, run);
     if edited.is_dir() {
         let layers = Layers { staged: &edited, known: std::slice::from_ref(&root), unpacked: None };
-        lay(&layers, &world.root, &[], env, &aside)?;
+        lay(&layers, &world.root, &[], managed, &aside)?;
     }
-    if !laid.aside.is_empty() {
+    if laid.changed {
         let version = plan.from_version.as_ref().unwrap_or(&plan.version);
-        let again = if *version == plan.version {
-            "what was changed there".to_owned()
+        let again = if *version == plan.version || plan.kind == RunKind::Rollback {
+            String::new()
         } else {
-            format!("to try {} again, unpack its bundle again; its files", plan.version)
+            format!("; to try {} again, unpack its bundle again", plan.version)
         };
+        let aside =
+            if laid.aside.is_empty() { String::new() } else { format!("; what stood there is in {}", aside.display()) };
         world.say(
             Level::Warning,
-            format!(
-                "the tree is that of {version} again, VERSION included, as generation {from} has it; {again}: {} (in {})",
-                laid.aside.join(", "),
-                aside.display()
-            ),
+            format!("the tree is that of {version} again, VERSION included, as generation {from} has it{again}{aside}"),
         );
     }
     Ok(())
@@ -94,46 +97,64 @@ struct Layers<'a> {
     unpacked: Option<&'a Path>,
 }
 
-/// Copies the staged tree over `root`, but for `env`. What stands there and is in no recorded generation is copied to `aside`
+/// Copies the staged tree over `root`. Of the files that xr manages itself `.env`, the second, is not touched, and VERSION,
+/// the first, never set aside. Of the others what stands there and is in no recorded generation is copied to `aside`
 /// first, or left when it is one of `writable` and was written since.
-fn lay(layers: &Layers<'_>, root: &Path, writable: &[String], env: &str, aside: &Path) -> Result<Laid> {
-    let staged = layers.staged;
+fn lay(layers: &Layers<'_>, root: &Path, writable: &[String], managed: [&str; 2], aside: &Path) -> Result<Laid> {
     let mut laid = Laid::default();
-    let mut folders = vec![staged.to_owned()];
+    for relative in files(layers.staged)? {
+        let (path, target) = (layers.staged.join(&relative), root.join(&relative));
+        let name = relative.display().to_string();
+        let present = fs::read(&target).ok();
+        if name == managed[1] || fs::read(&path).ok() == present {
+            continue;
+        }
+        laid.changed = true;
+        let like = |tree: &Path| fs::read(tree.join(&relative)).ok() == present;
+        if present.is_some() && name != managed[0] && !layers.known.iter().any(|tree| like(tree)) {
+            if writable.contains(&name) && !layers.unpacked.is_some_and(like) {
+                laid.left.push(name);
+                continue;
+            }
+            staging::copy(&target, &aside.join(&relative))?;
+            laid.aside.push(name);
+        }
+        if let Some(parent) = target.parent() {
+            // As an archive would make it: what reads it in a container need not be its owner.
+            fs::create_dir_all(parent).map_err(Fault::at(format!("cannot make {}", parent.display())))?;
+        }
+        staging::copy(&path, &target)?;
+    }
+    Ok(laid)
+}
+
+/// The files of a tree, from its root, in order.
+fn files(tree: &Path) -> Result<Vec<PathBuf>> {
+    let (mut found, mut folders) = (Vec::new(), vec![tree.to_owned()]);
     while let Some(folder) = folders.pop() {
         let entries = fs::read_dir(&folder).map_err(Fault::at(format!("cannot read {}", folder.display())))?;
-        for entry in entries.filter_map(std::result::Result::ok) {
-            let path = entry.path();
-            let Ok(relative) = path.strip_prefix(staged) else { continue };
-            let target = root.join(relative);
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
             if path.is_dir() {
                 folders.push(path);
-                continue;
+            } else if let Ok(relative) = path.strip_prefix(tree) {
+                found.push(relative.to_owned());
             }
-            let name = relative.display().to_string();
-            let present = fs::read(&target).ok();
-            if name == env || fs::read(&path).ok() == present {
-                continue;
-            }
-            let like = |tree: &Path| fs::read(tree.join(relative)).ok() == present;
-            if present.is_some() && !layers.known.iter().any(|tree| like(tree)) {
-                if writable.contains(&name) && !layers.unpacked.is_some_and(like) {
-                    laid.left.push(name);
-                    continue;
-                }
-                staging::copy(&target, &aside.join(relative))?;
-                laid.aside.push(name);
-            }
-            if let Some(parent) = target.parent() {
-                // As an archive would make it: what reads it in a container need not be its owner.
-                fs::create_dir_all(parent).map_err(Fault::at(format!("cannot make {}", parent.display())))?;
-            }
-            staging::copy(&path, &target)?;
         }
     }
-    laid.aside.sort();
-    laid.left.sort();
-    Ok(laid)
+    found.sort();
+    Ok(found)
+}
+
+/// Names what came after the generation that is put back: nobody can tell whether it is the new bundle's or the admin's.
+fn say_newer(world: &World<'_>, newer: &Path, number: u32) -> Result<()> {
+    let old = staging::root_of(world, number);
+    let here = |file: &PathBuf| world.root.join(file).exists() && !old.join(file).exists();
+    let names: Vec<String> = files(newer)?.into_iter().filter(here).map(|file| file.display().to_string()).collect();
+    if !names.is_empty() {
+        let text = format!("left, though generation {number} does not have it: {}", names.join(", "));
+        world.say(Level::Warning, text);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -162,19 +183,23 @@ mod tests {
         let root = tree(
             at,
             "tree",
-            &[("VERSION", "v2"), ("c.yaml", "edited"), ("conf/a", "a2"), (".env", "K=3"), ("data", "d")],
+            &[("VERSION", "v3"), ("c.yaml", "edited"), ("conf/a", "a2"), (".env", "K=3"), ("data", "d")],
         );
         let aside = at.join("aside");
         let layers = Layers { staged: &old, known: &[new], unpacked: None };
-        let laid = lay(&layers, &root, &[], ".env", &aside).unwrap();
-        assert_eq!(laid, Laid { aside: vec!["c.yaml".to_owned()], left: Vec::new() });
+        let laid = lay(&layers, &root, &[], ["VERSION", ".env"], &aside).unwrap();
+        assert_eq!(laid, Laid { changed: true, aside: vec!["c.yaml".to_owned()], left: Vec::new() });
         for (file, text) in
             [("VERSION", "v1"), ("c.yaml", "old"), ("conf/a", "a1"), ("conf/b", "b1"), (".env", "K=3"), ("data", "d")]
         {
             assert_eq!(fs::read_to_string(root.join(file)).unwrap(), text, "{file}");
         }
         assert_eq!(fs::read_to_string(aside.join("c.yaml")).unwrap(), "edited");
-        assert_eq!(lay(&layers, &root, &[], ".env", &aside).unwrap(), Laid::default(), "done twice it does nothing");
+        assert_eq!(
+            lay(&layers, &root, &[], ["VERSION", ".env"], &aside).unwrap(),
+            Laid::default(),
+            "done twice it does nothing"
+        );
     }
 
     #[test]
@@ -185,8 +210,8 @@ mod tests {
         let root = tree(dir.path(), "tree", &[("app.db", "rows of today"), ("nginx.conf", "two")]);
         let writable = ["app.db".to_owned(), "nginx.conf".to_owned()];
         let layers = Layers { staged: &old, known: &[], unpacked: Some(&new) };
-        let laid = lay(&layers, &root, &writable, ".env", &dir.path().join("aside")).unwrap();
-        assert_eq!(laid, Laid { aside: vec!["nginx.conf".to_owned()], left: vec!["app.db".to_owned()] });
+        let laid = lay(&layers, &root, &writable, ["VERSION", ".env"], &dir.path().join("aside")).unwrap();
+        assert_eq!(laid, Laid { changed: true, aside: vec!["nginx.conf".to_owned()], left: vec!["app.db".to_owned()] });
         assert_eq!(fs::read_to_string(root.join("app.db")).unwrap(), "rows of today");
         assert_eq!(
             fs::read_to_string(root.join("nginx.conf")).unwrap(),

@@ -77,7 +77,7 @@ pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&
                 checkout.switch(commit, head.branch.as_deref(), &layout.managed())?;
             }
         }
-        _ => bundle::switch(world, run, number, &layout.env)?,
+        _ => bundle::switch(world, run, number, layout.managed())?,
     }
     let version = layout.version_path();
     let target = world.root.join(&layout.version);
@@ -109,7 +109,7 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
         }
         _ => {
             if let Some(generation) = before.generation {
-                bundle::put_back(world, run, generation, plan, &before.env)?;
+                bundle::put_back(world, run, generation, plan, [&before.version, &before.env])?;
             }
         }
     }

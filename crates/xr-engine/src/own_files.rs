@@ -4,13 +4,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::MetadataExt,
     path::{Component, Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xr_journal::{Ownership, write_atomic};
-use xr_model::{Fault, Result};
+use xr_model::{Fault, Generation, Result};
 use xr_stack::{Compose, Stack};
 
 use crate::{World, staging};
@@ -21,6 +22,8 @@ const LARGEST: u64 = 16 << 20;
 const ALL: u64 = 64 << 20;
 /// How many files are kept in all.
 const MANY: usize = 1000;
+/// Seconds that unpacking a bundle may take.
+const UNPACKING: u64 = 600;
 /// Certificates and keys are renewed on the host: the old ones would be no way back.
 const HOSTS_OWN: [&str; 7] = ["pem", "key", "crt", "cer", "p12", "pfx", "jks"];
 
@@ -48,12 +51,19 @@ impl OwnFiles {
     pub fn of(world: &World<'_>, number: u32) -> Self {
         fs::read(record(world, number)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
+}
 
-    /// The services that would read something else than now if these files lay in the tree.
-    pub fn changed_readers(&self, staged: &Path, tree: &Path) -> Vec<String> {
-        let differs = |file: &String| fs::read(staged.join(file)).ok() != fs::read(tree.join(file)).ok();
-        self.services.iter().filter(|(_, files)| files.iter().any(differs)).map(|(name, _)| name.clone()).collect()
+/// The definitions that run now, but for those of services that read other files in generation `next`: such a service has to
+/// be made anew although its definition stays the same.
+pub(crate) fn previous_specs(world: &World<'_>, current: &Generation, next: u32) -> BTreeMap<String, String> {
+    let mut specs = current.specs();
+    let (old, new) = (staging::root_of(world, current.number), staging::root_of(world, next));
+    let differs = |file: &String| fs::read(old.join(file)).ok() != fs::read(new.join(file)).ok();
+    let services = OwnFiles::of(world, next).services;
+    for (service, _) in services.into_iter().filter(|(_, files)| files.iter().any(differs)) {
+        specs.insert(service, String::new());
     }
+    specs
 }
 
 fn record(world: &World<'_>, number: u32) -> PathBuf {
@@ -83,10 +93,15 @@ pub(crate) fn keep(world: &World<'_>, stack: &Stack, configs: [&Value; 2], numbe
     not_ours.extend(stack.manifest.folders.iter().map(|f| world.root.join(f.path.replace("{name}", &stack.name))));
     not_ours.extend(stack.manifest.certificate.iter().map(|c| world.root.join(&c.directory)));
     let (files, mut not_kept) = chosen(&world.root, &sources, &not_ours);
+    let version = stack.layout.under(&world.root).version_path();
     let mut own = OwnFiles::default();
     let mut bytes = 0;
     for (name, (writable, services)) in files {
         let from = world.root.join(&name);
+        if writable && !unpacked_with(&from, &version) {
+            not_kept.insert(format!("{name} (a service may write it)"));
+            continue;
+        }
         let size = fs::metadata(&from).map_or(0, |meta| meta.len());
         if size > LARGEST || bytes + size > ALL || own.services.values().map(BTreeSet::len).sum::<usize>() >= MANY {
             not_kept.insert(format!("{name} (more than a generation keeps)"));
@@ -104,6 +119,13 @@ pub(crate) fn keep(world: &World<'_>, stack: &Stack, configs: [&Value; 2], numbe
     own.not_kept = not_kept;
     let json = serde_json::to_vec_pretty(&own).map_err(Fault::at("cannot write which files are kept"))?;
     write_atomic(&record(world, number), &json, 0o600, Ownership::Keep)
+}
+
+/// Whether a file was written when VERSION was: an archive is unpacked in one go, a service writes whenever it likes. What
+/// it wrote must not be taken for configuration.
+fn unpacked_with(file: &Path, version: &Path) -> bool {
+    let changed = |path: &Path| fs::metadata(path).ok().map(|meta| meta.ctime());
+    changed(file).zip(changed(version)).is_some_and(|(file, version)| file.abs_diff(version) <= UNPACKING)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

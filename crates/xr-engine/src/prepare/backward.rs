@@ -5,7 +5,11 @@ use std::time::Duration;
 use xr_model::{Desired, Fault, Level, Result, RunKind, Version};
 
 use super::{Parts, Prepared, backups};
-use crate::{World, own_files::OwnFiles, staging};
+use crate::{
+    World,
+    own_files::{self, OwnFiles},
+    staging,
+};
 
 /// A rollback, ready to be planned.
 pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<&Version>) -> Result<Prepared> {
@@ -42,19 +46,11 @@ pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<
     let stack = xr_stack::load(&staged)?;
     let observed = world.observe(&target.invocation.project, &target.images).await?;
     let backups = backups(&stack.manifest, &observed, world).await?;
-    let mut previous_specs = current.specs();
-    if world.checkout.is_none() {
-        let own = OwnFiles::of(world, target.number);
-        // A service whose files change is changed, also when its definition is the same.
-        for service in own.changed_readers(&staged, &world.root) {
-            previous_specs.insert(service, String::new());
-        }
-        if !own.not_kept.is_empty() {
-            let names: Vec<String> = own.not_kept.into_iter().collect();
-            let text =
-                format!("generation {} did not keep, so they stay as they are: {}", target.number, names.join(", "));
-            world.say(Level::Warning, text);
-        }
+    let own = OwnFiles::of(world, target.number);
+    if !own.not_kept.is_empty() {
+        let names: Vec<String> = own.not_kept.into_iter().collect();
+        let text = format!("generation {} did not keep, so they stay as they are: {}", target.number, names.join(", "));
+        world.say(Level::Warning, text);
     }
     let desired = Desired {
         version: target.version.clone(),
@@ -63,7 +59,7 @@ pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<
         services: target.services.clone(),
         left_out: Vec::new(),
         images: target.images.clone(),
-        previous_specs,
+        previous_specs: own_files::previous_specs(world, &current, target.number),
         ended: current.ended.clone(),
         files_change: target.number != current.number,
         hooks: Vec::new(),

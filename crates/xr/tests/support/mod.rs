@@ -71,6 +71,37 @@ impl Stack {
         Ok(stack)
     }
 
+    /// An empty folder for a bundle without git, with a project and a port of its own in `.env`.
+    pub fn unpacked() -> Result<Self> {
+        let lab = Lab::attach_or_up()?;
+        let remote = lab.remote(&[])?;
+        let dir = tempfile::Builder::new().prefix("xr-bundle-").tempdir()?;
+        let root = dir.path().join("orbit");
+        std::fs::create_dir(&root)?;
+        let port = free_port();
+        let project = format!("xrt{port}");
+        std::fs::write(root.join(".env"), format!("COMPOSE_PROJECT_NAME={project}\nPORT={port}\n"))?;
+        std::fs::write(root.join("xr.toml"), QUICK)?;
+        Ok(Self { lab, remote, root, project, port, dir })
+    }
+
+    /// Writes files of the tree, as an archive that is unpacked over it.
+    pub fn unpack(&self, files: &[(&str, &str)]) -> Result<()> {
+        for (name, text) in files {
+            let path = self.root.join(name);
+            std::fs::create_dir_all(path.parent().context("no folder")?)?;
+            // An archive makes files anew; a container keeps the one that it has mounted.
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(&path, text)?;
+        }
+        Ok(())
+    }
+
+    /// A file of the tree.
+    pub fn file(&self, name: &str) -> Result<String> {
+        std::fs::read_to_string(self.root.join(name)).with_context(|| name.to_owned())
+    }
+
     /// A stack on which v1.0.0 serves.
     pub fn installed(setup: &Setup<'_>) -> Result<Self> {
         let stack = Self::new(setup)?;
