@@ -42,8 +42,12 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
             document["hint"] = json!(fault.hint);
             document["services"] = Value::Array(Vec::new());
         }
+        document["running"] = json!(!absent(&observed));
         print_json(&document);
-        return Ok(if observed.is_ok() { exit::OK } else { exit::FAILED });
+        return Ok(if observed.is_ok() && !absent(&observed) { exit::OK } else { exit::FAILED });
+    }
+    if absent(&observed) {
+        return gone(&generation, run.as_ref());
     }
     head(&generation, run.as_ref());
     match observed {
@@ -72,6 +76,24 @@ fn not_installed(globals: &Globals, root: &Path, run: Option<(bool, PastRun)>) -
         out(&run_line(run));
     }
     Err(Fault::new(format!("nothing is installed in {}", root.display())).hint("xr install"))
+}
+
+/// Whether the engine has no container of the stack.
+fn absent(observed: &Result<Vec<Container>>) -> bool {
+    observed.as_ref().is_ok_and(Vec::is_empty)
+}
+
+/// What was installed has no container any more: a list of its services would read like a stack that is a bit unwell.
+fn gone(generation: &Generation, run: Option<&(bool, PastRun)>) -> Result<u8> {
+    if let Some(run) = run {
+        err(&format!("warning: {}", run_line(run)));
+    }
+    let (version, number, project) = (&generation.version, generation.number, &generation.invocation.project);
+    let when = moment(&generation.applied_at);
+    Err(Fault::new(format!(
+        "nothing runs: uninstalled, or its containers were removed by hand; last was {version} (generation {number}), applied {when}, and project {project} has no container"
+    ))
+    .hint("xr start   # brings it up again, with the data that was kept"))
 }
 
 /// One container, or a service that has none.
