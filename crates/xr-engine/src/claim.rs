@@ -95,6 +95,7 @@ mod tests {
             one_off: false,
             image: String::new(),
             image_id: String::new(),
+            volumes: Vec::new(),
         }
     }
 

@@ -65,6 +65,14 @@ fn read(world: &World<'_>, run: &str) -> Result<(Before, SystemTime)> {
     Ok((before, begun))
 }
 
+/// Whether there was a VERSION before a run; none when nothing is kept of it.
+pub(crate) fn had_version(world: &World<'_>, run: &str) -> Result<Option<bool>> {
+    if !world.home.run(run).join("before.json").exists() {
+        return Ok(None);
+    }
+    read(world, run).map(|(before, _)| Some(before.had_version))
+}
+
 /// Puts a generation's files in place: the tree at its commit, VERSION and `.env` as staged.
 pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&str>) -> Result<()> {
     let staged = staging::root_of(world, number);

@@ -32,6 +32,7 @@ mod staging;
 mod templates;
 mod uninstall;
 mod unwind;
+mod volumes;
 mod watch;
 mod world;
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use xr_host::Tenant;
 use xr_journal::read_runs;
-use xr_model::{Fault, Generation, Level, LocalImage, Result};
+use xr_model::{Fault, Generation, Level, LocalImage, PinnedImage, Result};
 
 use crate::{World, lifecycle};
 
@@ -130,6 +130,21 @@ pub(crate) fn neighbours<'a>(
         needed.extend(own);
     }
     needed
+}
+
+/// Ids of recorded images that were built here and whose name a later build took: nobody else can mean them. What a
+/// container of another project has stays.
+pub(crate) fn untagged_builds(
+    recorded: &[PinnedImage],
+    local: &[LocalImage],
+    tenants: &[Tenant],
+    project: &str,
+) -> Vec<String> {
+    let built =
+        |image: &LocalImage| recorded.iter().any(|pinned| pinned.digest.is_none() && pinned.image_id == image.id);
+    let in_use = |image: &LocalImage| tenants.iter().any(|t| t.project != project && t.image_id == image.id);
+    let nameless = local.iter().filter(|image| names(image).next().is_none() && built(image) && !in_use(image));
+    nameless.map(|image| image.id.clone()).collect()
 }
 
 fn names(image: &LocalImage) -> impl Iterator<Item = &str> {

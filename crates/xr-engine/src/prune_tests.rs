@@ -51,6 +51,7 @@ fn tenant(project: &str, image: &str, image_id: &str) -> Tenant {
         one_off: false,
         image: image.to_owned(),
         image_id: image_id.to_owned(),
+        volumes: Vec::new(),
     }
 }
 
@@ -108,4 +109,15 @@ fn the_newest_backups_of_each_kind_stay() {
     ]);
     let old: Vec<String> = past(all, 2).into_iter().map(|(name, _)| name).collect();
     assert_eq!(old, ["20260101T000000-g1-a.sql", "20260104T000000-g2-a.part"]);
+}
+
+#[test]
+fn a_build_that_lost_its_name_is_ours_when_a_generation_recorded_it() {
+    let built = |id: &str| PinnedImage { digest: None, ..image("acme/app:latest", id, false) };
+    let recorded = [built("old"), built("new"), built("theirs"), image("redis:7", "pulled", false)];
+    let nameless = |id: &str| LocalImage { id: id.to_owned(), tags: vec![], repo_digests: vec![], size: 1 };
+    let named = LocalImage { tags: vec!["acme/app:latest".to_owned()], ..nameless("new") };
+    let local = [nameless("old"), named, nameless("theirs"), nameless("pulled"), nameless("a stranger's")];
+    let tenants = [tenant("other", "theirs", "theirs"), tenant("ours", "old", "old")];
+    assert_eq!(untagged_builds(&recorded, &local, &tenants, "ours"), ["old"]);
 }

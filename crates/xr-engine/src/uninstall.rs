@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use futures_util::future;
 use xr_host::Tenant;
-use xr_journal::{Journal, unfinished};
+use xr_journal::{Journal, read_runs, unfinished};
 use xr_model::{Container, Fault, Level, Outcome, PinnedImage, Record, Result, Verdict};
 
-use crate::{World, claim, clock, lifecycle, prune};
+use crate::{World, claim, clock, files, lifecycle, prune, volumes};
 
 /// How much goes besides containers and networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,11 +31,13 @@ pub struct Belongings {
     pub one_off: Vec<Tenant>,
     /// Networks.
     pub networks: Vec<String>,
-    /// Volumes.
+    /// Volumes that are this stack's for sure.
     pub volumes: Vec<String>,
+    /// Volumes of the project's name that nothing shows to be this stack's; they are never removed.
+    pub other_volumes: Vec<String>,
     /// References of images of recorded generations whose names no other project needs.
     pub images: Vec<String>,
-    /// `.xr/` and `.env`.
+    /// `.xr/`, `.env`, and a VERSION that xr made.
     pub records: Vec<PathBuf>,
 }
 
@@ -46,20 +48,41 @@ pub struct Belongings {
 pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
     let project = claim::project(world).await?;
     let tenants = world.engine.tenants().await?;
-    let (networks, volumes) = future::join(world.engine.networks(&project), world.engine.volumes(&project)).await;
-    let mut networks = networks?;
+    let (networks, volumes) =
+        future::join(world.engine.networks(&project), volumes::of_stack(world, &project, &tenants)).await;
+    let (mut networks, volumes) = (networks?, volumes?);
     networks.sort();
     let layout = &world.stack.layout;
-    let records = [world.home.path().to_owned(), layout.env_path()].into_iter().filter(|path| path.exists()).collect();
+    let mut records = vec![world.home.path().to_owned(), layout.env_path()];
+    if made_version(world)? {
+        records.push(layout.version_path());
+    }
+    records.retain(|path| path.exists());
     Ok(Belongings {
         containers: lifecycle::stoppable(world, &[]).await?,
         one_off: tenants.iter().filter(|tenant| tenant.project == project && tenant.one_off).cloned().collect(),
         networks,
-        volumes: volumes?,
+        volumes: volumes.ours,
+        other_volumes: volumes.others,
         images: images(world, &tenants, &project).await?,
         records,
         project,
     })
+}
+
+/// Whether VERSION is xr's own: there was none before the first run, git knows of none, and it says what xr wrote.
+fn made_version(world: &World<'_>) -> Result<bool> {
+    let layout = &world.stack.layout;
+    let released = match &world.checkout {
+        Some(checkout) => checkout.read(&checkout.head()?.commit, &layout.version)?.is_some(),
+        None => false,
+    };
+    let runs = read_runs(&world.home)?;
+    // Runs of which nothing is kept tell nothing.
+    let was_there = runs.first().map(|run| files::had_version(world, &run.id)).transpose()?.flatten();
+    let says = fs::read_to_string(layout.version_path()).unwrap_or_default();
+    let ours = world.generations.all()?.iter().any(|generation| generation.version.as_str() == says.trim());
+    Ok(!released && was_there == Some(false) && ours)
 }
 
 async fn images(world: &World<'_>, tenants: &[Tenant], project: &str) -> Result<Vec<String>> {
@@ -79,6 +102,7 @@ async fn images(world: &World<'_>, tenants: &[Tenant], project: &str) -> Result<
             ours.push(name);
         }
     }
+    ours.extend(prune::untagged_builds(&recorded, &local, tenants, project));
     Ok(ours)
 }
 

@@ -24,6 +24,8 @@ pub struct Tenant {
     pub image: String,
     /// The engine's id of that image.
     pub image_id: String,
+    /// The names of the volumes that it mounts.
+    pub volumes: Vec<String>,
 }
 
 impl Engine {
@@ -38,7 +40,9 @@ impl Engine {
             let labels: HashMap<String, String> = container.labels.unwrap_or_default();
             let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
             let name = container.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+            let mounts = container.mounts.unwrap_or_default().into_iter();
             Tenant {
+                volumes: mounts.filter_map(|mount| mount.name).filter(|name| !name.is_empty()).collect(),
                 id: container.id.unwrap_or_default(),
                 name: name.trim_start_matches('/').to_owned(),
                 project: label("com.docker.compose.project"),

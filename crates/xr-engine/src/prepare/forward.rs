@@ -20,6 +20,7 @@ use crate::{
     images::{self, Pinning, Unpinned},
     own_files, settings,
     staging::{self, Order, Staged},
+    volumes,
 };
 
 /// An install or update, ready to be planned.
@@ -85,6 +86,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         }
     }
     checks::fresh_secrets(world, &staged, current.is_none()).await?;
+    volumes::warn_of_earlier(world, &staged).await?;
     checks::database(world, &staged, kind).await?;
     if mode == Mode::Dev && !request.dry_run {
         world.phase("build");

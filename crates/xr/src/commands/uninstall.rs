@@ -83,7 +83,7 @@ fn show(context: &Context, what: &Belongings, extent: Extent, planned: bool) {
             (if planned { "would_remove" } else { "removed" }): {
                 "containers": containers, "networks": what.networks, "volumes": volumes, "images": images, "files": records,
             },
-            "kept": {"volumes": kept_volumes, "files": kept_records},
+            "kept": {"volumes": kept_volumes, "other_volumes": what.other_volumes, "files": kept_records},
         }));
         return;
     }
@@ -108,5 +108,6 @@ fn show(context: &Context, what: &Belongings, extent: Extent, planned: bool) {
         out(&format!("{} has nothing on this host to remove", what.project));
     }
     line("kept volumes", kept_volumes);
+    line("volumes of the project's name that are not this stack's, kept", &what.other_volumes);
     line("kept files", &kept_records);
 }

@@ -1,0 +1,118 @@
+//! Whose volumes they are. Their label tells a compose project's name only, and two products easily share one (`docker`, when
+//! both keep their compose file in `docker/`): what a label says is no reason to delete data.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use xr_host::Tenant;
+use xr_journal::read_runs;
+use xr_model::{Level, Result};
+use xr_stack::Compose;
+
+use crate::{World, staging, staging::Staged};
+
+/// A project's volumes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Volumes {
+    /// Those that a recorded generation names or a container of this stack mounts.
+    pub ours: Vec<String>,
+    /// Those that carry the project's label, and nothing else of this stack.
+    pub others: Vec<String>,
+}
+
+/// The volumes of a project that is this stack's.
+///
+/// # Errors
+/// When the engine or a record cannot be read.
+pub(crate) async fn of_stack(world: &World<'_>, project: &str, tenants: &[Tenant]) -> Result<Volumes> {
+    let labelled = world.engine.volumes(project).await?;
+    let mut known: BTreeSet<String> =
+        tenants.iter().filter(|tenant| tenant.project == project).flat_map(|tenant| tenant.volumes.clone()).collect();
+    if labelled.iter().any(|volume| !known.contains(volume)) {
+        known.extend(recorded(world)?);
+    }
+    Ok(divide(labelled, &known))
+}
+
+fn divide(labelled: Vec<String>, known: &BTreeSet<String>) -> Volumes {
+    let (ours, others) = labelled.into_iter().partition(|volume| known.contains(volume));
+    Volumes { ours, others }
+}
+
+/// The volumes that recorded generations name. One whose files compose refuses names none: what it had is kept.
+fn recorded(world: &World<'_>) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for generation in world.generations.all()? {
+        let root = staging::root_of(world, generation.number);
+        let resolved = xr_stack::load(&root).and_then(|stack| {
+            // Services that are switched off by a profile now may have run.
+            let compose = Compose::new(&stack.layout, &generation.invocation.files, &["*".to_owned()]);
+            compose.resolve(&world.root, &stack.manifest)
+        });
+        match resolved {
+            Ok(resolved) => names.extend(named(&resolved.json)),
+            Err(fault) => {
+                let text =
+                    format!("which volumes generation {} has is not known: {}", generation.number, fault.chain());
+                world.say(Level::Warning, text);
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// The volumes that a resolved configuration makes; an external one is somebody else's by its own words.
+fn named(config: &Value) -> Vec<String> {
+    let volumes = config["volumes"].as_object().into_iter().flatten();
+    let own = volumes.filter(|(_, volume)| volume["external"] != true);
+    own.filter_map(|(_, volume)| volume["name"].as_str().map(str::to_owned)).collect()
+}
+
+/// Tells of volumes that are there before anything was ever installed from here: the stack would take them over.
+///
+/// # Errors
+/// When the engine or a record cannot be read.
+pub(crate) async fn warn_of_earlier(world: &World<'_>, staged: &Staged) -> Result<()> {
+    if !world.generations.all()?.is_empty() || !read_runs(&world.home)?.is_empty() {
+        return Ok(());
+    }
+    let project = &staged.resolved.project;
+    let there = world.engine.volumes(project).await?;
+    if there.is_empty() {
+        return Ok(());
+    }
+    let names: BTreeSet<String> = named(&staged.resolved.json).into_iter().collect();
+    let Volumes { ours: taken, .. } = divide(there.clone(), &names);
+    let takes = if taken.is_empty() {
+        "this stack uses none of them".to_owned()
+    } else {
+        format!("this stack takes over {}", taken.join(", "))
+    };
+    world.say(
+        Level::Warning,
+        format!(
+            "nothing was ever installed from here, but project `{project}` has volumes: {}; {takes}. They are this product's from before xr, or another product's that had the same project name: look with docker volume inspect NAME; COMPOSE_PROJECT_NAME in {} gives this stack a name of its own",
+            there.join(", "),
+            world.stack.layout.env_path().display()
+        ),
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_volume_of_the_same_project_that_no_generation_names_is_not_ours() {
+        let config = json!({"volumes": {
+            "pg": {"name": "docker_pg"}, "shared": {"name": "docker_shared", "external": true}, "plain": null
+        }});
+        let known = named(&config).into_iter().collect();
+        let labelled = ["docker_pg", "docker_shared", "docker_theirs"].map(str::to_owned).to_vec();
+        let volumes = divide(labelled, &known);
+        assert_eq!(volumes.ours, ["docker_pg"]);
+        assert_eq!(volumes.others, ["docker_shared", "docker_theirs"]);
+    }
+}
