@@ -129,7 +129,7 @@ fn lay(layers: &Layers<'_>, root: &Path, writable: &[String], managed: [&str; 2]
 }
 
 /// The files of a tree, from its root, in order.
-fn files(tree: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(tree: &Path) -> Result<Vec<PathBuf>> {
     let (mut found, mut folders) = (Vec::new(), vec![tree.to_owned()]);
     while let Some(folder) = folders.pop() {
         let entries = fs::read_dir(&folder).map_err(Fault::at(format!("cannot read {}", folder.display())))?;

@@ -14,7 +14,7 @@ use xr_journal::{Ownership, write_atomic};
 use xr_model::{Fault, Generation, Result};
 use xr_stack::{Compose, Stack};
 
-use crate::{World, staging};
+use crate::{World, bundle, staging};
 
 /// The largest file that is kept.
 const LARGEST: u64 = 16 << 20;
@@ -34,8 +34,8 @@ pub(crate) struct OwnFiles {
     pub services: BTreeMap<String, BTreeSet<String>>,
     /// Kept files that a service may write too.
     pub writable: Vec<String>,
-    /// What services read and the generation does not keep, with the reason.
-    pub not_kept: BTreeSet<String>,
+    /// What services read and the generation does not keep, and the reason.
+    pub not_kept: BTreeMap<String, String>,
 }
 
 /// A file or folder that a service reads.
@@ -99,12 +99,12 @@ pub(crate) fn keep(world: &World<'_>, stack: &Stack, configs: [&Value; 2], numbe
     for (name, (writable, services)) in files {
         let from = world.root.join(&name);
         if writable && !unpacked_with(&from, &version) {
-            not_kept.insert(format!("{name} (a service may write it)"));
+            not_kept.insert(name, "a service may write it".to_owned());
             continue;
         }
         let size = fs::metadata(&from).map_or(0, |meta| meta.len());
         if size > LARGEST || bytes + size > ALL || own.services.values().map(BTreeSet::len).sum::<usize>() >= MANY {
-            not_kept.insert(format!("{name} (more than a generation keeps)"));
+            not_kept.insert(name, "more than a generation keeps".to_owned());
             continue;
         }
         bytes += size;
@@ -116,9 +116,41 @@ pub(crate) fn keep(world: &World<'_>, stack: &Stack, configs: [&Value; 2], numbe
             own.services.entry(service).or_default().insert(name.clone());
         }
     }
+    forget_data(world, stack, &staged, &sources, &not_kept)?;
     own.not_kept = not_kept;
     let json = serde_json::to_vec_pretty(&own).map_err(Fault::at("cannot write which files are kept"))?;
     write_atomic(&record(world, number), &json, 0o600, Ownership::Keep)
+}
+
+/// Takes out of a staged tree what stands in the compose folder and a service may write, or the host renews: put back, it
+/// would be lost as it is. The files that describe the stack stay.
+fn forget_data(
+    world: &World<'_>,
+    stack: &Stack,
+    staged: &Path,
+    sources: &[Source],
+    not_kept: &BTreeMap<String, String>,
+) -> Result<()> {
+    let layout = &stack.layout;
+    let named = layout.files.iter().chain(&layout.dev_files).chain(&layout.template).map(String::as_str);
+    let stacks: Vec<&str> = named.chain(layout.managed()).chain(["xr.toml"]).collect();
+    let data = data_folders(sources);
+    for file in bundle::files(staged)? {
+        let name = file.display().to_string();
+        let yaml = file.extension().is_some_and(|end| end == "yml" || end == "yaml");
+        let real = world.root.join(&file);
+        let written = not_kept.contains_key(&name) || data.iter().any(|folder| real.starts_with(folder));
+        if written && !yaml && !stacks.contains(&name.as_str()) {
+            let path = staged.join(&file);
+            fs::remove_file(&path).map_err(Fault::at(format!("cannot remove {}", path.display())))?;
+        }
+    }
+    Ok(())
+}
+
+/// The folders that a service may write.
+fn data_folders(sources: &[Source]) -> Vec<&Path> {
+    sources.iter().filter(|s| s.writable && s.path.is_dir()).map(|s| s.path.as_path()).collect()
 }
 
 /// Whether a file was written when VERSION was: an archive is unpacked in one go, a service writes whenever it likes. What
@@ -172,10 +204,10 @@ type Chosen = BTreeMap<String, (bool, BTreeSet<String>)>;
 
 /// The files below `root` that `sources` mean, and what is left out of them by name. A folder that a service may write is
 /// data: nobody can tell what in it came with the bundle.
-fn chosen(root: &Path, sources: &[Source], not_ours: &[PathBuf]) -> (Chosen, BTreeSet<String>) {
-    let (mut files, mut left_out) = (Chosen::new(), BTreeSet::new());
+fn chosen(root: &Path, sources: &[Source], not_ours: &[PathBuf]) -> (Chosen, BTreeMap<String, String>) {
+    let (mut files, mut left_out) = (Chosen::new(), BTreeMap::new());
     let below = |path: &Path| path.strip_prefix(root).ok().map(|rest| rest.display().to_string());
-    let data: Vec<&Path> = sources.iter().filter(|s| s.writable && s.path.is_dir()).map(|s| s.path.as_path()).collect();
+    let data = data_folders(sources);
     for source in sources {
         let plain = source.path.components().all(|part| !matches!(part, Component::ParentDir));
         if !plain || below(&source.path).is_none() {
@@ -188,21 +220,21 @@ fn chosen(root: &Path, sources: &[Source], not_ours: &[PathBuf]) -> (Chosen, BTr
                 continue;
             }
             if data.iter().any(|data| path.starts_with(data)) {
-                left_out.insert(format!("{} (a service may write there)", if name.is_empty() { "." } else { &name }));
+                let name = if name.is_empty() { ".".to_owned() } else { name };
+                left_out.insert(name, "a service may write there".to_owned());
                 continue;
             }
             let linked =
                 path.canonicalize().is_ok_and(|real| !root.canonicalize().is_ok_and(|root| real.starts_with(root)));
             if linked || files.len() > 2 * MANY {
-                left_out
-                    .insert(format!("{name} ({})", if linked { "a link out of the stack" } else { "too many files" }));
+                left_out.insert(name, if linked { "a link out of the stack" } else { "too many files" }.to_owned());
                 continue;
             }
             if path.is_dir() && !path.is_symlink() {
                 paths.extend(fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())));
             } else if path.extension().is_some_and(|end| HOSTS_OWN.iter().any(|known| end.eq_ignore_ascii_case(known)))
             {
-                left_out.insert(format!("{name} (a certificate or key of this host)"));
+                left_out.insert(name, "a certificate or key of this host".to_owned());
             } else if path.is_file() {
                 let entry = files.entry(name).or_default();
                 entry.0 |= source.writable;
@@ -248,13 +280,13 @@ mod tests {
         let (files, left_out) = chosen(root, &sources, &[root.join(".xr")]);
         let kept: Vec<(&str, bool)> = files.iter().map(|(name, (writable, _))| (name.as_str(), *writable)).collect();
         assert_eq!(kept, [("conf/a.conf", false), ("one.conf", true), ("tok", false), ("web.env", false)]);
-        let left: Vec<&str> = left_out.iter().map(String::as_str).collect();
+        let left: Vec<(&str, &str)> = left_out.iter().map(|(name, why)| (name.as_str(), why.as_str())).collect();
         assert_eq!(
             left,
             [
-                "conf/live (a service may write there)",
-                "conf/tls.pem (a certificate or key of this host)",
-                "data (a service may write there)"
+                ("conf/live", "a service may write there"),
+                ("conf/tls.pem", "a certificate or key of this host"),
+                ("data", "a service may write there")
             ]
         );
     }

@@ -23,7 +23,7 @@ services:
     command: sleep 1000000
     stop_signal: SIGKILL
     restart: always
-    volumes: ["./conf/side.conf:/side.conf"]
+    volumes: ["./conf/side.conf:/side.conf", "./cert.pem:/cert.pem:ro"]
 "#;
 
 fn unpack(stack: &Stack, version: &str, command: &str) -> Result<()> {
@@ -61,7 +61,7 @@ fn assert_wholly(stack: &Stack, version: &str) -> Result<()> {
 fn a_bundle_is_taken_wholly_or_put_back_wholly() -> Result<()> {
     let stack = Stack::unpacked()?;
     unpack(&stack, "v1.0.0", "httpd")?;
-    stack.unpack(&[("data/rows", "one")])?;
+    stack.unpack(&[("data/rows", "one"), ("cert.pem", "one")])?;
     stack.xr(&["install", "--yes"])?.exits(0);
     assert_wholly(&stack, "v1.0.0")?;
 
@@ -88,9 +88,9 @@ fn a_bundle_is_taken_wholly_or_put_back_wholly() -> Result<()> {
     assert_wholly(&stack, "v1.1.0")?;
 
     // A rollback brings what the services read; what they may have written is the admin's, and named.
-    stack.unpack(&[("data/rows", "two"), ("www/index.html", "edited")])?;
+    stack.unpack(&[("data/rows", "two"), ("cert.pem", "two"), ("www/index.html", "edited")])?;
     stack.xr(&["rollback", "--yes"])?.exits(0).says("data (a service may write there)").says("www/index.html");
     assert_wholly(&stack, "v1.0.0")?;
-    assert_eq!(stack.file("data/rows")?, "two");
+    assert_eq!((stack.file("data/rows")?, stack.file("cert.pem")?), ("two".to_owned(), "two".to_owned()));
     Ok(())
 }

@@ -48,7 +48,7 @@ pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<
     let backups = backups(&stack.manifest, &observed, world).await?;
     let own = OwnFiles::of(world, target.number);
     if !own.not_kept.is_empty() {
-        let names: Vec<String> = own.not_kept.into_iter().collect();
+        let names: Vec<String> = own.not_kept.iter().map(|(name, why)| format!("{name} ({why})")).collect();
         let text = format!("generation {} did not keep, so they stay as they are: {}", target.number, names.join(", "));
         world.say(Level::Warning, text);
     }
