@@ -1,42 +1,53 @@
 //! The release's own files that containers see: a proxy's configuration, a folder of templates. When they change, the
 //! container has to be made anew, although nothing in the compose file says so.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use xr_model::Result;
 use xr_stack::Resolved;
 
-use crate::World;
+use crate::{World, own_files::OwnFiles};
 
-/// Notes with each service what the files contain that it mounts from the tree of `commit`; without a commit, of the
-/// tree as it stands, and then single files only: a folder may hold data.
-pub(crate) fn note(world: &World<'_>, resolved: &mut Resolved, commit: Option<&str>) -> Result<()> {
-    let mounts: BTreeMap<String, Vec<String>> = resolved
+/// Notes with each service what the files contain that it mounts from the tree of `commit`; of a bundle, what the files
+/// contain that its generation keeps.
+pub(crate) fn note(
+    world: &World<'_>,
+    resolved: &mut Resolved,
+    commit: Option<&str>,
+    kept: Option<(&OwnFiles, &Path)>,
+) -> Result<()> {
+    if let Some((own, staged)) = kept {
+        own.contents(staged).into_iter().for_each(|(service, contents)| put(resolved, service, &contents));
+    }
+    let (Some(checkout), Some(commit)) = (&world.checkout, commit) else { return Ok(()) };
+    let mounts: Vec<(String, Vec<String>)> = resolved
         .services
         .iter()
         .map(|service| (service.name.clone(), mounts(&resolved.json, &service.name, &world.root)))
         .collect();
-    let mut paths: Vec<&str> = mounts.values().flatten().map(String::as_str).collect();
+    let mut paths: Vec<&str> = mounts.iter().flat_map(|(_, paths)| paths).map(String::as_str).collect();
     paths.sort_unstable();
     paths.dedup();
     if paths.is_empty() {
         return Ok(());
     }
-    let contents = match (&world.checkout, commit) {
-        (Some(checkout), Some(commit)) => checkout.ids(commit, &paths)?,
-        _ => paths.iter().filter_map(|path| Some(((*path).to_owned(), file(&world.root.join(path))?))).collect(),
-    };
-    for service in &mut resolved.services {
-        let ours = mounts.get(&service.name).into_iter().flatten();
+    let ids = checkout.ids(commit, &paths)?;
+    for (service, paths) in &mounts {
         let known: Vec<String> =
-            ours.filter_map(|path| contents.get(path).map(|content| format!("{path} {content}"))).collect();
-        if !known.is_empty() {
-            service.content = hex(&Sha256::digest(known.join("\n")));
-        }
+            paths.iter().filter_map(|path| ids.get(path).map(|id| format!("{path} {id}"))).collect();
+        put(resolved, service, &known);
     }
     Ok(())
+}
+
+fn put(resolved: &mut Resolved, service: &str, contents: &[String]) {
+    let service = resolved.services.iter_mut().find(|other| other.name == service);
+    if let Some(service) = service.filter(|_| !contents.is_empty()) {
+        let digest = Sha256::digest(contents.join("\n"));
+        service.content = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
 }
 
 /// The paths below the root that a service mounts, from the root.
@@ -57,14 +68,6 @@ fn mounts(config: &Value, service: &str, root: &Path) -> Vec<String> {
     paths.sort();
     paths.dedup();
     paths
-}
-
-fn file(path: &Path) -> Option<String> {
-    xr_stack::read_small(path).ok().map(|bytes| hex(&Sha256::digest(bytes)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use xr_journal::{Ownership, write_atomic};
-use xr_model::{Fault, Generation, Result};
+use xr_model::{Fault, Result};
 use xr_stack::{Compose, Stack};
 
 use crate::{World, bundle, staging};
@@ -47,23 +48,20 @@ struct Source {
 }
 
 impl OwnFiles {
+    /// What the kept files of each service contain, for those that read any.
+    pub fn contents(&self, staged: &Path) -> Vec<(&str, Vec<String>)> {
+        let one = |file: &String| {
+            let bytes = fs::read(staged.join(file)).unwrap_or_default();
+            let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{file} {digest}")
+        };
+        self.services.iter().map(|(service, files)| (service.as_str(), files.iter().map(one).collect())).collect()
+    }
+
     /// What a generation kept; nothing for one of a git clone.
     pub fn of(world: &World<'_>, number: u32) -> Self {
         fs::read(record(world, number)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
-}
-
-/// The definitions that run now, but for those of services that read other files in generation `next`: such a service has to
-/// be made anew although its definition stays the same.
-pub(crate) fn previous_specs(world: &World<'_>, current: &Generation, next: u32) -> BTreeMap<String, String> {
-    let mut specs = current.specs();
-    let (old, new) = (staging::root_of(world, current.number), staging::root_of(world, next));
-    let differs = |file: &String| fs::read(old.join(file)).ok() != fs::read(new.join(file)).ok();
-    let services = OwnFiles::of(world, next).services;
-    for (service, _) in services.into_iter().filter(|(_, files)| files.iter().any(differs)) {
-        specs.insert(service, String::new());
-    }
-    specs
 }
 
 fn record(world: &World<'_>, number: u32) -> PathBuf {
@@ -84,7 +82,7 @@ pub(crate) fn keep_env_files(world: &World<'_>, written: &Value, staged: &Path) 
 }
 
 /// Copies everything of the tree that the services read to a staged tree, as far as it is not too much, and notes it.
-pub(crate) fn keep(world: &World<'_>, stack: &Stack, configs: [&Value; 2], number: u32) -> Result<()> {
+pub(crate) fn keep(world: &World<'_>, stack: &Stack, configs: [&Value; 2], number: u32) -> Result<OwnFiles> {
     let staged = staging::root_of(world, number);
     let mut sources = env_files(configs[0]);
     sources.extend(configs.into_iter().flat_map(mounted));
@@ -119,7 +117,8 @@ pub(crate) fn keep(world: &World<'_>, stack: &Stack, configs: [&Value; 2], numbe
     forget_data(world, stack, &staged, &sources, &not_kept)?;
     own.not_kept = not_kept;
     let json = serde_json::to_vec_pretty(&own).map_err(Fault::at("cannot write which files are kept"))?;
-    write_atomic(&record(world, number), &json, 0o600, Ownership::Keep)
+    write_atomic(&record(world, number), &json, 0o600, Ownership::Keep)?;
+    Ok(own)
 }
 
 /// Takes out of a staged tree what stands in the compose folder and a service may write, or the host renews: put back, it

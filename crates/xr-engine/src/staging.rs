@@ -125,10 +125,11 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     let (compose, files, profiles, mut resolved) =
         resolved.map_err(|fault| as_released(world, order, &stack, &root, fault))?;
     drop(compose);
-    if is_bundle {
-        own_files::keep(world, &stack, [&written, &resolved.json], number)?;
-    }
-    mounted::note(world, &mut resolved, order.commit)?;
+    let own = match is_bundle {
+        true => Some(own_files::keep(world, &stack, [&written, &resolved.json], number)?),
+        false => None,
+    };
+    mounted::note(world, &mut resolved, order.commit, own.as_ref().map(|own| (own, root.as_path())))?;
     let mut left_out: Vec<String> = Vec::new();
     for name in order.without {
         match stack.manifest.optional.get(name) {

@@ -5,11 +5,7 @@ use std::time::Duration;
 use xr_model::{Desired, Fault, Level, Result, RunKind, Version};
 
 use super::{Parts, Prepared, backups};
-use crate::{
-    World,
-    own_files::{self, OwnFiles},
-    staging,
-};
+use crate::{World, own_files::OwnFiles, staging};
 
 /// A rollback, ready to be planned.
 pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<&Version>) -> Result<Prepared> {
@@ -59,7 +55,7 @@ pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<
         services: target.services.clone(),
         left_out: Vec::new(),
         images: target.images.clone(),
-        previous_specs: own_files::previous_specs(world, &current, target.number),
+        previous_specs: current.specs(),
         ended: current.ended.clone(),
         files_change: target.number != current.number,
         hooks: Vec::new(),

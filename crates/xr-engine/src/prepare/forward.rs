@@ -18,7 +18,7 @@ use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release}
 use crate::{
     World, build, checks,
     images::{self, Pinning, Unpinned},
-    own_files, settings,
+    settings,
     staging::{self, Order, Staged},
     volumes,
 };
@@ -151,10 +151,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         services,
         left_out: Vec::new(),
         images,
-        previous_specs: current
-            .as_ref()
-            .map(|current| own_files::previous_specs(world, current, staged.number))
-            .unwrap_or_default(),
+        previous_specs: current.as_ref().map(Generation::specs).unwrap_or_default(),
         ended: current.as_ref().map(|g| g.ended.clone()).unwrap_or_default(),
         files_change: staged.files_change || tree_moves,
     };
