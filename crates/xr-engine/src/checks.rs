@@ -24,7 +24,7 @@ pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
             "{} is missing; it holds this installation's settings and secrets",
             layout.env_path().display()
         ))
-        .hint(format!("restore it: cp -p {} {}", kept.display(), layout.env_path().display())));
+        .hint(format!("restore it: cp -p {} {}", xr_model::shell(&kept), xr_model::shell(&layout.env_path()))));
     }
     version(world, current.as_ref())?;
     if let Ok(meta) = fs::metadata(layout.env_path())
@@ -50,9 +50,9 @@ fn version(world: &World<'_>, current: Option<&Generation>) -> Result<()> {
     }
     xr_version_resolver::version_file::read(&path).map(drop).map_err(|fault| match (current, &world.checkout) {
         (Some(current), _) => {
-            fault.hint(format!("echo {} > {}   # what is installed", current.version, path.display()))
+            fault.hint(format!("echo {} > {}   # what is installed", current.version, xr_model::shell(&path)))
         }
-        (None, Some(_)) => fault.hint(format!("git -C {} checkout -- {name}", world.root.display())),
+        (None, Some(_)) => fault.hint(format!("git -C {} checkout -- {name}", xr_model::shell(&world.root))),
         (None, None) => fault,
     })
 }
@@ -68,7 +68,7 @@ pub(crate) async fn strangers(world: &World<'_>, staged: &Staged) -> Result<()> 
         return Ok(());
     };
     Err(Fault::new(format!("compose project `{project}` already runs from {folder}: installing here would take over its containers and data"))
-        .hint(format!("give this stack a name of its own: xr env set COMPOSE_PROJECT_NAME NAME (in {})", world.stack.layout.env_path().display())))
+        .hint(format!("give this stack a name of its own: xr env set COMPOSE_PROJECT_NAME NAME (in {})", xr_model::shell(&world.stack.layout.env_path()))))
 }
 
 /// New database secrets for old volumes would lock the product out of its own data.

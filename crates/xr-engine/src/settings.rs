@@ -72,7 +72,7 @@ pub(crate) fn parse_env(path: &std::path::Path) -> Result<Option<EnvFile>> {
         Err(error) => {
             return Err(Fault::new(format!("cannot read {}", path.display()))
                 .because(error)
-                .hint(format!("ls -l {}", path.display())));
+                .hint(format!("ls -l {}", xr_model::shell(&path))));
         }
     };
     EnvFile::parse(&bytes).map(Some).map_err(|error| {

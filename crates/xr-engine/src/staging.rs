@@ -165,7 +165,7 @@ fn as_released(world: &World<'_>, order: &Order<'_>, stack: &Stack, staged: &Pat
         (Some(commit), Some(file)) => {
             Fault { message: format!("{} as released: {}", order.version, fault.message), ..fault }.hint(format!(
                 "git -C {} show {commit}:{file}   # the publisher must mend it; xr update --to VERSION takes another",
-                world.root.display()
+                xr_model::shell(&world.root)
             ))
         }
         _ => fault,

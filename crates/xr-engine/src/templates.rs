@@ -76,8 +76,10 @@ pub(crate) fn tracked(checkout: &Checkout, commit: &str, path: &str) -> Result<O
     let Some(bytes) = checkout.read(commit, path)? else { return Ok(None) };
     EnvFile::parse(&bytes).map(Some).map_err(|error| {
         let place = Path::new(path).display();
-        Fault::new(format!("{place} as released:{}:{}: {}", error.line, error.column, error.kind))
-            .hint(format!("git -C {} show {commit}:{place}   # the publisher must mend it", checkout.root().display()))
+        Fault::new(format!("{place} as released:{}:{}: {}", error.line, error.column, error.kind)).hint(format!(
+            "git -C {} show {commit}:{place}   # the publisher must mend it",
+            xr_model::shell(&checkout.root())
+        ))
     })
 }
 

@@ -94,7 +94,7 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
     };
     make().map_err(|error| {
         let fault = Fault::new(format!("cannot make {}", path.display())).because(error);
-        fault.hint(format!("ls -ld {}; run xr as its owner, or with sudo", parent.display()))
+        fault.hint(format!("ls -ld {}; run xr as its owner, or with sudo", xr_model::shell(&parent)))
     })
 }
 

@@ -49,8 +49,8 @@ impl Generations {
         let number = text.trim().parse().map_err(|_| {
             Fault::new(format!("{}:1: `{}` is not a generation's number", path.display(), text.trim())).hint(format!(
                 "ls {}; echo NUMBER > {}   # the one that serves",
-                self.home.generations().display(),
-                path.display()
+                xr_model::shell(&self.home.generations()),
+                xr_model::shell(&path)
             ))
         })?;
         self.read(number).map(Some)
@@ -82,8 +82,8 @@ impl Generations {
         let cause = cause.split(" at line ").next().unwrap_or_default();
         Fault::new(format!("{}:{line}:{column}: not a generation record: {cause}", path.display())).hint(format!(
             "restore it from a backup, or set it aside: mv {0} {0}.damaged && rm {1} && xr install   (records anew what the tree and .env say)",
-            dir.display(),
-            self.pointer().display()
+            xr_model::shell(&dir),
+            xr_model::shell(&self.pointer())
         ))
     }
 

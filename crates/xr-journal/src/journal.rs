@@ -142,7 +142,7 @@ fn read_run(path: &Path) -> Result<Option<PastRun>> {
                     .because(error)
                     .hint(format!(
                         "written by a newer xr: use that one; damaged: mv {0} {0}.damaged && xr doctor",
-                        path.display()
+                        xr_model::shell(&path)
                     )));
             }
         };

@@ -127,7 +127,7 @@ impl ChildrenLock {
             }
         }
         Err(Fault::new("a program that the killed run had started does not end")
-            .hint(format!("fuser -v {}", Self::path(home).display())))
+            .hint(format!("fuser -v {}", xr_model::shell(&Self::path(home)))))
     }
 
     fn path(home: &Home) -> PathBuf {

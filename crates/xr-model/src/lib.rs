@@ -9,6 +9,7 @@ mod image;
 mod plan;
 mod record;
 mod service;
+mod shell;
 mod state;
 mod version;
 
@@ -19,5 +20,6 @@ pub use image::{Digest, ImageRef, PinnedImage};
 pub use plan::{Action, Plan, RunKind, Stage, Step, StepId, Swap};
 pub use record::{JOURNAL_FORMAT, Record};
 pub use service::{Condition, Dependency, HealthCheck, Port, Service};
+pub use shell::shell;
 pub use state::{Attachment, Container, ContainerState, Desired, DesiredHook, Health, LocalImage, Observed};
 pub use version::{Version, VersionError};

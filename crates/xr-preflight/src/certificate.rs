@@ -60,8 +60,9 @@ pub fn ensure_self_signed(dir: &Path, files: &FileNames, names: &[String], days:
         (false, false) => {}
         (has_certificate, _) => {
             let (there, missing) = if has_certificate { (&certificate, &key) } else { (&key, &certificate) };
-            return Err(Fault::new(format!("{} is there without {}", there.display(), missing.display()))
-                .hint(format!("put its other half back, or have a new pair made: mv {0} {0}.old", there.display())));
+            return Err(Fault::new(format!("{} is there without {}", there.display(), missing.display())).hint(
+                format!("put its other half back, or have a new pair made: mv {0} {0}.old", xr_model::shell(&there)),
+            ));
         }
     }
     let (certificate_pem, key_pem) = self_signed(names, days)?;

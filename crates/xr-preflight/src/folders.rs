@@ -43,11 +43,11 @@ fn make(folder: &Folder) -> Result<bool> {
         Ok(meta) if meta.is_dir() => return Ok(false),
         Ok(_) => {
             return Err(Fault::new(format!("{} is to be a folder, but a file has that name", path.display()))
-                .hint(format!("mv {0} {0}.old", path.display())));
+                .hint(format!("mv {0} {0}.old", xr_model::shell(&path))));
         }
         Err(_) if path.is_symlink() => {
             return Err(Fault::new(format!("{} is a link to a folder that does not exist", path.display()))
-                .hint(format!("mkdir -p \"$(readlink -m {})\"", path.display())));
+                .hint(format!("mkdir -p \"$(readlink -m {})\"", xr_model::shell(&path))));
         }
         Err(_) => {}
     }

@@ -44,7 +44,7 @@ pub fn load(root: &Path) -> Result<Stack> {
         Err(error) => {
             return Err(Fault::new(format!("cannot read {}", path.display()))
                 .because(error)
-                .hint(format!("ls -l {}", path.display())));
+                .hint(format!("ls -l {}", xr_model::shell(&path))));
         }
     };
     let own_table = own.clone().unwrap_or_default();
@@ -145,7 +145,7 @@ pub(crate) fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String> {
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         Fault::new(format!("{}:{line}:{column}: not UTF-8", path.display()))
-            .hint(format!("sed -n {line}p {} | cat -A", path.display()))
+            .hint(format!("sed -n {line}p {} | cat -A", xr_model::shell(&path)))
     })
 }
 

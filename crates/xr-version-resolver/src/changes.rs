@@ -36,7 +36,7 @@ impl Checkout {
 
     /// The fault that `paths` stand in the way of an update, and the git command that puts them aside.
     pub(crate) fn changed_fault(&self, what: &str, paths: &[String], aside: &str) -> Fault {
-        let root = self.root.display();
+        let root = xr_model::shell(&self.root);
         let shown = paths.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
         let more = if paths.len() > 5 { format!(" and {} more", paths.len() - 5) } else { String::new() };
         Fault::new(format!("{what} {root}: {shown}{more}")).hint(format!("git -C {root} {aside}"))

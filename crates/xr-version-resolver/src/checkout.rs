@@ -51,7 +51,7 @@ impl Checkout {
         let dot_git = root.join(".git");
         let damaged = |what: &str| {
             Fault::new(format!("{} is damaged: {what}", dot_git.display()))
-                .hint(format!("git -C {} status", root.display()))
+                .hint(format!("git -C {} status", xr_model::shell(&root)))
         };
         let meta = match fs::metadata(&dot_git) {
             Ok(meta) => meta,
@@ -113,7 +113,7 @@ impl Checkout {
         let output = cmd.run()?;
         if output.code != 0 {
             if output.error_text().is_empty() || output.error_text().contains("Needed a single revision") {
-                let root = self.root.display();
+                let root = xr_model::shell(&self.root);
                 return Err(Fault::new(format!("the git repository {root} has no commit yet: it holds no release"))
                     .hint(format!("git -C {root} pull")));
             }

@@ -87,7 +87,7 @@ impl Checkout {
     /// Why a local git command failed, with what mends it.
     pub(crate) fn local_fault(&self, doing: &str, cmd: &Cmd, output: &Output) -> Fault {
         let said = output.error_text();
-        let root = self.root.display();
+        let root = xr_model::shell(&self.root);
         let fault = Fault::new(format!("cannot {doing} in {root}")).because(cmd.failed(output));
         if said.contains(".lock': File exists") {
             return self.lock_fault(said.split('\'').find(|part| part.ends_with(".lock")).unwrap_or(".git/index.lock"));

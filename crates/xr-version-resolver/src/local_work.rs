@@ -41,7 +41,7 @@ impl Checkout {
         let edge = fs::read_to_string(self.common_dir.join("shallow")).unwrap_or_default();
         let own: Vec<&str> = text.lines().filter(|line| !edge.lines().any(|known| known == *line)).collect();
         let Some(newest) = own.first() else { return Ok(()) };
-        let root = self.root.display();
+        let root = xr_model::shell(&self.root);
         let place = branch.map_or_else(|| "the detached HEAD".to_owned(), |name| format!("branch {name}"));
         let count = if own.len() == 1 { "a commit".to_owned() } else { format!("{} commits", own.len()) };
         Err(Fault::new(format!(
@@ -59,7 +59,7 @@ impl Checkout {
         if text.trim().is_empty() || edge.lines().any(|known| known == text.trim()) {
             return Ok(());
         }
-        let root = self.root.display();
+        let root = xr_model::shell(&self.root);
         Err(Fault::new(format!(
             "HEAD of {root} is detached at {}, which no tag and no remote branch knows",
             refs::short(&head.commit)

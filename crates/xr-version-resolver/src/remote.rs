@@ -49,7 +49,11 @@ impl Checkout {
             [only] => Ok(Some((*only).clone())),
             several => {
                 Err(Fault::new(format!("{}: {} remotes and none is `origin`", self.root.display(), several.len()))
-                    .hint(format!("git -C {} branch --set-upstream-to={}/main", self.root.display(), several[0])))
+                    .hint(format!(
+                        "git -C {} branch --set-upstream-to={}/main",
+                        xr_model::shell(&self.root),
+                        several[0]
+                    )))
             }
         }
     }
@@ -76,7 +80,7 @@ impl Checkout {
     }
 
     fn ask(&self, branch: Option<&str>) -> Result<RemoteRefs> {
-        let root = self.root.display();
+        let root = xr_model::shell(&self.root);
         let Some(remote) = self.remote()? else {
             return Err(Fault::new(format!("the git repository {root} has no remote to ask for releases"))
                 .hint(format!("git -C {root} remote add origin URL")));
@@ -131,7 +135,7 @@ impl Checkout {
                 refs::short(commit),
                 self.root.display()
             ))
-            .hint(format!("git -C {} remote add origin URL", self.root.display())));
+            .hint(format!("git -C {} remote add origin URL", xr_model::shell(&self.root))));
         };
         let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
         if self.head()?.shallow {

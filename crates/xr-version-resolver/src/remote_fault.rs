@@ -77,7 +77,7 @@ impl Checkout {
     /// The fault for a git command that talked to `remote` in vain.
     pub(crate) fn remote_fault(&self, remote: &str, cmd: &Cmd, output: &Output) -> Fault {
         let said = redact(&output.error_text());
-        let root = self.root.display();
+        let root = xr_model::shell(&self.root);
         let own_repository = said.contains("dubious ownership") && said.contains(&root.to_string());
         if own_repository || HERE.iter().any(|text| said.contains(text)) {
             return self.local_fault("write what was fetched", cmd, output);

@@ -126,7 +126,7 @@ fn at_tip(checkout: &Checkout, request: &Request, refs: &RemoteRefs) -> Result<R
             .map_or_else(|| "no branch to follow".to_owned(), |name| format!("no branch `{name}`"));
         return Err(Fault::new(format!("`{}` has {wanted}", refs.remote)).hint(format!(
             "git -C {} ls-remote --heads {}",
-            checkout.root().display(),
+            xr_model::shell(&checkout.root()),
             refs.remote
         )));
     };
@@ -144,7 +144,7 @@ fn at_tip(checkout: &Checkout, request: &Request, refs: &RemoteRefs) -> Result<R
         Fault::new(format!("{name} is missing: it says which version the branch is at")).hint("xr update --to VERSION")
     })?;
     let version = version_file::parse(&name, &bytes).map_err(|fault| {
-        fault.hint(format!("git -C {} show {tip}:{}", checkout.root().display(), request.version_path))
+        fault.hint(format!("git -C {} show {tip}:{}", xr_model::shell(&checkout.root()), request.version_path))
     })?;
     if request.to.as_ref().is_some_and(|to| *to != version) {
         return Err(Fault::new(format!("`{}` has no tags, and its branch {branch} is at {version}", refs.remote))
@@ -186,7 +186,10 @@ fn bundle(root: &Path, request: &Request) -> Result<Resolution> {
             "{} is an unpacked bundle of {version}, not {wanted}, and no git clone to fetch from",
             root.display()
         ))
-        .hint(format!("unpack the bundle of {wanted} over {} and run the same command again", root.display())));
+        .hint(format!(
+            "unpack the bundle of {wanted} over {} and run the same command again",
+            xr_model::shell(&root)
+        )));
     }
     let unchanged = match choose::judge(&version, request)? {
         Step::Go => false,

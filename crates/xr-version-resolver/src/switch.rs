@@ -76,7 +76,7 @@ impl Checkout {
         }
         if let Some(first) = way.untracked.first() {
             let fault = self.changed_fault("files of yours that the release would overwrite in", &way.untracked, "");
-            return Err(fault.hint(format!("mv {0} {0}.mine", self.root.join(first).display())));
+            return Err(fault.hint(format!("mv {0} {0}.mine", xr_model::shell(&self.root.join(first)))));
         }
         Ok(way)
     }
@@ -103,7 +103,7 @@ impl Checkout {
         }
         for (file, what) in UNFINISHED {
             if self.git_dir.join(file).exists() {
-                let root = self.root.display();
+                let root = xr_model::shell(&self.root);
                 return Err(Fault::new(format!("a {what} is unfinished in {root}"))
                     .hint(format!("git -C {root} {what} --abort")));
             }

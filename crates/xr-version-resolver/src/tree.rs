@@ -36,7 +36,7 @@ impl Checkout {
         let file = found.pop().flatten();
         if found.pop().flatten().is_none() {
             return Err(Fault::new(format!("commit {} is not in {}", refs::short(commit), self.root.display()))
-                .hint(format!("git -C {} fetch", self.root.display())));
+                .hint(format!("git -C {} fetch", xr_model::shell(&self.root))));
         }
         Ok(file)
     }

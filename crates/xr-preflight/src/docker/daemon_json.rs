@@ -68,7 +68,7 @@ fn merge(path: &Path, old: Option<&str>, mirrors: &[String]) -> Result<Option<St
     mirrors.iter().try_for_each(|mirror| accept(mirror))?;
     let invalid = |what: String, line: usize| {
         Fault::new(format!("{}:{line}: {what}", path.display()))
-            .hint(format!("python3 -m json.tool {}", path.display()))
+            .hint(format!("python3 -m json.tool {}", xr_model::shell(&path)))
     };
     let mut settings: Map<String, Value> = match old.map(str::trim) {
         None | Some("") => Map::new(),

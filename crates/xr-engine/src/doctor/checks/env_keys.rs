@@ -50,7 +50,7 @@ fn obsolete(facts: &Facts, env: &EnvFile, template: &EnvFile) -> Vec<Finding> {
             format!("{name}:{line}"),
             format!("{key} was in an older template and is in none now"),
         )
-        .command(format!("sed -i '/^{key}=/d' {}", facts.env_path().display()))
+        .command(format!("sed -i '/^{key}=/d' {}", xr_model::shell(&facts.env_path())))
     })
     .collect()
 }

@@ -56,7 +56,9 @@ fn missing(facts: &Facts) -> Vec<Finding> {
         "is missing; it holds this installation's settings and secrets",
     );
     match (&facts.settings.copy, facts.current()) {
-        (Some(copy), _) => vec![finding.command(format!("cp -p {} {}", copy.display(), path.display()))],
+        (Some(copy), _) => {
+            vec![finding.command(format!("cp -p {} {}", xr_model::shell(&copy), xr_model::shell(&path)))]
+        }
         (None, Some(_)) => vec![finding.command("restore it from a backup")],
         (None, None) if facts.layout.is_some() && facts.all_containers().is_empty() => {
             vec![Finding::info("env.missing", facts.env_name(), "is made at the first install").command("xr install")]

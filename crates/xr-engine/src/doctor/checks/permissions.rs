@@ -38,7 +38,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             facts.shown(first)
         );
         let finding = Finding::problem("permission.git", ".git", evidence)
-            .command(format!("sudo chown -R {uid}:{gid} {}", git.display()));
+            .command(format!("sudo chown -R {uid}:{gid} {}", xr_model::shell(&git)));
         found.push(finding.fix(Fix::Owner { paths: vec![git], uid, gid }));
     }
     if found.is_empty() && !facts.places.is_empty() {

@@ -10,7 +10,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         }
         Some(Ok(head)) => head,
     };
-    let root = facts.root.display();
+    let root = xr_model::shell(&facts.root);
     let mut found = Vec::new();
     match &facts.tree.changed {
         Ok(changed) if changed.is_empty() => {}

@@ -49,7 +49,7 @@ fn version_file(facts: &Facts, current: &Generation) -> Finding {
         // A tree that was moved by hand has its own VERSION for a reason.
         if facts.runs_current() && at_the_generations_commit(facts, current) {
             finding
-                .command(format!("echo {} > {}", current.version, facts.root.join(name).display()))
+                .command(format!("echo {} > {}", current.version, xr_model::shell(&facts.root.join(name))))
                 .fix(Fix::VersionFile { version: current.version.clone() })
         } else {
             finding.command("xr install")

@@ -75,7 +75,7 @@ fn read(path: &PathBuf) -> Result<Vec<u8>> {
             .hint("xr install makes it from its template; a lost one is kept in .xr/generations/*/files"),
         _ => Fault::new(format!("cannot read {}", path.display()))
             .because(error)
-            .hint(format!("ls -l {}", path.display())),
+            .hint(format!("ls -l {}", xr_model::shell(&path))),
     })
 }
 
