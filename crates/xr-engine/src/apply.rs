@@ -133,9 +133,15 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     outcome
 }
 
+/// What an admin can do about a release that does not work here.
+const OTHER_RELEASE: &str = "the publisher has to mend this release; xr update --to VERSION takes another";
+
 fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
     outcome.cause = Some(failure.fault.chain());
-    outcome.hint = outcome.hint.or(failure.fault.hint);
+    // The guilty container is gone with the way back, and its last words are in the outcome.
+    let gone = outcome.verdict == Verdict::RolledBack && failure.service.is_some();
+    let hint = if gone { Some(OTHER_RELEASE.to_owned()) } else { failure.fault.hint };
+    outcome.hint = outcome.hint.or(hint);
     outcome.service = failure.service;
     outcome.log = failure.log;
     outcome
@@ -169,10 +175,16 @@ async fn steps(
         started.extend(stage.steps.iter().map(|step| step.id));
         // All steps of a stage end before the next thing happens, also when one fails: nothing is left running.
         let ends = future::join_all(stage.steps.iter().map(|step| one(run, journal, step, of))).await;
-        let failed = ends.into_iter().filter_map(std::result::Result::err);
+        let mut failed: Vec<Failure> = ends.into_iter().filter_map(std::result::Result::err).collect();
         // A real cause says more than the interruption of its neighbours.
-        if let Some(failure) = failed.min_by_key(Failure::is_interruption) {
-            return Err(deeper(run, failure).await);
+        failed.sort_by_key(Failure::is_interruption);
+        let mut failed = failed.into_iter();
+        if let Some(first) = failed.next() {
+            let mut failure = deeper(run, first).await;
+            for other in failed.filter(|other| !other.is_interruption() && other.service != failure.service) {
+                failure.fault.message += &format!("; also: {}", other.fault.chain());
+            }
+            return Err(failure);
         }
     }
     Ok(())

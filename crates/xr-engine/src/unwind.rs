@@ -33,7 +33,8 @@ pub(crate) async fn unwind(
     project: &str,
     failure: &Failure,
 ) -> Result<Verdict> {
-    world.say(Level::Warning, format!("{}; going back", failure.fault.chain()));
+    // What went wrong was told when it did, and is told again as the cause in the end.
+    world.say(Level::Warning, if failure.is_interruption() { "interrupted; going back" } else { "going back" });
     // A way back is taken even when the disk refuses to note it.
     let note = |record: Record| {
         if let Err(fault) = journal.borrow_mut().append(&record) {

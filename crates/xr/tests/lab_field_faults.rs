@@ -242,6 +242,8 @@ fn fault_7_the_worker_image_is_there_before_the_first_task() -> Result<()> {
     let stack = with_own_images("fault-seven", &["v1.0.0", "v1.1.0"])?;
     let worker = |version: &str| Image::Worker.name("fault-seven", version);
     ensure!(stack.has_image(&worker("v1.0.0")));
+    // A lab that lasts may have it from an earlier time.
+    let _ = stack.docker(&["image", "rm", "--force", &worker("v1.1.0")]);
     ensure!(!stack.has_image(&worker("v1.1.0")));
     stack.remote.release("v1.1.0")?;
     stack.xr(&["update", "--yes"])?.exits(0);

@@ -76,7 +76,8 @@ async fn create(
     }
     let output = cmd.run_async().await?;
     if output.code != 0 {
-        return Err(cmd.failed(&output).hint(format!("{} config", compose.command())).into());
+        let why = complaint(&output.error_text());
+        return Err(Fault::new(format!("compose cannot create the containers: {why}")).hint("xr doctor").into());
     }
     let hashes = if named.is_empty() {
         Vec::new()
@@ -93,6 +94,16 @@ async fn create(
 fn text(above: &Override) -> String {
     let services: String = above.iter().map(|(service, lines)| format!("  {service:?}:\n{lines}")).collect();
     if services.is_empty() { services } else { format!("services:\n{services}") }
+}
+
+/// What compose says but for its progress: ` Container shop-web-1  Creating`.
+fn complaint(said: &str) -> String {
+    let progress = |line: &&str| {
+        let mut words = line.split_whitespace();
+        matches!(words.next(), Some("Container" | "Network" | "Volume")) && words.count() == 2
+    };
+    let lines: Vec<&str> = said.lines().filter(|line| !line.contains("level=warning") && !progress(line)).collect();
+    lines[lines.len().saturating_sub(3)..].join("; ").trim().to_owned()
 }
 
 /// Names the new containers whose namespaces are borrowed.
@@ -167,4 +178,16 @@ pub(crate) async fn undo(world: &World<'_>, project: &str, swaps: &[Swap]) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn composes_complaint_is_told_from_its_progress() {
+        let said = " Network shop_default  Creating\n Container shop-web-1  Creating\n\
+                    Error response from daemon: network edge not found\n";
+        assert_eq!(complaint(said), "Error response from daemon: network edge not found");
+    }
 }
