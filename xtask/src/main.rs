@@ -8,6 +8,7 @@
 
 mod bench;
 mod cargo;
+mod crash;
 mod demo;
 mod generate;
 mod lab;
@@ -32,6 +33,8 @@ enum Command {
     Test(test::Test),
     /// Speed, as ratios measured in one run
     Bench(bench::Bench),
+    /// Kill runs at every record and at random moments, on a real engine, beside compose
+    Crash(crash::Crash),
     /// Check layers, versions and generated files
     Tidy,
     /// The main job on the example, on real containers: install, doctor, update, rollback
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lab(command) => lab::run(command),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Crash(options) => crash::run(&options),
         Command::Tidy => tidy::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Completions(options) => generate::completions(&options),

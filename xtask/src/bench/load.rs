@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(180);
 
 /// What the load saw.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Requests answered with 200.
     pub good: u64,
     /// All others.
@@ -32,7 +32,7 @@ pub(super) struct Seen {
 }
 
 /// A load under way.
-pub(super) struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Vec<Request>>>,
     begun: Instant,
@@ -90,7 +90,7 @@ impl Load {
 }
 
 /// One request; whether it was answered with 200.
-pub(super) fn ask(port: u16) -> bool {
+pub(crate) fn ask(port: u16) -> bool {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let answer = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;

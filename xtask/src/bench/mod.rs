@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: speed as a ratio to something measured in the same run.
 
-mod load;
+pub(crate) mod load;
 mod quick;
-mod stack;
+pub(crate) mod stack;
 mod update;
 
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use xr_lab::{GitRemote, Lab};
 
 /// A clone of the example that runs v1.0.0 under a project of its own.
-pub(super) struct Stack<'a> {
+pub(crate) struct Stack<'a> {
     lab: &'a Lab,
     xr: PathBuf,
     project: String,
