@@ -83,6 +83,15 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         let real = fault.message.replace(&root.display().to_string(), &world.root.display().to_string());
         Fault { message: format!("{} as released: {real}", order.version), ..fault }
     })?;
+    // Of a bundle only VERSION: an `.env` elsewhere is the admin's doing.
+    let unpacked = world.checkout.is_none().then(|| layout.way_out()).flatten().filter(|path| *path == layout.version);
+    if let Some(path) = stack.layout.way_out().or(unpacked) {
+        return Err(Fault::new(format!(
+            "{} as released: {path} is, or lies behind, a symbolic link that leads out of the stack",
+            order.version
+        ))
+        .hint("the publisher must mend it: xr writes this file"));
+    }
     let current = settings::read_env(&layout.env_path())?;
     let generation = world.generations.current()?;
     let present = Present {

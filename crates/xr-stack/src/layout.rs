@@ -1,6 +1,6 @@
 //! Where a stack's files stand. Every default fits what products do; `xr.toml` can say otherwise.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use xr_model::{Fault, Result};
 
@@ -75,12 +75,33 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
+/// A manifest names files of its own stack.
+fn refuse_ways_out(root: &Path, manifest: &Manifest) -> Result<()> {
+    let compose = &manifest.compose;
+    let lists = [("compose.files", &compose.files), ("compose.dev_files", &compose.dev_files)];
+    let lists = lists.into_iter().flat_map(|(key, list)| list.iter().flatten().map(move |path| (key, path)));
+    let single = [("compose.env", compose.env.as_ref()), ("compose.template", compose.template.as_ref())];
+    let single = single.into_iter().filter_map(|(key, path)| Some((key, path?)));
+    let inside = |path: &str| {
+        let mut parts = Path::new(path).components();
+        !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    };
+    match lists.chain(single).chain([("version.file", &manifest.version.file)]).find(|(_, path)| !inside(path)) {
+        Some((key, path)) => {
+            Err(Fault::new(format!("{}: {key}: `{path}` leads out of the stack", root.join("xr.toml").display()))
+                .hint("paths are written from the stack's root, without `..`"))
+        }
+        None => Ok(()),
+    }
+}
+
 impl Layout {
     /// Finds everything under `root`, the manifest's word first.
     ///
     /// # Errors
     /// When there is no compose file, or one that the manifest names is missing.
     pub fn find(root: &Path, manifest: &Manifest) -> Result<Self> {
+        refuse_ways_out(root, manifest)?;
         let files = match &manifest.compose.files {
             Some(files) if !files.is_empty() => {
                 if let Some(missing) = files.iter().find(|file| !root.join(file).is_file()) {
@@ -136,6 +157,19 @@ impl Layout {
         Self { root: root.to_owned(), ..self.clone() }
     }
 
+    /// The first of the files that xr writes which a symbolic link leads out of the stack, when the publisher's tree has
+    /// one: what was written there would land somewhere else.
+    pub fn way_out(&self) -> Option<&str> {
+        let root = self.root.canonicalize().ok()?;
+        let leads_out = |path: &&str| {
+            let path = self.root.join(path);
+            let link = path.is_symlink();
+            let real = if link { path.canonicalize().ok() } else { path.parent().and_then(|p| p.canonicalize().ok()) };
+            real.map_or(link, |real| !real.starts_with(&root))
+        };
+        self.managed().into_iter().find(leads_out)
+    }
+
     /// The settings file's path.
     pub fn env_path(&self) -> PathBuf {
         self.root.join(&self.env)
@@ -188,6 +222,26 @@ mod tests {
         assert_eq!(layout.files, ["docker/docker-compose.yml", "docker/docker-compose.override.yml"]);
         assert_eq!((layout.directory.as_str(), layout.env.as_str()), ("docker", "docker/.env"));
         assert_eq!(layout.template.as_deref(), Some("docker/.env.example"));
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_stack() {
+        let dir = tree(&["stack/docker/docker-compose.yml"]);
+        let root = dir.path().join("stack");
+        let refused = |toml: &str| Layout::find(&root, &toml::from_str(toml).unwrap()).unwrap_err().message;
+        assert!(refused("[version]\nfile = \"../VERSION\"\n").contains("version.file: `../VERSION` leads out"));
+        assert!(refused("[compose]\nenv = \"/etc/passwd\"\n").contains("compose.env"));
+        let layout = Layout::find(&root, &Manifest::default()).unwrap();
+        assert_eq!(layout.way_out(), None);
+        std::os::unix::fs::symlink("docker/version", root.join("VERSION")).unwrap();
+        std::fs::File::create(root.join("docker/version")).unwrap();
+        assert_eq!(layout.way_out(), None);
+        std::os::unix::fs::symlink("/etc/nothing", root.join("docker/.env")).unwrap();
+        assert_eq!(layout.way_out(), Some("docker/.env"));
+        std::fs::remove_file(root.join("VERSION")).unwrap();
+        std::os::unix::fs::symlink("../outside", root.join("VERSION")).unwrap();
+        std::fs::File::create(dir.path().join("outside")).unwrap();
+        assert_eq!(layout.way_out(), Some("VERSION"));
     }
 
     #[test]
