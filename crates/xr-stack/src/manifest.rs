@@ -238,6 +238,8 @@ pub struct Backup {
     pub command: Vec<String>,
     /// Left out when the container has no such program on its PATH.
     pub requires_program: Option<String>,
+    /// What stands near the end of a backup that is complete.
+    pub ends_with: Option<String>,
 }
 
 /// `[[smoke]]`: a URL to ask on a published port.

@@ -2,8 +2,9 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::Write,
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
+    path::Path,
 };
 
 use xr_journal::give_to_folders_owner;
@@ -31,6 +32,21 @@ pub(crate) async fn source(world: &World<'_>, backup: &Backup, containers: &[Con
     Ok(None)
 }
 
+/// What is wrong with a backup whose program says that all is well.
+fn incomplete(backup: &Backup, path: &Path) -> io::Result<Option<Fault>> {
+    const TAIL: u64 = 4096;
+    let Some(end) = &backup.ends_with else { return Ok(None) };
+    let mut file = fs::File::open(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    if String::from_utf8_lossy(&tail).contains(end.as_str()) {
+        return Ok(None);
+    }
+    Ok(Some(Fault::new(format!("backup `{}` broke off: its {size} bytes do not end with `{end}`", backup.name))))
+}
+
 pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> std::result::Result<(), Failure> {
     let Some(backup) = run.prepared.manifest.backups.get(index) else { return Ok(()) };
     let world = run.world;
@@ -54,7 +70,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> std::result::Result<
         () = world.cancel.raised() => Err(Failure::interrupted().fault),
     };
     let wrong = match ended {
-        Ok(0) => None,
+        Ok(0) => incomplete(backup, &half).unwrap_or_else(|error| Some(Fault::new(named()).because(error))),
         Ok(code) => {
             Some(Fault::new(format!("backup `{}` failed with exit code {code} in {}", backup.name, container.name)))
         }
@@ -71,4 +87,30 @@ pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> std::result::Result<
     }
     file.flush().and_then(|()| file.sync_all()).and_then(|()| fs::rename(&half, &path)).map_err(Fault::at(named()))?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "writes the file that is examined")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_that_broke_off_is_told_from_a_complete_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dump");
+        let backup = |ends_with: Option<&str>| Backup {
+            name: "db".to_owned(),
+            image: "postgres".to_owned(),
+            command: Vec::new(),
+            requires_program: None,
+            ends_with: ends_with.map(str::to_owned),
+        };
+        fs::write(&path, format!("{}-- dump complete\n--\n", "x".repeat(9000))).unwrap();
+        assert!(incomplete(&backup(Some("dump complete")), &path).unwrap().is_none());
+        fs::write(&path, "-- dump complete").unwrap();
+        assert!(incomplete(&backup(Some("dump complete")), &path).unwrap().is_none());
+        fs::write(&path, "COPY rows FROM stdin;\n1\n").unwrap();
+        assert!(incomplete(&backup(Some("dump complete")), &path).unwrap().is_some());
+        assert!(incomplete(&backup(None), &path).unwrap().is_none());
+    }
 }
