@@ -182,7 +182,8 @@ async fn steps(
         if let Some(first) = failed.next() {
             let mut failure = deeper(run, first).await;
             for other in failed.filter(|other| !other.is_interruption() && other.service != failure.service) {
-                failure.fault.message += &format!("; also: {}", other.fault.chain());
+                failure.fault.message = format!("{}; also: {}", failure.fault.chain(), other.fault.chain());
+                failure.fault.source = None;
             }
             return Err(failure);
         }

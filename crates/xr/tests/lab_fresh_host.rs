@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use support::{Answer, request};
-use xr_lab::{GitRemote, Host, HostKind, Image, Lab};
+use support::{Answer, PATIENCE, request};
+use xr_lab::{GitRemote, Host, HostKind, Image, Lab, wait_for};
 
 const STACK: &str = "/srv/orbit";
 const SECRETS: [&str; 4] = ["DB_PASSWORD", "SECRET_KEY", "WORKER_API_KEY", "DJANGO_SUPERUSER_PASSWORD"];
@@ -87,8 +87,68 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Begins to go to another version that was here before, and gives back when so many records are written.
+    fn begin(&self, version: &str, records: usize) -> Result<()> {
+        let journals = format!("{STACK}/.xr/journal");
+        let before = self.host.must(&format!("ls {journals} | wc -l"))?;
+        let run = format!("cd {STACK} && TERM=dumb setsid nohup xr rollback --yes --to {version}");
+        self.host.must(&format!(
+            "({run} >/var/log/run.log 2>&1 </dev/null; echo $? >/var/log/run.code) >/dev/null 2>&1 &"
+        ))?;
+        let written = format!(
+            "[ $(ls {journals} | wc -l) -gt {before} ] && \
+             [ $(cat {journals}/$(ls {journals} | tail -n 1) | wc -l) -ge {records} ]"
+        );
+        wait_for("the run's records", PATIENCE, || self.host.sh(&written).is_ok_and(|done| done.success()))
+    }
+
+    /// The old version serves or the new one, wholly, and no row is lost.
+    fn assert_whole(&self, visits: u64) -> Result<String> {
+        let version = self.host.must(&format!("cat {STACK}/VERSION"))?;
+        wait_for("the port", PATIENCE, || self.http("GET", "/api/").is_ok_and(|answer| answer.status == 200))?;
+        self.assert_it_is(&version)?;
+        assert_eq!(self.visits()?, visits);
+        Ok(version)
+    }
+
+    fn docker_answers(&self) -> Result<()> {
+        wait_for("docker on the host", PATIENCE, || self.host.sh("docker ps").is_ok_and(|done| done.success()))
+    }
+}
+
+/// The machine loses its power while containers are replaced. When it is up again, recovery is what its boot does.
+fn power_cut(machine: &Machine, version: &str, records: usize, visits: u64) -> Result<String> {
+    machine.begin(version, records)?;
+    machine.lab.engine().docker(&["kill", machine.host.container()])?;
+    machine.lab.engine().docker(&["start", machine.host.container()])?;
+    machine.docker_answers()?;
+    let both = "docker ps --filter label=com.docker.compose.service=postgres -q | wc -l";
+    assert_eq!(machine.host.must(both)?, "1", "two databases on one volume");
+    machine.xr("recover")?;
+    machine.assert_whole(visits)
+}
+
+/// The engine dies under a run and comes back.
+fn dead_engine(machine: &Machine, version: &str, records: usize, visits: u64) -> Result<String> {
+    machine.begin(version, records)?;
+    machine.host.must(
+        "pkill -KILL -x dockerd; sleep 1; rm -f /var/run/docker.pid /var/run/docker-ssd.pid; service docker start",
+    )?;
+    machine.docker_answers()?;
+    wait_for("the run's end", PATIENCE, || {
+        done(machine, "test -s /var/log/run.code") && !done(machine, "pgrep -f '[x]r guard'")
+    })?;
+    machine.xr("recover")?;
+    machine.assert_whole(visits)
+}
+
+fn done(machine: &Machine, script: &str) -> bool {
+    machine.host.sh(script).is_ok_and(|done| done.success())
+}
+
 #[test]
-fn a_host_without_docker_is_installed_updated_and_rolled_back() -> Result<()> {
+fn a_host_without_docker_is_installed_updated_rolled_back_and_bears_a_power_cut() -> Result<()> {
     let machine = Machine::new()?;
     machine.xr("install --yes")?;
     machine.assert_it_is("v1.0.0")?;
@@ -122,5 +182,12 @@ fn a_host_without_docker_is_installed_updated_and_rolled_back() -> Result<()> {
     assert_eq!(machine.visits()?, 3, "data is not rolled back");
     let task = machine.host.must("docker run --rm --pull=never acme/orbit-worker:v1.0.0 scan")?;
     ensure!(task.contains("v1.0.0"), "{task}");
-    Ok(())
+
+    let serves = power_cut(&machine, "v1.1.0", 16, 3)?;
+    let other = if serves == "v1.0.0" { "v1.1.0" } else { "v1.0.0" };
+    let serves = dead_engine(&machine, other, 14, 3)?;
+    let other = if serves == "v1.0.0" { "v1.1.0" } else { "v1.0.0" };
+    machine.host.must("rm -f /var/log/run.code")?;
+    machine.xr(&format!("rollback --yes --to {other}"))?;
+    machine.assert_it_is(other)
 }
