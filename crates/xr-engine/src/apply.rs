@@ -66,7 +66,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     let before = async {
         refuse_moved_world(world, prepared).await?;
         let journal = Journal::begin(&world.home, &clock::now(), &prepared.plan, world.xr)?;
-        files::save(world, journal.id())?;
+        files::save(world, journal.id(), &prepared.env.generated)?;
         Ok::<_, xr_model::Fault>((journal, ChildrenLock::share(&world.home)?))
     };
     let (journal, _children) = match before.await {
@@ -119,6 +119,9 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
                     outcome
                 }
             };
+            if touched && outcome.verdict == Verdict::Failed {
+                outcome.serving = None;
+            }
             outcome = failed(outcome, failure);
             outcome
         }

@@ -17,6 +17,9 @@ pub struct Before {
     pub branch: Option<String>,
     /// Whether there was an `.env`.
     pub had_env: bool,
+    /// Whether the run's own `.env` stays also when it is taken back: a volume may know its secrets by then.
+    #[serde(default)]
+    pub keeps_env: bool,
     /// Whether there was a VERSION.
     pub had_version: bool,
     /// The generation whose files stood there.
@@ -28,7 +31,7 @@ pub struct Before {
 }
 
 /// Saves how the tree stands.
-pub(crate) fn save(world: &World<'_>, run: &str) -> Result<()> {
+pub(crate) fn save(world: &World<'_>, run: &str, generated: &[String]) -> Result<()> {
     let dir = world.home.run(run);
     create_private_dir(&dir)?;
     let layout = &world.stack.layout;
@@ -46,6 +49,7 @@ pub(crate) fn save(world: &World<'_>, run: &str) -> Result<()> {
         commit,
         branch,
         had_env: keep(&layout.env_path(), "env")?,
+        keeps_env: !generated.is_empty() && world.generations.current()?.is_none(),
         had_version: keep(&layout.version_path(), "VERSION")?,
         generation: world.generations.current()?.map(|g| g.number),
         env: layout.env.clone(),
@@ -130,7 +134,7 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
     if before.had_version && !version_is_back {
         write_atomic(&version, &saved("VERSION")?, 0o644, Ownership::Keep)?;
     }
-    if before.had_env {
+    if before.had_env && !before.keeps_env {
         write_atomic(&env, &saved("env")?, 0o600, Ownership::Keep)?;
     }
     Ok(())

@@ -218,9 +218,15 @@ fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
     let layout = &world.stack.layout;
     let env = settings::parse_env(&layout.env_path())?;
     let named = env.map(|env| settings::compose_files(layout, &env, Mode::Production)).unwrap_or_default();
-    for file in layout.files.iter().chain(&named) {
+    let files: Vec<&str> = layout.files.iter().chain(&named).map(String::as_str).collect();
+    // What the publisher had here and has no more is gone, not the admin's.
+    let publishers = match &world.checkout {
+        Some(checkout) => checkout.ids(&checkout.head()?.commit, &files)?,
+        None => BTreeMap::new(),
+    };
+    for file in files {
         let (from, to) = (world.root.join(file), staged.join(file));
-        if from.is_file() && !to.exists() {
+        if from.is_file() && !to.exists() && !publishers.contains_key(file) {
             copy(&from, &to)?;
         }
     }

@@ -139,7 +139,13 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
         };
         await_container(world, &now, expect, &Cancel::default()).await.map_err(|failure| failure.fault)?;
     }
-    Ok(if failure.is_interruption() { Verdict::Interrupted } else { Verdict::RolledBack })
+    let runs = world.engine.containers(project).await?.iter().any(xr_model::Container::is_running);
+    Ok(match (failure.is_interruption(), runs) {
+        (true, _) => Verdict::Interrupted,
+        (false, true) => Verdict::RolledBack,
+        // Stopped as it was before: back, and not healthy.
+        (false, false) => Verdict::Failed,
+    })
 }
 
 fn swaps_of(action: &Action) -> Vec<&Swap> {

@@ -86,9 +86,13 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Compose on the real tree, as a generation calls it.
-    pub fn compose(&self, invocation: &Invocation) -> Compose {
-        Compose::of(&self.stack.layout, invocation)
+    /// Compose on the real tree, as a generation calls it: with that generation's layout, since a release may move its files.
+    ///
+    /// # Errors
+    /// When the generation's files cannot be read.
+    pub fn compose(&self, number: u32, invocation: &Invocation) -> Result<Compose> {
+        let stack = xr_stack::load(&crate::staging::root_of(self, number))?;
+        Ok(Compose::of(&stack.layout.under(&self.root), invocation))
     }
 
     /// Where images come from.

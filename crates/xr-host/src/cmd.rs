@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fmt,
     fs::File,
-    io::{self, PipeWriter, Read},
+    io::{self, PipeWriter, Read, Write},
     os::{fd::OwnedFd, unix::process::CommandExt},
     path::{Path, PathBuf},
 };
@@ -39,8 +39,16 @@ pub struct Output {
 /// A program that outlives this process and learns of its end.
 #[derive(Debug)]
 pub struct Outliving {
-    /// Nothing is ever written: that it closes is the message.
-    _line: PipeWriter,
+    /// That it closes is the message.
+    line: PipeWriter,
+}
+
+impl Outliving {
+    /// Tells it that there is nothing to do: it reads a byte before the end.
+    pub fn dismiss(mut self) {
+        // One that has ended already needs no word.
+        let _ = self.line.write_all(b".");
+    }
 }
 
 impl Output {
@@ -193,7 +201,7 @@ impl Cmd {
                 .start()?;
             match words.read(&mut [0])? {
                 0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-                _ => Ok(Outliving { _line: line }),
+                _ => Ok(Outliving { line }),
             }
         };
         tracing::debug!(argv = %self, "start");

@@ -138,7 +138,8 @@ impl Compose {
         for profile in &self.profiles {
             cmd = cmd.args(["--profile", profile.as_str()]);
         }
-        let output = cmd.args(["-f", "-", "config", "--hash", "*"]).stdin(resolved.stdout).own_group().run()?;
+        let whole = with_absent_services(&resolved.stdout).unwrap_or(resolved.stdout);
+        let output = cmd.args(["-f", "-", "config", "--hash", "*"]).stdin(whole).own_group().run()?;
         if output.code != 0 {
             return Err(self.refused(&output.error_text()));
         }
@@ -177,7 +178,33 @@ impl Compose {
     }
 }
 
+/// A resolved configuration no longer has the services whose profile is off, while what may do without them still names
+/// them: compose refuses to read that again. They are put back, switched off.
+fn with_absent_services(config: &[u8]) -> Option<Vec<u8>> {
+    let mut json: Value = serde_json::from_slice(config).ok()?;
+    let services = json["services"].as_object_mut()?;
+    let named = services.values().filter_map(|service| service["depends_on"].as_object()).flat_map(|all| all.keys());
+    let absent: Vec<String> = named.filter(|name| !services.contains_key(*name)).cloned().collect();
+    for name in absent {
+        services.insert(name, serde_json::json!({"image": "absent", "profiles": ["xr-absent"]}));
+    }
+    serde_json::to_vec(&json).ok()
+}
+
 fn json_inner(path: &Path) -> String {
     let quoted = Value::String(path.to_string_lossy().into_owned()).to_string();
     quoted.trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_that_a_profile_leaves_out_are_put_back_switched_off() {
+        let config = br#"{"services": {"web": {"image": "w", "depends_on": {"db": {"required": false}}}}}"#;
+        let whole: Value = serde_json::from_slice(&with_absent_services(config).unwrap()).unwrap();
+        assert_eq!(whole["services"]["db"]["profiles"][0], "xr-absent");
+        assert_eq!(whole["services"]["web"]["image"], "w");
+    }
 }

@@ -23,13 +23,13 @@ pub struct Context {
 impl Context {
     /// Sets up rendering and signals.
     pub fn new(globals: Globals, command: &'static str) -> Self {
-        Self { cancel: signals::listen(), ..Self::deaf(globals, command) }
+        let renderer = Renderer::new(&globals, command);
+        Self { globals, renderer, cancel: signals::listen() }
     }
 
-    /// Sets up rendering; no signal raises the wish to stop.
-    pub fn deaf(globals: Globals, command: &'static str) -> Self {
-        let renderer = Renderer::new(&globals, command);
-        Self { globals, renderer, cancel: Cancel::default() }
+    /// Events go to the log alone, and no signal raises the wish to stop.
+    pub fn silent(globals: Globals, command: &'static str) -> Self {
+        Self { renderer: Renderer::silent(command), globals, cancel: Cancel::default() }
     }
 
     /// The stack's root.

@@ -16,7 +16,7 @@ static POSTED: AtomicBool = AtomicBool::new(false);
 /// A guard on its post, for as long as this is held. It learns that a run has ended well from the journal, not from us.
 #[derive(Debug)]
 pub struct Guard {
-    _process: Option<Outliving>,
+    process: Option<Outliving>,
 }
 
 impl Guard {
@@ -26,13 +26,22 @@ impl Guard {
     /// When it cannot be started.
     pub fn post(root: &Path, number: u8) -> Result<Self> {
         if number > LAST {
-            return Ok(Self { _process: None });
+            return Ok(Self { process: None });
         }
         // The file that this process was started from, also when another has its name by now.
         let program = Cmd::new("/proc/self/exe").args(["guard", "--quiet", "--number", &number.to_string(), "--stack"]);
         let process = program.arg(root).start_outliving()?;
         POSTED.store(true, Ordering::SeqCst);
-        Ok(Self { _process: Some(process) })
+        Ok(Self { process: Some(process) })
+    }
+}
+
+impl Guard {
+    /// Sends it home: nothing is left to do, or nothing that it could.
+    pub fn dismiss(self) {
+        if let Some(process) = self.process {
+            process.dismiss();
+        }
     }
 }
 

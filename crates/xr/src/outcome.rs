@@ -61,6 +61,11 @@ fn words(context: &Context, outcome: &Outcome) {
         Verdict::Failed if outcome.from.is_none() => {
             err(&format!("{} failed; nothing is running, .env is kept", outcome.command.as_str()))
         }
+        Verdict::Failed if outcome.serving.is_none() => err(&format!(
+            "{} failed and was taken back: {} is stopped as it was before",
+            outcome.command.as_str(),
+            version(&outcome.from)
+        )),
         Verdict::Failed => {
             err(&format!("{} failed; nothing changed: {serving} serves{generation}", outcome.command.as_str()))
         }

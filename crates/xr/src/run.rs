@@ -50,20 +50,25 @@ pub async fn lock(context: &Context, home: &Home, command: &str) -> Result<RunLo
 /// As [`lock`] and [`end_unfinished`].
 pub async fn begin(context: &Context, world: &World<'_>, command: &str) -> Result<RunLock> {
     let lock = lock(context, &world.home, command).await?;
-    end_unfinished(world, 1).await?;
+    end_unfinished(world).await?;
     Ok(lock)
 }
 
-/// Ends an unfinished run, when there is one, under a guard with this number. The caller holds the lock.
+/// Ends an unfinished run, when there is one, under a guard. The caller holds the lock.
 ///
 /// # Errors
 /// When the journal cannot be read or the engine does not answer; the run then stays unfinished.
-pub async fn end_unfinished(world: &World<'_>, guard: u8) -> Result<Option<Recovery>> {
+pub async fn end_unfinished(world: &World<'_>) -> Result<Option<Recovery>> {
     if unfinished(&world.home)?.is_none() {
         return Ok(None);
     }
-    let _guard = self::guard(world, guard);
-    let recovery = recover(world).await?;
+    let guard = guard(world);
+    let recovered = recover(world).await;
+    // This process has lived to the end of it; whether it went well is for the admin to hear.
+    if let Some(guard) = guard {
+        guard.dismiss();
+    }
+    let recovery = recovered?;
     if let Some(recovery) = &recovery {
         world.say(Level::Warning, how_it_ended(recovery));
     }
@@ -71,8 +76,8 @@ pub async fn end_unfinished(world: &World<'_>, guard: u8) -> Result<Option<Recov
 }
 
 /// Posts a guard. A run goes on without one: it is a second net, not the first.
-pub fn guard(world: &World<'_>, number: u8) -> Option<Guard> {
-    Guard::post(&world.root, number)
+pub fn guard(world: &World<'_>) -> Option<Guard> {
+    Guard::post(&world.root, 1)
         .map_err(|fault| {
             let text = "if this run is killed, nothing takes it back until the next xr command";
             world.say(Level::Warning, format!("no guard: {}; {text}", fault.chain()));

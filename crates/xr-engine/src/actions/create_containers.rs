@@ -55,7 +55,8 @@ async fn create(
     later: &[&Swap],
     borrowed: &Override,
 ) -> std::result::Result<(), Failure> {
-    let compose = run.world.compose(&run.prepared.generation.invocation);
+    let generation = &run.prepared.generation;
+    let compose = run.world.compose(generation.number, &generation.invocation)?;
     // The whole project is named, not only what is replaced: compose's hash of a service depends on its neighbours.
     let left_out = &run.prepared.generation.invocation.left_out;
     let mut scales: Vec<String> = left_out.iter().map(|service| format!("{service}=0")).collect();
@@ -109,7 +110,8 @@ fn complaint(said: &str) -> String {
 /// Names the new containers whose namespaces are borrowed.
 async fn borrowed(run: &Run<'_, '_>, borrowers: &[&Swap], swaps: &[Swap]) -> Result<Override> {
     let world = run.world;
-    let compose = world.compose(&run.prepared.generation.invocation);
+    let generation = &run.prepared.generation;
+    let compose = world.compose(generation.number, &generation.invocation)?;
     let (root, manifest) = (world.root.clone(), run.prepared.manifest.clone());
     let resolved = tokio::task::spawn_blocking(move || compose.resolve(&root, &manifest));
     let resolved = resolved.await.map_err(Fault::at("a command's thread died"))??;

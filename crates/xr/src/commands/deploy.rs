@@ -63,7 +63,7 @@ pub async fn deploy(context: &Context, command: &'static str, request: &Request,
     if let Some(code) = ends? {
         return Ok(code);
     }
-    let _guard = (!prepared.plan.is_empty()).then(|| run::guard(&world, 1));
+    let _guard = (!prepared.plan.is_empty()).then(|| run::guard(&world));
     let outcome = apply(&world, &prepared).await;
     prepared.tell_open_secrets(&world);
     Ok(outcome::show(context, outcome))

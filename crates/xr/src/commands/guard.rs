@@ -3,13 +3,19 @@
 use std::{io::Read, time::Duration};
 
 use clap::Args;
-use xr_engine::World;
+use xr_engine::{Recovery, World};
 use xr_journal::{Home, unfinished};
-use xr_model::{Level, Result, exit};
+use xr_model::{Result, exit};
 
-use crate::{args::Globals, context::Context, outcome::out, run, signals};
+use crate::{
+    args::Globals,
+    context::Context,
+    guard::Guard as Post,
+    outcome::{err, out},
+    run, signals,
+};
 
-/// Seconds before each try: the engine may be on its way down or up.
+/// Seconds before each try: the engine may be on its way down or up, a disk full for a while.
 const TRIES: [u64; 8] = [0, 2, 5, 15, 30, 60, 120, 300];
 /// How long another run may hold the lock; it ends what is unfinished itself.
 const WAIT: Duration = Duration::from_secs(600);
@@ -27,28 +33,43 @@ pub async fn run(globals: Globals, args: &Guard) -> Result<u8> {
     // What ends the run's terminal, or is typed at it, is not for the guard.
     let _ = rustix::process::setsid();
     signals::ignore();
-    let context = Context::deaf(Globals { wait: Some(WAIT), ..globals }, "guard");
-    let home = Home::of(&context.root()?);
+    let context = Context::silent(Globals { wait: Some(WAIT), ..globals }, "guard");
+    let root = context.root()?;
+    let home = Home::of(&root);
     out("on guard");
-    // Nothing is ever written there: it ends when the run's process does.
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    // It ends when the run's process does; a byte before the end says that nothing is to do.
+    let mut said = Vec::new();
+    let _ = std::io::stdin().read_to_end(&mut said);
+    if !said.is_empty() || unfinished(&home)?.is_none() {
+        return Ok(exit::OK);
+    }
+    // One successor for all tries, and only for the case that this guard is killed too.
+    let successor = Post::post(&root, args.number + 1).ok();
+    let mut ended = Ok(None);
     for seconds in TRIES {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
-        if unfinished(&home)?.is_none() {
-            return Ok(exit::OK);
-        }
-        match end(&context, args.number).await {
-            Ok(()) => return Ok(exit::OK),
-            Err(fault) => {
-                context.renderer.emit(xr_model::Event::Message { level: Level::Warning, text: fault.chain() })
-            }
+        ended = end(&context).await;
+        if ended.is_ok() {
+            break;
         }
     }
-    Ok(exit::DEGRADED)
+    if let Some(successor) = successor {
+        successor.dismiss();
+    }
+    // The terminal may be somebody else's by now: one line, however often it was tried.
+    match ended {
+        Ok(Some(recovery)) => err(&format!("xr: {}", run::how_it_ended(&recovery))),
+        Ok(None) => {}
+        Err(fault) => {
+            err(&format!("xr: the run that was killed cannot be taken back: {}; then: xr recover", fault.chain()));
+            return Ok(exit::DEGRADED);
+        }
+    }
+    Ok(exit::OK)
 }
 
-async fn end(context: &Context, number: u8) -> Result<()> {
+async fn end(context: &Context) -> Result<Option<Recovery>> {
     let world: World<'_> = context.world()?;
     let _lock = run::lock(context, &world.home, "guard").await?;
-    run::end_unfinished(&world, number + 1).await.map(drop)
+    xr_engine::recover(&world).await
 }

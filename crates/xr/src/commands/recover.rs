@@ -44,7 +44,7 @@ pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
         }
         return Ok(exit::OK);
     };
-    let recovery = run::end_unfinished(&world, 1).await?;
+    let recovery = run::end_unfinished(&world).await?;
     drop(lock);
     let serves_new = recovery.as_ref().is_some_and(|r| r.outcome.generation == Some(past.plan.generation));
     let further = match args.to {

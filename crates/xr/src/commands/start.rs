@@ -59,7 +59,7 @@ pub async fn prepare_up(
 
 /// Applies it. A start is no change to go back from.
 pub async fn up(world: &World<'_>, prepared: &Prepared) -> Outcome {
-    let _guard = (!prepared.plan.is_empty()).then(|| run::guard(world, 1));
+    let _guard = (!prepared.plan.is_empty()).then(|| run::guard(world));
     let outcome = apply(world, prepared).await;
     let undo = outcome.undo.clone().filter(|_| prepared.plan.from != Some(prepared.plan.generation));
     Outcome { undo, ..outcome }

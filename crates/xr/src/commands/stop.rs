@@ -29,7 +29,7 @@ pub async fn run(context: &Context, args: &Stop) -> Result<u8> {
     let world = context.world()?;
     let _lock = run::lock(context, &world.home, "stop").await?;
     // What cannot be brought back to health can still be stopped.
-    if let Err(fault) = run::end_unfinished(&world, 1).await {
+    if let Err(fault) = run::end_unfinished(&world).await {
         world.say(Level::Warning, fault.chain());
     }
     let layers = stoppable(&world, &args.services).await?;

@@ -53,12 +53,28 @@ impl Renderer {
             show(event);
         });
         let renderer = Self { show, progress, interactive: terminal, finish };
-        renderer.emit(Event::Start {
+        renderer.begin(command);
+        renderer
+    }
+
+    /// A sink that only the log sees.
+    pub fn silent(command: &'static str) -> Self {
+        let renderer = Self {
+            show: Box::new(|event| crate::logging::note(&event)),
+            progress: Progress::Quiet,
+            interactive: false,
+            finish: Box::new(|| ()),
+        };
+        renderer.begin(command);
+        renderer
+    }
+
+    fn begin(&self, command: &'static str) {
+        self.emit(Event::Start {
             format: EVENT_FORMAT,
             xr: env!("CARGO_PKG_VERSION").to_owned(),
             command: command.to_owned(),
         });
-        renderer
     }
 
     /// Where the engine's events go.
