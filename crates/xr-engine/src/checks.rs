@@ -71,6 +71,18 @@ pub(crate) async fn strangers(world: &World<'_>, staged: &Staged) -> Result<()> 
         .hint(format!("give this stack a name of its own: xr env set COMPOSE_PROJECT_NAME NAME (in {})", xr_model::shell(&world.stack.layout.env_path()))))
 }
 
+/// Volumes and containers belong to a project's name: under another one a second stack would come up beside the first, with
+/// empty volumes, and both would be healthy.
+pub(crate) fn same_project(present: &str, wanted: &str) -> Result<()> {
+    if present == wanted {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "the compose project would be `{wanted}`, but what is installed here is `{present}`: a second stack would come up, with empty volumes"
+    ))
+    .hint(format!("keep the name, and with it the data: xr env set COMPOSE_PROJECT_NAME={}", present)))
+}
+
 /// New database secrets for old volumes would lock the product out of its own data.
 pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged, first: bool) -> Result<()> {
     let (env, report) = (world.stack.layout.env_path(), &staged.report);
@@ -194,6 +206,14 @@ fn room(path: &Path, need: u64, hint: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_project_name_is_refused_by_both_names() {
+        assert!(same_project("ttn", "ttn").is_ok());
+        let fault = same_project("ttn", "ttnn").unwrap_err();
+        assert!(fault.message.contains("`ttnn`") && fault.message.contains("`ttn`"), "{}", fault.message);
+        assert!(fault.hint.unwrap().ends_with("xr env set COMPOSE_PROJECT_NAME=ttn"));
+    }
 
     #[test]
     fn passwords_that_a_volume_was_made_with_are_known() {

@@ -77,7 +77,9 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         without: &without,
     };
     let mut staged = staging::stage(world, &order)?;
-    if current.is_none() {
+    if let Some(current) = &current {
+        checks::same_project(&current.invocation.project, &staged.resolved.project)?;
+    } else {
         checks::strangers(world, &staged).await?;
         // Known secrets are replaced as long as nothing can depend on them.
         if !staged.report.placeholders.is_empty() && world.engine.volumes(&staged.resolved.project).await?.is_empty() {
