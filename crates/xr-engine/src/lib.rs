@@ -8,6 +8,7 @@
 //! ```
 
 mod actions;
+mod adopt;
 mod apply;
 mod build;
 mod bundle;

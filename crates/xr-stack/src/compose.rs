@@ -115,11 +115,16 @@ impl Compose {
         if output.code != 0 {
             return Err(self.refused(&output.error_text()));
         }
-        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if self.root != real_root {
-            text = text.replace(&json_inner(&self.root), &json_inner(real_root));
+        Resolved::parse(&self.as_under(real_root, &output.stdout), manifest)
+    }
+
+    /// A resolved configuration with its paths as they will be under `real_root`.
+    fn as_under(&self, real_root: &Path, config: &[u8]) -> String {
+        let text = String::from_utf8_lossy(config).into_owned();
+        if self.root == real_root {
+            return text;
         }
-        Resolved::parse(&text, manifest)
+        text.replace(&json_inner(&self.root), &json_inner(real_root))
     }
 
     /// Compose's own hash of each service, with the text of one more compose file over the others: what its `config-hash`
@@ -128,17 +133,31 @@ impl Compose {
     /// # Errors
     /// When compose refuses the files.
     pub fn hashes(&self, above: &str) -> Result<Vec<(String, String)>> {
+        self.hashes_at(&self.root, above)
+    }
+
+    /// As [`Compose::hashes`] without anything over the files, for a staged tree: with the paths that it will have under
+    /// `real_root`, which are part of the hash.
+    ///
+    /// # Errors
+    /// As [`Compose::hashes`].
+    pub fn hashes_under(&self, real_root: &Path) -> Result<Vec<(String, String)>> {
+        self.hashes_at(real_root, "")
+    }
+
+    fn hashes_at(&self, real_root: &Path, above: &str) -> Result<Vec<(String, String)>> {
         // `config --hash` leaves `env_file` unresolved while `up` resolves it: the hash of the resolved configuration counts.
         let resolved = self.command_under(above).args(["config", "--format", "json"]).run()?;
         if resolved.code != 0 {
             return Err(self.refused(&resolved.error_text()));
         }
+        let config = self.as_under(real_root, &resolved.stdout);
         let mut cmd =
             Cmd::new("docker").args(["compose", "--project-directory"]).arg(&self.directory).cwd(&self.directory);
         for profile in &self.profiles {
             cmd = cmd.args(["--profile", profile.as_str()]);
         }
-        let whole = with_absent_services(&resolved.stdout).unwrap_or(resolved.stdout);
+        let whole = with_absent_services(config.as_bytes()).unwrap_or(config.into_bytes());
         let output = cmd.args(["-f", "-", "config", "--hash", "*"]).stdin(whole).own_group().run()?;
         if output.code != 0 {
             return Err(self.refused(&output.error_text()));

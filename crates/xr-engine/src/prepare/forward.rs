@@ -16,7 +16,7 @@ use xr_version_resolver::{Resolution, version_file};
 
 use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
 use crate::{
-    World, build, checks,
+    World, adopt, build, checks,
     images::{self, Pinning, Unpinned},
     settings,
     staging::{self, Order, Staged},
@@ -142,6 +142,10 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     generation.changes.extend(unbuilt.map(|service| format!("{}: its image is built here", service.name)));
     let mut notes = resolution.notes;
     notes.extend(notes_on(&staged));
+    let previous_specs = match &current {
+        Some(current) => current.specs(),
+        None => adopt::specs(world, &staged, &services, &observed),
+    };
     let desired = Desired {
         version: resolution.version,
         generation: staged.number,
@@ -153,7 +157,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         services,
         left_out: Vec::new(),
         images,
-        previous_specs: current.as_ref().map(Generation::specs).unwrap_or_default(),
+        previous_specs,
         ended: current.as_ref().map(|g| g.ended.clone()).unwrap_or_default(),
         files_change: staged.files_change || tree_moves,
     };
