@@ -23,6 +23,7 @@ mod health;
 mod images;
 mod lifecycle;
 mod mounted;
+mod moved;
 mod own_files;
 mod prepare;
 mod prune;

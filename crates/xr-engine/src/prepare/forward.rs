@@ -18,7 +18,7 @@ use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release}
 use crate::{
     World, adopt, build, checks,
     images::{self, Pinning, Unpinned},
-    settings,
+    moved, settings,
     staging::{self, Order, Staged},
     volumes,
 };
@@ -138,6 +138,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     };
     generation.version_id = version_id(&generation);
     generation.changes = crate::files::changes(current.as_ref(), &generation, &staged.report);
+    generation.changes.extend(moved::warn(world, current.as_ref(), &staged, &services).await?);
     let unbuilt = services.iter().filter(|s| request.dry_run && s.builds && is_built_here(&generation.images, &s.name));
     generation.changes.extend(unbuilt.map(|service| format!("{}: its image is built here", service.name)));
     let mut notes = resolution.notes;
