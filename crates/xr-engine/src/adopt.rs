@@ -1,11 +1,12 @@
 //! A stack that ran under plain `docker compose` before its first install: what of it is kept.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path};
 
+use jiff::Timestamp;
 use xr_model::{Observed, Service};
 use xr_stack::Compose;
 
-use crate::{World, staging, staging::Staged};
+use crate::{World, mounted, staging, staging::Staged};
 
 /// The definitions of services whose containers compose made from just these files and settings: nothing of them has to be
 /// made anew. There is no generation that could tell, so compose's own hash does.
@@ -14,6 +15,7 @@ pub(crate) fn specs(
     staged: &Staged,
     services: &[Service],
     observed: &Observed,
+    tree_moves: bool,
 ) -> BTreeMap<String, String> {
     if observed.containers.is_empty() {
         return BTreeMap::new();
@@ -21,16 +23,48 @@ pub(crate) fn specs(
     let layout = staged.stack.layout.under(&staging::root_of(world, staged.number));
     // Without an answer everything is replaced, which is always right.
     let hashes = Compose::of(&layout, &staged.invocation).hashes_under(&world.root).unwrap_or_default();
-    same(services, observed, &hashes)
+    // The hash tells nothing of the files that a container mounts, nor whether it has read them since they changed.
+    let has_read = |service: &Service| {
+        let paths = mounted::mounts(&staged.resolved.json, &service.name, &world.root);
+        service.content.is_empty()
+            || (!tree_moves
+                && !paths.is_empty()
+                && paths.iter().all(|path| has_seen(observed, &service.name, &world.root.join(path))))
+    };
+    same(services, observed, &hashes, &has_read)
 }
 
-fn same(services: &[Service], observed: &Observed, hashes: &[(String, String)]) -> BTreeMap<String, String> {
+/// Whether all containers of a service were started after the last change to a file or folder.
+fn has_seen(observed: &Observed, service: &str, path: &Path) -> bool {
+    let started = observed.of(service).map(|container| container.started_at.parse::<Timestamp>().ok()).min().flatten();
+    started.is_some_and(|started| !changed_since(path, started.as_second()))
+}
+
+/// By the time of the last change to the inode: an archive brings the other one along. What cannot be read may have changed.
+fn changed_since(path: &Path, second: i64) -> bool {
+    let Ok(meta) = fs::symlink_metadata(path) else { return true };
+    // What a link leads to is another matter, and seldom mounted.
+    if meta.is_symlink() || meta.ctime() >= second {
+        return true;
+    }
+    if !meta.is_dir() {
+        return false;
+    }
+    let Ok(mut entries) = fs::read_dir(path) else { return true };
+    entries.any(|entry| entry.map_or(true, |entry| changed_since(&entry.path(), second)))
+}
+
+fn same(
+    services: &[Service],
+    observed: &Observed,
+    hashes: &[(String, String)],
+    has_read: &dyn Fn(&Service) -> bool,
+) -> BTreeMap<String, String> {
     let is_as_staged = |service: &&Service| {
         let hash = hashes.iter().find(|(name, _)| *name == service.name).map(|(_, hash)| hash);
-        // The hash tells nothing of the files that a container mounts, nor whether it has read them since they changed.
-        service.content.is_empty()
-            && observed.of(&service.name).next().is_some()
+        observed.of(&service.name).next().is_some()
             && observed.of(&service.name).all(|container| Some(&container.config_hash) == hash)
+            && has_read(service)
     };
     services.iter().filter(is_as_staged).map(|service| (service.name.clone(), service.definition())).collect()
 }
@@ -67,16 +101,31 @@ mod tests {
         let names = ["db", "web", "proxy", "new"];
         let config: serde_json::Map<_, _> = names.iter().map(|n| ((*n).to_owned(), json!({"image": n}))).collect();
         let config = json!({"name": "shop", "services": config}).to_string();
-        let mut services = Resolved::parse(&config, &Manifest::default()).unwrap().services;
-        services.iter_mut().find(|s| s.name == "proxy").unwrap().content = "its configuration".to_owned();
+        let services = Resolved::parse(&config, &Manifest::default()).unwrap().services;
         let containers = vec![container("db", "a"), container("proxy", "c"), container("web", "other")];
         let observed = Observed { containers, images: Vec::new() };
         let hashes: Vec<_> = [("db", "a"), ("web", "b"), ("proxy", "c"), ("new", "d")]
             .map(|(service, hash)| (service.to_owned(), hash.to_owned()))
             .to_vec();
-        let kept = same(&services, &observed, &hashes);
+        let kept = same(&services, &observed, &hashes, &|service| service.name != "proxy");
         let db = services.iter().find(|s| s.name == "db").unwrap();
         assert_eq!(kept, BTreeMap::from([("db".to_owned(), db.definition())]));
-        assert!(same(&services, &observed, &[]).is_empty());
+        assert!(same(&services, &observed, &[], &|_| true).is_empty());
+    }
+
+    #[test]
+    fn files_that_changed_after_the_start_were_not_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("conf");
+        fs::create_dir(&below).unwrap();
+        let seen = |started_at: &str, path: &Path| {
+            let container = Container { started_at: started_at.to_owned(), ..container("proxy", "c") };
+            has_seen(&Observed { containers: vec![container], images: Vec::new() }, "proxy", path)
+        };
+        assert!(seen("2999-01-01T00:00:00.5Z", folder.path()));
+        assert!(!seen("2001-01-01T00:00:00Z", folder.path()));
+        assert!(!seen("2001-01-01T00:00:00Z", &below));
+        assert!(!seen("", &below));
+        assert!(!seen("2999-01-01T00:00:00Z", &folder.path().join("gone")));
     }
 }

@@ -51,7 +51,7 @@ fn put(resolved: &mut Resolved, service: &str, contents: &[String]) {
 }
 
 /// The paths below the root that a service mounts, from the root.
-fn mounts(config: &Value, service: &str, root: &Path) -> Vec<String> {
+pub(crate) fn mounts(config: &Value, service: &str, root: &Path) -> Vec<String> {
     let definition = &config["services"][service];
     let list = |key: &str| definition[key].as_array().into_iter().flatten();
     let binds = list("volumes").filter(|mount| mount["type"] == "bind").filter_map(|mount| mount["source"].as_str());

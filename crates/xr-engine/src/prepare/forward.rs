@@ -145,7 +145,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     notes.extend(notes_on(&staged));
     let previous_specs = match &current {
         Some(current) => current.specs(),
-        None => adopt::specs(world, &staged, &services, &observed),
+        None => adopt::specs(world, &staged, &services, &observed, tree_moves),
     };
     let desired = Desired {
         version: resolution.version,
