@@ -1,5 +1,7 @@
 //! Why a remote could not be used: it does not answer just now, or it never will like this.
 
+use std::{fs, path::Path};
+
 use xr_host::{Cmd, Output};
 use xr_model::{Fault, exit};
 
@@ -78,12 +80,26 @@ impl Checkout {
     pub(crate) fn remote_fault(&self, remote: &str, cmd: &Cmd, output: &Output) -> Fault {
         let said = redact(&output.error_text());
         let root = xr_model::shell(&self.root);
-        let own_repository = said.contains("dubious ownership") && said.contains(&root.to_string());
+        let refused = dubious(&said);
+        let own_repository = refused.is_some_and(|path| self.is_own(path));
         if own_repository || HERE.iter().any(|text| said.contains(text)) {
             return self.local_fault("write what was fetched", cmd, output);
         }
         let url = self.config().ok().and_then(|config| config.remotes.get(remote).cloned()).map(|url| redact(&url));
         let name = url.map_or_else(|| format!("`{remote}`"), |url| format!("`{remote}` ({url})"));
+        if let Some(path) = refused {
+            let user = self.user();
+            // A path as in the URL, from the clone's root; git advises it so and then takes only the whole one.
+            let whole = if Path::new(path).is_relative() { fs::canonicalize(self.root.join(path)).ok() } else { None };
+            let whole = whole.unwrap_or_else(|| path.into());
+            return Fault::new(format!(
+                "the git remote {name} belongs to another user than {user}, so git refuses to read {path}"
+            ))
+            .hint(format!(
+                "git config --global --add safe.directory {}   # as {user}; or give the remote that owner",
+                xr_model::shell(&whole)
+            ));
+        }
         let line = cause(&said);
         match why(&said) {
             Why::HostKey => Fault::new(format!("the host key of the git remote {name} is not known: {line}")).hint(
@@ -99,6 +115,11 @@ impl Checkout {
             Why::Gone => Fault::new(format!("the git remote {name} cannot be read: {line}"))
                 .hint(format!("git -C {root} remote -v")),
         }
+    }
+
+    /// Whether git means this clone by `path`: a remote beside it may begin with the same letters.
+    fn is_own(&self, path: &str) -> bool {
+        [&self.root, &self.root.join(".git"), &self.git_dir, &self.common_dir].iter().any(|own| *own == Path::new(path))
     }
 
     /// Whom git runs as, for hints.
@@ -124,6 +145,12 @@ fn cause(said: &str) -> String {
         || "git said nothing".to_owned(),
         |line| line.trim_start_matches("fatal: ").chars().take(300).collect(),
     )
+}
+
+/// The repository that git refuses because it belongs to another user, as git names it: a remote's as its URL does.
+fn dubious(said: &str) -> Option<&str> {
+    let line = said.lines().find_map(|line| line.split_once("dubious ownership in repository at '"));
+    line.map(|(_, path)| path.trim_end().trim_end_matches('\''))
 }
 
 /// Blanks out the user and password of every URL.
@@ -168,6 +195,41 @@ mod tests {
         ];
         for (said, expected) in table {
             assert_eq!(why(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_remote_beside_the_clone_is_not_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap().join("ttu");
+        let git = |argv: &[&str]| Cmd::new("git").arg("-C").arg(&root).args(argv).ok().unwrap();
+        fs::create_dir(&root).unwrap();
+        fs::create_dir(root.with_extension("git")).unwrap();
+        git(&["init", "-q"]);
+        git(&["remote", "add", "origin", &format!("{}.git", root.display())]);
+        let checkout = Checkout::open(&root).unwrap().unwrap();
+        let fault = |path: &str| {
+            let said = format!(
+                "fatal: detected dubious ownership in repository at '{path}'\nTo add an exception for this directory, \
+                 call:\n\n\tgit config --global --add safe.directory {path}\n\
+                 fatal: Could not read from remote repository."
+            );
+            let output = Output { code: 128, stdout: Vec::new(), stderr: said.into_bytes() };
+            checkout.remote_fault("origin", &Cmd::new("git"), &output)
+        };
+        let root = root.display().to_string();
+        for (path, named) in [
+            (format!("{root}.git"), format!("{root}.git")),
+            ("../ttu.git".to_owned(), format!("{root}.git")),
+            (format!("{root}-2/.git"), format!("{root}-2/.git")),
+        ] {
+            let fault = fault(&path);
+            assert!(fault.message.starts_with(&format!("the git remote `origin` ({root}.git)")), "{}", fault.message);
+            let hint = fault.hint.unwrap();
+            assert!(hint.starts_with(&format!("git config --global --add safe.directory {named} ")), "{hint}");
+        }
+        for path in [root.clone(), format!("{root}/.git")] {
+            assert!(fault(&path).message.contains("its .git belong to different users"), "{path}");
         }
     }
 
