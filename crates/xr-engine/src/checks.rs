@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use xr_model::{Fault, Generation, Mode, Port, Result, RunKind};
+use xr_model::{Fault, Generation, Level, Mode, Port, Result, RunKind};
 use xr_preflight::postgres::{self, Password, PostgresTarget};
 
 use crate::{World, prepare::Prepared, settings, staging::Staged};
@@ -162,7 +162,35 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
     if pulls && prepared.generation.mode == Mode::Production {
         room(Path::new(&info.root), need, "xr prune; docker image prune")?;
     }
-    room(world.home.path(), STACK_DISK, &format!("df -h {}; xr prune", world.home.path().display()))
+    let home = world.home.path();
+    let little = room(home, STACK_DISK, &format!("df -h {}; xr prune", xr_model::shell(&home)));
+    match (little, demand(prepared.plan.kind)) {
+        (Err(fault), Demand::Room) => Err(fault),
+        (Err(fault), Demand::Advice) => {
+            let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            world.say(Level::Warning, format!("{}{hint}", fault.message));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a run asks of the disk that `.xr/` and `.env` are on.
+#[derive(Debug, PartialEq, Eq)]
+enum Demand {
+    Room,
+    Advice,
+    Nothing,
+}
+
+/// A full disk must not keep a stack down: what is there already is started without room, and the way back is often what
+/// frees some.
+fn demand(kind: RunKind) -> Demand {
+    match kind {
+        RunKind::Install | RunKind::Update => Demand::Room,
+        RunKind::Rollback => Demand::Advice,
+        RunKind::Start | RunKind::Restart => Demand::Nothing,
+    }
 }
 
 fn ports(prepared: &Prepared) -> Result<()> {
@@ -213,6 +241,19 @@ mod tests {
         let fault = same_project("ttn", "ttnn").unwrap_err();
         assert!(fault.message.contains("`ttnn`") && fault.message.contains("`ttn`"), "{}", fault.message);
         assert!(fault.hint.unwrap().ends_with("xr env set COMPOSE_PROJECT_NAME=ttn"));
+    }
+
+    #[test]
+    fn a_full_disk_stops_only_what_needs_room() {
+        for (kind, expect) in [
+            (RunKind::Install, Demand::Room),
+            (RunKind::Update, Demand::Room),
+            (RunKind::Rollback, Demand::Advice),
+            (RunKind::Start, Demand::Nothing),
+            (RunKind::Restart, Demand::Nothing),
+        ] {
+            assert_eq!(demand(kind), expect, "{kind:?}");
+        }
     }
 
     #[test]

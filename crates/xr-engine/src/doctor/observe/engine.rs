@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,6 +13,7 @@ use futures_util::future;
 use tokio::task::spawn_blocking;
 use xr_host::{Engine, EngineInfo};
 use xr_image_puller::{Credentials, Sources, resolve_all};
+use xr_journal::Home;
 use xr_model::{Container, Digest, Health, ImageRef, LocalImage, Port};
 use xr_preflight::{Check, machine, ports::TakenPort};
 use xr_stack::{Manifest, Site};
@@ -38,7 +41,7 @@ pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manife
     let engine = match Engine::connect() {
         Ok(engine) => engine,
         Err(fault) => {
-            let machine = machine_of(manifest, vec![root.to_owned()]).await;
+            let machine = machine_of(manifest, disks(root, &ground.home)).await;
             let (containers, images) = (Err(no_engine()), Err(no_engine()));
             return Answers {
                 info: Err(fault.into()),
@@ -53,8 +56,8 @@ pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manife
     };
     let about = async {
         let info = engine.info().await.map_err(Trouble::from);
-        let mut disks: Vec<PathBuf> = info.iter().map(|info| PathBuf::from(&info.root)).collect();
-        disks.push(root.to_owned());
+        let engines = info.iter().map(|info| PathBuf::from(&info.root));
+        let disks = engines.chain(disks(root, &ground.home)).collect();
         (info, machine_of(manifest, disks).await)
     };
     let containers = async {
@@ -80,9 +83,17 @@ pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manife
     Answers { info, containers, strangers, last_words, images: images.map_err(Trouble::from), machine, registry }
 }
 
+/// The folders of the stack whose disks are written to: `.xr/` may be a mount, or a link to another disk.
+fn disks(root: &Path, home: &Home) -> Vec<PathBuf> {
+    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    let apart = device(home.path()).is_some_and(|disk| device(root) != Some(disk));
+    let home = apart.then(|| home.path().to_owned());
+    [root.to_owned()].into_iter().chain(home).collect()
+}
+
 /// Those containers that were made from another folder.
 fn elsewhere(here: &Path, folders: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let here = real(here);
     folders.into_iter().filter(|(_, folder)| real(Path::new(folder)) != here).collect()
 }
@@ -173,4 +184,23 @@ pub(super) fn ports(ports: Ports) -> (Vec<TakenPort>, Vec<(String, String)>) {
     );
     let silent = silent.collect();
     (xr_preflight::ports::taken(&ports.wanted), silent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_of_the_records_is_looked_at_when_it_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let home = Home::of(root);
+        assert_eq!(disks(root, &home), [root]);
+        fs::create_dir(home.path()).unwrap();
+        assert_eq!(disks(root, &home), [root]);
+        fs::remove_dir(home.path()).unwrap();
+        // Every Linux has this one mounted apart.
+        std::os::unix::fs::symlink("/proc", home.path()).unwrap();
+        assert_eq!(disks(root, &home), [root, home.path()]);
+    }
 }
