@@ -67,7 +67,11 @@ pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> std::result::Result<
     let running = world.engine.exec(&container.id, &backup.command, &mut file, false);
     let ended = tokio::select! {
         ended = running => ended,
-        () = world.cancel.raised() => Err(Failure::interrupted().fault),
+        () = world.cancel.raised() => {
+            // Nothing is wrong with the database or the program, so neither its log nor a way around it is told.
+            let _ = fs::remove_file(&half); // half a backup is none
+            return Err(Failure::interrupted());
+        }
     };
     let wrong = match ended {
         Ok(0) => incomplete(backup, &half).unwrap_or_else(|error| Some(Fault::new(named()).because(error))),
