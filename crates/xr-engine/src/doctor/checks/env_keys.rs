@@ -94,7 +94,8 @@ fn placeholders(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
         let what = if empty { "is empty" } else { "is still a placeholder that everybody knows" };
         let subject = format!("{name}:{}", value.line);
         let digits = ruled(key).map_or(64, |rule| rule.length);
-        let new = format!("xr env set {key} \"$(openssl rand -hex {})\" && xr install", digits / 2);
+        // Through a pipe: arguments can be read by every user.
+        let new = format!("openssl rand -hex {} | xr env set {key} --stdin && xr install", digits / 2);
         found.push(if database == Some(key) {
             // The volume was made with it: a new value alone locks the product out.
             let evidence = format!("{key} {what}; the database was made with it, so change it there first");
@@ -105,7 +106,7 @@ fn placeholders(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
                 .and_then(|keys| env.get(&keys.user))
                 .map_or("USER".to_owned(), |v| v.text);
             Finding::warning("env.placeholder", subject, evidence).command(format!(
-                "in the database: ALTER USER {user} PASSWORD '…'; then xr env set {key} '…' && xr install"
+                "in the database: ALTER USER {user} PASSWORD '…'; then xr env set {key} --stdin && xr install"
             ))
         } else {
             Finding::warning("env.placeholder", subject, format!("{key} {what}")).command(new)
@@ -157,6 +158,8 @@ mod tests {
             let found = check(&facts);
             assert_eq!(words(&found), [expect], "{text:?}");
             assert!(!format!("{found:?}").contains("insecure"));
+            // No command puts a secret into arguments.
+            assert!(found.iter().filter_map(|one| one.command.as_ref()).all(|command| command.contains(" --stdin")));
         }
     }
 
