@@ -187,15 +187,19 @@ fn silent_engine(answers: &Answers, said: &str, init: Init) -> (Lack, Fault) {
                 .hint("remove podman-docker, then: xr install"),
         );
     }
+    // Not so with DOCKER_HOST on another machine, where this user's groups here count for nothing.
+    let here = answers.docker_host.is_none_or(|host| host.starts_with("unix://"));
+    if here && lower.contains("permission denied") {
+        let at = answers.docker_host.map(|host| format!(" at {host}")).unwrap_or_default();
+        let fault =
+            Fault::new(format!("this user may not reach the Docker engine{at}: permission denied on its socket"))
+                .hint("sudo usermod -aG docker $USER, then log in again; or run xr with sudo");
+        return (Lack::PermissionDenied, fault);
+    }
     if let Some(host) = answers.docker_host {
         let fault = Fault::new(format!("no Docker engine answers at DOCKER_HOST={host}: {last}"))
             .hint("unset DOCKER_HOST, or correct it; `docker version` must show a server");
         return (Lack::Unreachable, fault);
-    }
-    if lower.contains("permission denied") {
-        let fault = Fault::new("this user may not reach the Docker engine: permission denied on its socket")
-            .hint("sudo usermod -aG docker $USER, then log in again; or run xr with sudo");
-        return (Lack::PermissionDenied, fault);
     }
     if !answers.dockerd && lower.contains("cannot connect") {
         let fault = Fault::new("the Docker client is installed, but no engine").hint("xr install");
@@ -256,6 +260,8 @@ mod tests {
             (Some((SILENT, DOWN)), true, None, Some("2.26.1"), Some(Lack::NotRunning)),
             (Some((SILENT, DENIED)), true, None, Some("2.26.1"), Some(Lack::PermissionDenied)),
             (Some((SILENT, DOWN)), true, Some("tcp://far:2375"), Some("2.26.1"), Some(Lack::Unreachable)),
+            (Some((SILENT, DENIED)), true, Some("unix:///run/d.sock"), None, Some(Lack::PermissionDenied)),
+            (Some((SILENT, DENIED)), true, Some("ssh://far"), Some("2.26.1"), Some(Lack::Unreachable)),
             (Some((SILENT, "")), true, None, Some("2.26.1"), Some(Lack::Unreachable)),
             (Some(("", "Emulate Docker CLI using podman.")), false, None, None, Some(Lack::Unreachable)),
             (Some((OLD, "")), true, None, Some("2.26.1"), Some(Lack::EngineTooOld)),
