@@ -172,10 +172,14 @@ fn as_released(world: &World<'_>, order: &Order<'_>, stack: &Stack, staged: &Pat
     let files = stack.layout.files.iter().chain(&stack.layout.dev_files);
     match (order.commit, files.into_iter().find(differs)) {
         (Some(commit), Some(file)) => {
-            Fault { message: format!("{} as released: {}", order.version, fault.message), ..fault }.hint(format!(
-                "git -C {} show {commit}:{file}   # the publisher must mend it; xr update --to VERSION takes another",
-                xr_model::shell(&world.root)
-            ))
+            let root = xr_model::shell(&world.root);
+            let mended = format!(
+                "git -C {root} show {commit}:{file}   # the publisher must mend it; xr update --to VERSION takes another"
+            );
+            // A setting that the new release demands is the admin's to give; compose's fault says how.
+            let given = fault.hint.clone().filter(|_| xr_stack::missing_value(&fault.message).is_some());
+            Fault { message: format!("{} as released: {}", order.version, fault.message), ..fault }
+                .hint(given.unwrap_or(mended))
         }
         _ => fault,
     }

@@ -193,7 +193,11 @@ impl Compose {
                     .hint(format!("{} config", self.command()));
             }
         }
-        Fault::new(format!("compose refuses {}: {said}", files.join(", "))).hint(format!("{} config", self.command()))
+        let fault = Fault::new(format!("compose refuses {}: {said}", files.join(", ")));
+        match missing_value(said) {
+            Some(key) => fault.hint(format!("xr env set {key}=VALUE (a secret: xr env set {key} --stdin), then again")),
+            None => fault.hint(format!("{} config", self.command())),
+        }
     }
 }
 
@@ -208,6 +212,13 @@ fn with_absent_services(config: &[u8]) -> Option<Vec<u8>> {
         services.insert(name, serde_json::json!({"image": "absent", "profiles": ["xr-absent"]}));
     }
     serde_json::to_vec(&json).ok()
+}
+
+/// The key that compose wants and `.env` lacks, from compose's complaint of a `${KEY:?}`: for the admin to set.
+pub fn missing_value(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("required variable ")?;
+    let (key, _) = rest.split_once(" is missing a value")?;
+    (!key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')).then_some(key)
 }
 
 fn json_inner(path: &Path) -> String {
@@ -225,5 +236,25 @@ mod tests {
         let whole: Value = serde_json::from_slice(&with_absent_services(config).unwrap()).unwrap();
         assert_eq!(whole["services"]["db"]["profiles"][0], "xr-absent");
         assert_eq!(whole["services"]["web"]["image"], "w");
+    }
+
+    #[test]
+    fn the_key_that_lacks_a_value_is_told() {
+        for (said, key) in [
+            ("error while interpolating services.a.image: required variable NEEDED is missing a value", Some("NEEDED")),
+            ("required variable DB_HOST is missing a value: name the host", Some("DB_HOST")),
+            ("required variable two words is missing a value", None),
+            ("services.a.image must be a string", None),
+        ] {
+            assert_eq!(missing_value(said), key, "{said}");
+        }
+        let compose = |said| {
+            let root = PathBuf::from("/s");
+            let files = vec![root.join("compose.yml")];
+            let (env, directory) = (root.join(".env"), root.clone());
+            Compose { root, directory, env, files, profiles: Vec::new() }.refused(said).hint.unwrap()
+        };
+        assert!(compose("required variable X is missing a value").starts_with("xr env set X=VALUE "));
+        assert!(compose("services.a.image must be a string").ends_with(" config"));
     }
 }

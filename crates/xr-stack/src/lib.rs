@@ -12,7 +12,7 @@ pub mod scan;
 mod services;
 mod site;
 
-pub use compose::{Compose, Resolved};
+pub use compose::{Compose, Resolved, missing_value};
 pub use layout::{Layout, find_root};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
