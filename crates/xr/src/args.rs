@@ -98,6 +98,27 @@ pub enum Command {
     Guard(commands::guard::Guard),
 }
 
+impl Command {
+    /// Whether its words are all it is run for: it changes nothing here.
+    pub fn is_query(&self) -> bool {
+        match self {
+            Self::Install(Install { run, .. })
+            | Self::Update(Update { run, .. })
+            | Self::Rollback(Rollback { run, .. }) => run.dry_run,
+            Self::Start(start) => start.dry_run,
+            Self::Stop(stop) => stop.dry_run,
+            Self::Restart(restart) => restart.dry_run,
+            Self::Prune(prune) => prune.dry_run,
+            Self::Uninstall(uninstall) => uninstall.dry_run,
+            Self::Doctor(doctor) => !doctor.fix,
+            Self::Init(init) => init.print,
+            Self::Env(env) => env.is_query(),
+            Self::Status(_) | Self::History(_) | Self::Completions(_) => true,
+            Self::Recover(_) | Self::Guard(_) => false,
+        }
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: Option<jiff::SignedDuration> = text.parse().ok();
     parsed

@@ -29,7 +29,7 @@ pub fn main() -> ExitCode {
     // The commonest question of all needs no definition of a command line to be built.
     if std::env::args_os().skip(1).eq(["--version"]) {
         outcome::out(concat!("xr ", env!("CARGO_PKG_VERSION")));
-        return ExitCode::SUCCESS;
+        return ExitCode::from(outcome::delivered(xr_model::exit::OK));
     }
     // Answers the shell's completion requests and returns; does nothing otherwise.
     clap_complete::CompleteEnv::with_factory(command).complete();
@@ -39,8 +39,10 @@ pub fn main() -> ExitCode {
         Err(error) => return outcome::fault(&xr_model::Fault::new("cannot start").because(error), false),
     };
     let json = args.globals.json;
+    let query = args.command.is_query();
     match runtime.block_on(commands::run(args)) {
-        Ok(code) => ExitCode::from(code),
+        // Of a run the code tells what became of the stack, whoever reads its words.
+        Ok(code) => ExitCode::from(if query { outcome::delivered(code) } else { code }),
         Err(fault) => outcome::fault(&fault, json),
     }
 }

@@ -1,6 +1,10 @@
 //! How a command ends: its last words and its exit code.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::OnceLock,
+};
 
 use serde_json::json;
 use xr_model::{Event, Fault, Outcome, Verdict, exit};
@@ -110,17 +114,30 @@ pub fn fault(fault: &Fault, json: bool) -> ExitCode {
     ExitCode::from(fault.code)
 }
 
-/// A result line on standard output.
+/// The first thing that kept a result from being written.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// A result line on standard output. That it cannot be written disturbs nobody here: see [`delivered`].
 pub fn out(line: &str) {
-    use std::io::Write;
-    // A reader that went away (`| head`) is no error.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    if let Err(error) = writeln!(io::stdout(), "{line}")
+        // A reader that went away (`| head`) is no error.
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error); // the first says why
+    }
+}
+
+/// The exit code of a query: one whose answer got lost must not be taken for one with a short answer. Told in words even
+/// with `--json`, since the place for JSON is what cannot be written.
+pub fn delivered(code: u8) -> u8 {
+    let Some(error) = LOST.get() else { return code };
+    err(&format!("error: cannot write the output: {error}"));
+    if code == exit::OK { exit::FAILED } else { code }
 }
 
 /// A line on standard error.
 pub fn err(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// One JSON document on standard output.

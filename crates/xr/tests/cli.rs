@@ -154,6 +154,28 @@ fn a_reader_that_went_away_is_no_error() {
 }
 
 #[test]
+fn an_answer_that_is_lost_is_an_error_and_a_change_that_is_made_is_none() {
+    let dir = stack();
+    fs::write(dir.path().join("docker/.env"), "IMAGE_TAG=v1\nA=1\n").unwrap();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for argv in [
+        &["--version"][..],
+        &["env", "get", "A"],
+        &["env", "get", "A", "--json"],
+        &["env", "list"],
+        &["history", "--json"],
+        &["completions", "bash"],
+        &["init", "--print"],
+    ] {
+        let (code, _, err) = told(xr(dir.path()).args(argv).stdout(full()).output().unwrap());
+        assert_eq!(code, 1, "{argv:?}: {err}");
+        assert!(err.contains("error: cannot write the output: No space left"), "{argv:?}: {err}");
+    }
+    let (code, _, err) = told(xr(dir.path()).args(["env", "set", "A=2"]).stdout(full()).output().unwrap());
+    assert_eq!((code, err.as_str()), (0, ""));
+}
+
+#[test]
 fn listed_settings_show_no_secret_whatever_its_name_or_shape() {
     let dir = stack();
     fs::write(dir.path().join("xr.toml"), "[[secrets]]\nkey = \"ODD\"\nlength = 32\n").unwrap();

@@ -18,7 +18,7 @@ use crate::{
 pub struct Prune {
     /// Show what would be removed and remove nothing
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
 /// `xr prune`

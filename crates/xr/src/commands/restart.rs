@@ -25,7 +25,7 @@ pub struct Restart {
     services: Vec<String>,
     /// Show what would be done and stop
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
 /// `xr restart`

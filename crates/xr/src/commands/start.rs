@@ -12,7 +12,7 @@ use crate::{args::Run, context::Context, outcome, run};
 pub struct Start {
     /// Show what would be done and stop
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
 /// `xr start`

@@ -21,7 +21,7 @@ pub struct Stop {
     services: Vec<String>,
     /// Show what would be stopped and stop nothing
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
 /// `xr stop`

@@ -29,7 +29,7 @@ pub struct Uninstall {
     confirm: Option<String>,
     /// Show what would be removed and remove nothing
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
 /// `xr uninstall`

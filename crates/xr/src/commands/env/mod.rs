@@ -53,6 +53,13 @@ enum Command {
     Check,
 }
 
+impl Env {
+    /// Whether it only reads.
+    pub fn is_query(&self) -> bool {
+        !matches!(self.command, Command::Set { .. })
+    }
+}
+
 /// `xr env`
 pub async fn run(globals: &Globals, args: &Env) -> Result<u8> {
     let root = context::root(globals)?;

@@ -28,7 +28,7 @@ use crate::{
 pub struct Init {
     /// Print it and write nothing
     #[arg(long)]
-    print: bool,
+    pub print: bool,
     /// Write over an xr.toml that is there
     #[arg(long)]
     force: bool,
