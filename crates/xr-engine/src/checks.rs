@@ -8,7 +8,7 @@ use xr_preflight::postgres::{self, Password, PostgresTarget};
 use crate::{World, prepare::Prepared, settings, staging::Staged};
 
 /// Bytes that `.xr/`, the tree and `.env` may need.
-const STACK_DISK: u64 = 64 << 20;
+pub(crate) const STACK_DISK: u64 = 64 << 20;
 
 /// `.env` and VERSION, before anything else is looked at.
 pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {

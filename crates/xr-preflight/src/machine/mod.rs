@@ -40,6 +40,11 @@ pub fn examine(requirements: &Requirements, disk_paths: &[&Path]) -> Vec<Check> 
     checks
 }
 
+/// Whether the disk of `path`, which need not exist yet, has this many bytes free.
+pub fn disk(path: &Path, required: u64) -> Check {
+    disk::free(path, required)
+}
+
 /// This machine's `/etc/os-release`; `None` when it has none.
 pub fn os_release() -> Option<OsRelease> {
     read("/etc/os-release").or_else(|| read("/usr/lib/os-release")).map(|text| OsRelease::parse(&text))

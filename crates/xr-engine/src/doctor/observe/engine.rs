@@ -19,7 +19,10 @@ use xr_preflight::{Check, machine, ports::TakenPort};
 use xr_stack::{Manifest, Site};
 
 use super::{Ground, Look, no_engine};
-use crate::doctor::facts::{Facts, History, Seen, Trouble};
+use crate::{
+    checks::STACK_DISK,
+    doctor::facts::{Facts, History, Seen, Trouble},
+};
 
 /// What was said.
 pub(super) struct Answers {
@@ -41,7 +44,7 @@ pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manife
     let engine = match Engine::connect() {
         Ok(engine) => engine,
         Err(fault) => {
-            let machine = machine_of(manifest, disks(root, &ground.home)).await;
+            let machine = machine_of(manifest, vec![root.to_owned()], apart(root, &ground.home)).await;
             let (containers, images) = (Err(no_engine()), Err(no_engine()));
             return Answers {
                 info: Err(fault.into()),
@@ -56,9 +59,9 @@ pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manife
     };
     let about = async {
         let info = engine.info().await.map_err(Trouble::from);
-        let engines = info.iter().map(|info| PathBuf::from(&info.root));
-        let disks = engines.chain(disks(root, &ground.home)).collect();
-        (info, machine_of(manifest, disks).await)
+        let mut disks: Vec<PathBuf> = info.iter().map(|info| PathBuf::from(&info.root)).collect();
+        disks.push(root.to_owned());
+        (info, machine_of(manifest, disks, apart(root, &ground.home)).await)
     };
     let containers = async {
         let (containers, folders) =
@@ -83,12 +86,11 @@ pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manife
     Answers { info, containers, strangers, last_words, images: images.map_err(Trouble::from), machine, registry }
 }
 
-/// The folders of the stack whose disks are written to: `.xr/` may be a mount, or a link to another disk.
-fn disks(root: &Path, home: &Home) -> Vec<PathBuf> {
+/// The folder of the records, when its disk is not the stack's: `.xr/` may be a mount, or a link.
+fn apart(root: &Path, home: &Home) -> Option<PathBuf> {
     let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
     let apart = device(home.path()).is_some_and(|disk| device(root) != Some(disk));
-    let home = apart.then(|| home.path().to_owned());
-    [root.to_owned()].into_iter().chain(home).collect()
+    apart.then(|| home.path().to_owned())
 }
 
 /// Those containers that were made from another folder.
@@ -98,13 +100,18 @@ fn elsewhere(here: &Path, folders: BTreeMap<String, String>) -> BTreeMap<String,
     folders.into_iter().filter(|(_, folder)| real(Path::new(folder)) != here).collect()
 }
 
-async fn machine_of(manifest: &Manifest, disks: Vec<PathBuf>) -> Vec<Check> {
+async fn machine_of(manifest: &Manifest, disks: Vec<PathBuf>, records: Option<PathBuf>) -> Vec<Check> {
     let requirements = machine::Requirements {
         memory: manifest.requirements.memory_mib << 20,
         disk: manifest.requirements.disk_mib << 20,
         architectures: Vec::new(),
     };
-    let look = move || machine::examine(&requirements, &disks.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    let look = move || {
+        let mut checks = machine::examine(&requirements, &disks.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+        // No image and no volume comes there: it needs what a run needs.
+        checks.extend(records.map(|records| machine::disk(&records, STACK_DISK)));
+        checks
+    };
     spawn_blocking(look).await.unwrap_or_default()
 }
 
@@ -195,12 +202,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let home = Home::of(root);
-        assert_eq!(disks(root, &home), [root]);
+        assert_eq!(apart(root, &home), None);
         fs::create_dir(home.path()).unwrap();
-        assert_eq!(disks(root, &home), [root]);
+        assert_eq!(apart(root, &home), None);
         fs::remove_dir(home.path()).unwrap();
         // Every Linux has this one mounted apart.
         std::os::unix::fs::symlink("/proc", home.path()).unwrap();
-        assert_eq!(disks(root, &home), [root, home.path()]);
+        assert_eq!(apart(root, &home).as_deref(), Some(home.path()));
     }
 }
