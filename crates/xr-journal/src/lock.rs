@@ -75,7 +75,7 @@ fn doing(home: &Home) -> String {
     match (run.unwinding, step) {
         (Some(_), _) => ", going back".to_owned(),
         (None, Some(step)) => format!(", now: {}", step.action.title()),
-        (None, None) => String::new(),
+        (None, None) => ", now: between two steps".to_owned(),
     }
 }
 
