@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future;
 use xr_journal::{ChildrenLock, Journal};
-use xr_model::{Action, Event, Level, Outcome, Record, Result, Step, StepId, Verdict};
+use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict};
 
 use crate::{
     World,
@@ -37,7 +37,11 @@ impl Prepared {
         let (serving, generation) = match verdict {
             Verdict::Changed | Verdict::Unchanged => (Some(self.plan.version.clone()), Some(self.plan.generation)),
             Verdict::Degraded => (None, None),
-            _ => (self.plan.from_version.clone(), self.plan.from),
+            // A stack that was stopped before is back at its version, and serves nothing.
+            _ => {
+                let runs = self.observed.containers.iter().any(xr_model::Container::is_running);
+                (self.plan.from_version.clone().filter(|_| runs), self.plan.from)
+            }
         };
         Outcome {
             verdict,
@@ -81,16 +85,14 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         Ok(()) => {
             let mut outcome = prepared.outcome(Verdict::Changed, begun);
             outcome.undo = prepared.plan.from.map(|_| match prepared.plan.kind {
-                xr_model::RunKind::Rollback => format!("xr rollback --generation {}", prepared.plan.from.unwrap_or(0)),
+                RunKind::Rollback => format!("xr rollback --generation {}", prepared.plan.from.unwrap_or(0)),
                 _ => "xr rollback".to_owned(),
             });
             outcome
         }
         Err(failure) => {
             let id = journal.borrow().id().to_owned();
-            let touched =
-                prepared.plan.steps().any(|step| started.contains(&step.id) && step.action.touches_the_stack());
-            let verdict = if touched {
+            let verdict = if prepared.plan.touches_the_stack(&started) {
                 unwind::unwind(
                     world,
                     &journal,
@@ -119,9 +121,6 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
                     outcome
                 }
             };
-            if touched && outcome.verdict == Verdict::Failed {
-                outcome.serving = None;
-            }
             outcome = failed(outcome, failure);
             outcome
         }
@@ -137,14 +136,21 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
 }
 
 /// What an admin can do about a release that does not work here.
-const OTHER_RELEASE: &str = "the publisher has to mend this release; xr update --to VERSION takes another";
+fn other_release(command: RunKind) -> Option<String> {
+    let takes = match command {
+        RunKind::Install => "xr install --version VERSION",
+        RunKind::Update => "xr update --to VERSION",
+        RunKind::Rollback | RunKind::Start | RunKind::Restart => return None,
+    };
+    Some(format!("the publisher has to mend this release; {takes} takes another"))
+}
 
 fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
     outcome.cause = Some(failure.fault.chain());
     // The guilty container is gone with the way back, and its last words are in the outcome.
     let gone = outcome.verdict == Verdict::RolledBack && failure.service.is_some();
-    let hint = if gone { Some(OTHER_RELEASE.to_owned()) } else { failure.fault.hint };
-    outcome.hint = outcome.hint.or(hint);
+    let other = if gone { other_release(outcome.command) } else { None };
+    outcome.hint = outcome.hint.or(other).or(failure.fault.hint);
     outcome.service = failure.service;
     outcome.log = failure.log;
     outcome

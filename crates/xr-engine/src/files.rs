@@ -3,10 +3,15 @@
 use std::{fs, path::Path, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
+use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
 use xr_model::{Fault, Generation, Level, Plan, Result};
 
-use crate::{World, bundle, settings::EnvReport, staging};
+use crate::{
+    World, bundle,
+    settings::{self, EnvReport},
+    staging,
+};
 
 /// How the tree stood before a run; kept under `.xr/runs/<run>/`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,9 +22,9 @@ pub struct Before {
     pub branch: Option<String>,
     /// Whether there was an `.env`.
     pub had_env: bool,
-    /// Whether the run's own `.env` stays also when it is taken back: a volume may know its secrets by then.
+    /// Secrets that a first install made: they stay when it is taken back, since a volume may know them by then.
     #[serde(default)]
-    pub keeps_env: bool,
+    pub made: Vec<String>,
     /// Whether there was a VERSION.
     pub had_version: bool,
     /// The generation whose files stood there.
@@ -49,7 +54,7 @@ pub(crate) fn save(world: &World<'_>, run: &str, generated: &[String]) -> Result
         commit,
         branch,
         had_env: keep(&layout.env_path(), "env")?,
-        keeps_env: !generated.is_empty() && world.generations.current()?.is_none(),
+        made: if world.generations.current()?.is_none() { generated.to_vec() } else { Vec::new() },
         had_version: keep(&layout.version_path(), "VERSION")?,
         generation: world.generations.current()?.map(|g| g.number),
         env: layout.env.clone(),
@@ -134,10 +139,24 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
     if before.had_version && !version_is_back {
         write_atomic(&version, &saved("VERSION")?, 0o644, Ownership::Keep)?;
     }
-    if before.had_env && !before.keeps_env {
-        write_atomic(&env, &saved("env")?, 0o600, Ownership::Keep)?;
+    if before.had_env {
+        let old = with_secrets(&saved("env")?, &env, &before.made)?;
+        write_atomic(&env, &old, 0o600, Ownership::Keep)?;
     }
     Ok(())
+}
+
+/// The `.env` that stood there, with the secrets that were made since.
+fn with_secrets(old: &[u8], now: &Path, made: &[String]) -> Result<Vec<u8>> {
+    let wrong = || format!("cannot keep the secrets that were made in {}", now.display());
+    let Some(now) = settings::parse_env(now)?.filter(|_| !made.is_empty()) else { return Ok(old.to_vec()) };
+    let mut old = EnvFile::parse(old).map_err(Fault::at(wrong()))?;
+    for key in made {
+        if let Some(value) = now.get(key) {
+            old.set(key, &value.text).map_err(Fault::at(wrong()))?;
+        }
+    }
+    Ok(old.to_bytes())
 }
 
 /// What a generation changes against the one before, a line each; keys of `.env`, never values.
@@ -184,4 +203,24 @@ pub(crate) fn changes(old: Option<&Generation>, new: &Generation, report: &EnvRe
     keys("generated", &report.generated);
     keys("new default for", &report.defaults_changed);
     lines
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "writes the file that is read")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_back_keeps_the_secrets_that_were_made_and_nothing_else_of_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = dir.path().join(".env");
+        fs::write(&now, "# mine\nIMAGE_TAG=v1.2.0\nDB_PASSWORD=0a1b\nNEW=1\n").unwrap();
+        let old = b"# mine\nIMAGE_TAG=v1.0.0\nDB_PASSWORD=change-me\n";
+        let back = |made: &[&str]| {
+            let made: Vec<String> = made.iter().map(|key| (*key).to_owned()).collect();
+            String::from_utf8(with_secrets(old, &now, &made).unwrap()).unwrap()
+        };
+        assert_eq!(back(&["DB_PASSWORD"]), "# mine\nIMAGE_TAG=v1.0.0\nDB_PASSWORD=0a1b\n");
+        assert_eq!(back(&[]).as_bytes(), old);
+    }
 }

@@ -48,6 +48,8 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
     let (serving, generation) = match verdict {
         Verdict::Changed => (Some(past.plan.version.clone()), Some(past.plan.generation)),
         Verdict::Degraded => (None, None),
+        // Taken back to a stack that was stopped before.
+        Verdict::Failed if past.plan.touches_the_stack(&past.started) => (None, past.plan.from),
         _ => (past.plan.from_version.clone(), past.plan.from),
     };
     let outcome = Outcome {
@@ -79,8 +81,7 @@ async fn finish(world: &World<'_>, past: &PastRun) -> Result<Verdict> {
 }
 
 async fn back(world: &World<'_>, past: &PastRun, journal: &RefCell<Journal>) -> Result<Verdict> {
-    let touched = past.plan.steps().any(|step| past.started.contains(&step.id) && step.action.touches_the_stack());
-    if !touched {
+    if !past.plan.touches_the_stack(&past.started) {
         return Ok(Verdict::Failed);
     }
     let_stops_end(world, past).await?;

@@ -113,10 +113,8 @@ async fn undo_all(
 
 /// The old version serves: what ran before the run runs, and is healthy where it was.
 async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure) -> Result<Verdict> {
-    let Some(from) = plan.from else {
-        return Ok(if failure.is_interruption() { Verdict::Interrupted } else { Verdict::Failed });
-    };
-    if let Ok(old) = world.generations.read(from) {
+    // Before a first install a stack may have run that xr did not start: it has no generation, and has to serve again too.
+    if let Some(Ok(old)) = plan.from.map(|from| world.generations.read(from)) {
         for image in &old.images {
             if !image.image_id.is_empty() && world.engine.image(&image.image_id).await?.is_some() {
                 world.engine.tag(&image.image_id, &image.reference).await?;
@@ -143,7 +141,7 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     Ok(match (failure.is_interruption(), runs) {
         (true, _) => Verdict::Interrupted,
         (false, true) => Verdict::RolledBack,
-        // Stopped as it was before: back, and not healthy.
+        // Stopped as it was before, or never there: back, and not healthy.
         (false, false) => Verdict::Failed,
     })
 }

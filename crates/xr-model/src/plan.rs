@@ -63,6 +63,11 @@ impl Plan {
         self.stages.iter().flat_map(|stage| stage.steps.iter())
     }
 
+    /// Whether what runs may have been touched when these steps were begun.
+    pub fn touches_the_stack(&self, begun: &[StepId]) -> bool {
+        self.steps().any(|step| begun.contains(&step.id) && step.action.touches_the_stack())
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty()

@@ -66,13 +66,18 @@ fn words(context: &Context, outcome: &Outcome) {
             err(&format!("{} failed; nothing is running, .env is kept", outcome.command.as_str()))
         }
         Verdict::Failed if outcome.serving.is_none() => err(&format!(
-            "{} failed and was taken back: {} is stopped as it was before",
+            "{} failed; nothing changed: {} is stopped, as it was before",
             outcome.command.as_str(),
             version(&outcome.from)
         )),
         Verdict::Failed => {
             err(&format!("{} failed; nothing changed: {serving} serves{generation}", outcome.command.as_str()))
         }
+        Verdict::RolledBack if outcome.serving.is_none() => err(&format!(
+            "{} of {} failed and was rolled back: what ran before is healthy, {seconds}",
+            outcome.command.as_str(),
+            version(&outcome.to)
+        )),
         Verdict::RolledBack => err(&format!(
             "{} to {} failed and was rolled back: {serving} is healthy{generation}, {seconds}",
             outcome.command.as_str(),
@@ -83,6 +88,14 @@ fn words(context: &Context, outcome: &Outcome) {
             outcome.command.as_str(),
             version(&outcome.to)
         )),
+        Verdict::Interrupted if outcome.from.is_some() && outcome.serving.is_none() => err(&format!(
+            "{} was interrupted: {} is stopped, as it was before",
+            outcome.command.as_str(),
+            version(&outcome.from)
+        )),
+        Verdict::Interrupted if outcome.from.is_none() => {
+            err(&format!("{} was interrupted: what ran before runs", outcome.command.as_str()))
+        }
         Verdict::Interrupted => {
             err(&format!("{} was interrupted: {serving} serves{generation}", outcome.command.as_str()))
         }

@@ -88,14 +88,14 @@ pub fn guard(world: &World<'_>) -> Option<Guard> {
 /// The words for it.
 pub fn how_it_ended(recovery: &Recovery) -> String {
     let outcome = &recovery.outcome;
-    let serving = outcome.serving.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
-    let how = match outcome.verdict {
-        Verdict::Changed => "finished",
+    let (how, installed) = match outcome.verdict {
+        Verdict::Changed => ("finished", &outcome.to),
         Verdict::Degraded => {
             let why = outcome.hint.as_deref().unwrap_or_default();
             return format!("the {} that had not ended could not be taken back: {why}", outcome.command.as_str());
         }
-        _ => "taken back",
+        _ => ("taken back", &outcome.from),
     };
-    format!("the {} that had not ended was {how}: {serving} is what is installed", outcome.command.as_str())
+    let installed = installed.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    format!("the {} that had not ended was {how}: {installed} is what is installed", outcome.command.as_str())
 }

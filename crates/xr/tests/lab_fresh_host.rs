@@ -13,6 +13,9 @@ use xr_lab::{GitRemote, Host, HostKind, Image, Lab, wait_for};
 const STACK: &str = "/srv/orbit";
 const SECRETS: [&str; 4] = ["DB_PASSWORD", "SECRET_KEY", "WORKER_API_KEY", "DJANGO_SUPERUSER_PASSWORD"];
 
+/// Whether the newest run's journal says how it ended.
+const RUN_ENDED: &str = "cd /srv/orbit/.xr/journal && grep -q run_ended $(ls | tail -n 1)";
+
 struct Machine {
     lab: Lab,
     remote: GitRemote,
@@ -123,6 +126,7 @@ fn power_cut(machine: &Machine, version: &str, records: usize, visits: u64) -> R
     machine.lab.engine().docker(&["kill", machine.host.container()])?;
     machine.lab.engine().docker(&["start", machine.host.container()])?;
     machine.docker_answers()?;
+    ensure!(!done(machine, RUN_ENDED), "the run had ended before the power was cut");
     let both = "docker ps --filter label=com.docker.compose.service=postgres -q | wc -l";
     assert_eq!(machine.host.must(both)?, "1", "two databases on one volume");
     machine.xr("recover")?;
@@ -139,6 +143,7 @@ fn dead_engine(machine: &Machine, version: &str, records: usize, visits: u64) ->
     wait_for("the run's end", PATIENCE, || {
         done(machine, "test -s /var/log/run.code") && !done(machine, "pgrep -f '[x]r guard'")
     })?;
+    assert_ne!(machine.host.must("cat /var/log/run.code")?, "0", "the run had ended before the engine died");
     machine.xr("recover")?;
     machine.assert_whole(visits)
 }

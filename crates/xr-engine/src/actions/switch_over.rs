@@ -17,10 +17,8 @@ pub(crate) async fn act(
 ) -> std::result::Result<(), Failure> {
     // Everything that can be asked before is: nobody serves the port between the two.
     let new = run.new_of(swap).await?;
-    let quick = quick_neighbours(run.world, &new).await;
     retire(run.world, swap).await?;
-    stop_and_clear(run.world, swap, detach, drain).await?;
-    quick.forget().await;
+    let _quick = make_way(run.world, swap, &new, detach, drain).await?;
     start::start(run, swap, &new).await
 }
 
@@ -31,9 +29,7 @@ pub(crate) async fn restart(
     detach: &[Attachment],
     drain: Option<Duration>,
 ) -> std::result::Result<(), Failure> {
-    let quick = quick_neighbours(run.world, &swap.old).await;
-    stop_and_clear(run.world, swap, detach, drain).await?;
-    quick.forget().await;
+    let _quick = make_way(run.world, swap, &swap.old, detach, drain).await?;
     start_old(run.world, swap, true).await?;
     Ok(())
 }
@@ -46,12 +42,22 @@ async fn quick_neighbours(world: &World<'_>, containers: &[Container]) -> QuickN
     world.engine.quick_neighbours(&networks).await
 }
 
-async fn stop_and_clear(world: &World<'_>, swap: &Swap, detach: &[Attachment], drain: Option<Duration>) -> Result<()> {
+/// Stops the old, takes the detached off their networks, and has the kernel forget who was there, for as long as what is
+/// given back is held: until `next` has started.
+async fn make_way(
+    world: &World<'_>,
+    swap: &Swap,
+    next: &[Container],
+    detach: &[Attachment],
+    drain: Option<Duration>,
+) -> Result<QuickNeighbours> {
+    let quick = quick_neighbours(world, next).await;
     let stops = future::join_all(swap.old.iter().map(|old| world.engine.stop_within(&old.id, drain))).await;
     stops.into_iter().collect::<Result<Vec<()>>>()?;
     let places = future::join_all(detach.iter().map(|place| world.engine.detach(place))).await;
     places.into_iter().collect::<Result<Vec<()>>>()?;
-    Ok(())
+    quick.forget().await;
+    Ok(quick)
 }
 
 /// A stopped container with `restart: always` comes back with the engine or the machine. Beside its successor it must not:
@@ -113,10 +119,8 @@ pub(crate) async fn undo_restart(
         world.engine.stop(&old.id, None).await?;
     }
     // Nothing of this service is new: only the neighbours are put back.
-    let nobody = Swap {
-        old: world.engine.containers(project).await?.into_iter().filter(|c| c.service == swap.service).collect(),
-        ..swap.clone()
-    };
-    undo(world, project, &Swap { old: nobody.old, ..swap.clone() }, detach, created).await?;
+    let mut old = world.engine.containers(project).await?;
+    old.retain(|container| container.service == swap.service);
+    undo(world, project, &Swap { old, ..swap.clone() }, detach, created).await?;
     start_old(world, swap, false).await
 }
