@@ -22,7 +22,7 @@ impl GitRemote {
     /// A remote that carries these versions, in this order. Dropping it deletes it.
     pub(crate) fn temporary(layout: &Layout, versions: &[&str]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("orbit-").tempdir_in(layout.join("remotes"))?;
-        let mut remote = Self::create(layout, dir.path(), versions)?;
+        let mut remote = Self::at(dir.path(), &layout.join("home"), versions)?;
         remote._dir = Some(dir);
         Ok(remote)
     }
@@ -33,12 +33,13 @@ impl GitRemote {
             std::fs::remove_dir_all(dir)?;
         }
         std::fs::create_dir_all(dir)?;
-        Self::create(layout, dir, versions)
+        Self::at(dir, &layout.join("home"), versions)
     }
 
-    fn create(layout: &Layout, dir: &Path, versions: &[&str]) -> Result<Self> {
+    /// A remote in an empty folder, which stays; git takes `home` for the publisher's.
+    pub fn at(dir: &Path, home: &Path, versions: &[&str]) -> Result<Self> {
         let remote =
-            Self { bare: dir.join("orbit.git"), work: dir.join("work"), home: layout.join("home"), _dir: None };
+            Self { bare: dir.join("orbit.git"), work: dir.join("work"), home: home.to_owned(), _dir: None };
         remote.git(dir, &["init", "--quiet", "--bare", "--initial-branch=main", "orbit.git"])?;
         remote.git(dir, &["init", "--quiet", "--initial-branch=main", "work"])?;
         remote.in_work(&["remote", "add", "origin", &remote.bare.display().to_string()])?;

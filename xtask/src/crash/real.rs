@@ -1,6 +1,4 @@
-//! `cargo xtask crash`: runs killed at every record of their journal and at random moments, on a real engine, under load.
-//!
-//! The promise: the old version serves or the new one, and xr says which. Beside it the same done to compose.
+//! The second part of the certificate: the real engine, under load, and beside it the same done to compose.
 
 use std::{
     os::unix::process::CommandExt,
@@ -9,11 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
 use duct::Handle;
 use serde_json::Value;
 use xr_lab::{Lab, wait_for};
 
+use super::{Crash, chance::Chance, table::Row};
 use crate::bench::{
     load::{Load, ask},
     stack::Stack,
@@ -23,65 +21,26 @@ const VERSIONS: [&str; 2] = ["v1.0.0", "v1.1.0"];
 /// How long a guard may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-#[derive(Args)]
-pub(crate) struct Crash {
-    /// Random moments, for xr and for compose each
-    #[arg(long, default_value_t = 20)]
-    runs: u32,
-    /// What the moments are drawn from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Also at each record of the journal, once in an update and once in a rollback
-    #[arg(long)]
-    records: bool,
-}
-
-/// How one kind of kill went.
-#[derive(Default)]
-struct Tally {
-    kills: u32,
-    old: u32,
-    new: u32,
-    down: u32,
-    gaps: Vec<Duration>,
-}
-
-pub(crate) fn run(options: &Crash) -> Result<()> {
+pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
     let lab = Lab::attach_or_up()?;
     let xr = crate::bench::release_binary()?;
-    let mut moments = Moments(options.seed | 1);
     let mut rows = Vec::new();
     {
         let stack = Stack::install(&lab, &xr, "crash", 18_220, &VERSIONS)?;
         let mut victim = Victim { stack: &stack, at: 0 };
         let whole = victim.undisturbed()?;
         if options.records {
-            rows.push(("xr, at each record", victim.at_each_record()?));
+            rows.push(victim.at_each_record()?);
         }
-        let mut tally = Tally::default();
+        let mut row = Row::of("real: update and rollback, at random moments");
         for _ in 0..options.runs {
-            let moment = moments.below(whole);
-            victim.killed(&mut tally, &|_| Ok(Instant::now()), moment)?;
+            let moment = chance.moment(whole);
+            victim.killed(&mut row, &|_| Ok(Instant::now()), moment)?;
         }
-        rows.push(("xr, at random moments", tally));
+        rows.push(row);
     }
-    rows.push(("docker compose up -d", compose(&lab, &xr, options.runs, &mut moments)?));
-    println!("\nkilled with everything in its process group, under load; seed {}", options.seed);
-    println!(
-        "{:<24} {:>6} {:>5} {:>5} {:>6} {:>22} {:>13}",
-        "", "kills", "old", "new", "down", "port silent (median)", "(longest)"
-    );
-    for (title, tally) in &mut rows {
-        tally.gaps.sort();
-        let seconds = |gap: Option<&Duration>| gap.map_or(0.0, Duration::as_secs_f64);
-        let (median, longest) = (seconds(tally.gaps.get(tally.gaps.len() / 2)), seconds(tally.gaps.last()));
-        println!(
-            "{title:<24} {:>6} {:>5} {:>5} {:>6} {median:>20.2} s {longest:>11.2} s",
-            tally.kills, tally.old, tally.new, tally.down
-        );
-    }
-    ensure!(rows.iter().all(|(title, tally)| !title.starts_with("xr") || tally.down == 0), "xr left a stack down");
-    Ok(())
+    rows.push(compose(&lab, &xr, options.runs, chance)?);
+    Ok(rows)
 }
 
 /// A stack that is updated and taken back in turn.
@@ -108,8 +67,8 @@ impl Victim<'_> {
         Ok(begun.elapsed() / 2)
     }
 
-    fn at_each_record(&mut self) -> Result<Tally> {
-        let mut tally = Tally::default();
+    fn at_each_record(&mut self) -> Result<Row> {
+        let mut row = Row::of("real: update and rollback, at each record");
         // Each count until a run ends before it; from either version, whichever serves.
         for lines in 1.. {
             let before = journals(self.stack.dir());
@@ -123,18 +82,18 @@ impl Victim<'_> {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             };
-            if !self.killed(&mut tally, &reached, Duration::ZERO)? {
-                return Ok(tally);
+            if !self.killed(&mut row, &reached, Duration::ZERO)? {
+                return Ok(row);
             }
         }
-        Ok(tally)
+        Ok(row)
     }
 
     /// Starts the command, waits for `reached`, then for `delay`, kills, and judges once the guard is done. False when the
     /// command ended before.
     fn killed(
         &mut self,
-        tally: &mut Tally,
+        row: &mut Row,
         reached: &dyn Fn(&Handle) -> Result<Instant>,
         delay: Duration,
     ) -> Result<bool> {
@@ -152,17 +111,17 @@ impl Victim<'_> {
         let seen = load.end();
         let serves = self.stack.version();
         let says = self.says()?;
-        tally.kills += u32::from(alive);
+        row.kills += u32::from(alive);
         match serves.as_deref().ok().and_then(|version| VERSIONS.iter().position(|known| *known == version)) {
             Some(version) => {
                 ensure!(VERSIONS[version] == says, "{} serves and xr says {says}", VERSIONS[version]);
-                let counted = if version == self.at { &mut tally.old } else { &mut tally.new };
+                let counted = if version == self.at { &mut row.old } else { &mut row.new };
                 *counted += u32::from(alive);
                 self.at = version;
-                tally.gaps.push(seen.gap);
+                row.gaps.push(seen.gap);
             }
             None => {
-                tally.down += 1;
+                row.broken += 1;
                 eprintln!("down after {:?} killed {delay:?} in: {serves:?}", self.argv());
                 self.stack.xr(&["install", "--yes"]).run().context("cannot go on")?;
             }
@@ -183,9 +142,9 @@ impl Victim<'_> {
 }
 
 /// The same change and the same kills, by `docker compose up -d` alone. Nobody mends it but the next call.
-fn compose(lab: &Lab, xr: &Path, runs: u32, moments: &mut Moments) -> Result<Tally> {
+fn compose(lab: &Lab, xr: &Path, runs: u32, chance: &mut Chance) -> Result<Row> {
     let stack = Stack::install(lab, xr, "crashcompose", 18_221, &VERSIONS)?;
-    let mut tally = Tally::default();
+    let mut row = Row { title: String::from("real: docker compose up -d"), ..Row::default() };
     let mut at = 0;
     let mut longest = Duration::from_secs(30);
     for _ in 0..runs {
@@ -195,7 +154,7 @@ fn compose(lab: &Lab, xr: &Path, runs: u32, moments: &mut Moments) -> Result<Tal
         let load = Load::begin(stack.port);
         let begun = Instant::now();
         let handle = in_own_group(stack.compose(&["up", "-d"])).start()?;
-        std::thread::sleep(moments.below(longest));
+        std::thread::sleep(chance.moment(longest));
         let alive = handle.try_wait()?.is_none();
         if alive {
             kill_group(&handle)?;
@@ -205,12 +164,12 @@ fn compose(lab: &Lab, xr: &Path, runs: u32, moments: &mut Moments) -> Result<Tal
         handle.wait()?;
         // As long as a guard usually takes.
         let healed = wait_for("an answer", Duration::from_secs(20), || stack.version().is_ok()).is_ok();
-        tally.gaps.push(load.end().gap);
-        tally.kills += u32::from(alive);
+        row.gaps.push(load.end().gap);
+        row.kills += u32::from(alive);
         match (healed, stack.version()) {
-            (true, Ok(version)) if version == VERSIONS[at] => tally.old += u32::from(alive),
-            (true, Ok(_)) => tally.new += u32::from(alive),
-            _ => tally.down += u32::from(alive),
+            (true, Ok(version)) if version == VERSIONS[at] => row.old += u32::from(alive),
+            (true, Ok(_)) => row.new += u32::from(alive),
+            _ => row.broken += u32::from(alive),
         }
         eprint!(".");
         // What a kill leaves sometimes stands in compose's own way.
@@ -221,7 +180,7 @@ fn compose(lab: &Lab, xr: &Path, runs: u32, moments: &mut Moments) -> Result<Tal
         }
         at = 1 - at;
     }
-    Ok(tally)
+    Ok(row)
 }
 
 fn in_own_group(command: duct::Expression) -> duct::Expression {
@@ -255,19 +214,6 @@ fn ended(stack: PathBuf) -> bool {
 fn guards(stack: PathBuf) -> usize {
     let pattern = format!("guard .*--stack {}", stack.display());
     duct::cmd!("pgrep", "-fc", pattern).unchecked().read().ok().and_then(|count| count.trim().parse().ok()).unwrap_or(0)
-}
-
-/// Moments, the same for the same seed: [xorshift64](https://www.jstatsoft.org/article/view/v008i14).
-struct Moments(u64);
-
-impl Moments {
-    fn below(&mut self, limit: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
-        Duration::from_millis(self.0 % millis)
-    }
 }
 
 impl Stack<'_> {

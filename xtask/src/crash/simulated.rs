@@ -1,0 +1,355 @@
+//! The first part of the certificate: a simulated engine, on which every record, every change on the disk and every call of
+//! the engine can be the last, in the recovery too, and in the recovery of that.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, ensure};
+use xr_lab::Layout;
+use xr_sim::{Killed, Programs, World};
+
+use super::{Crash, chance::Chance, table::Row};
+use crate::cargo::cargo;
+
+/// Two that work, and one that crashes soon after it was healthy.
+const VERSIONS: [&str; 3] = ["v1.0.0", "v1.1.0", "v1.2.1"];
+/// Worlds at once: a run waits more than it works.
+const WORLDS: u16 = 6;
+/// A world's history is begun anew after so many kills.
+const FRESH: u32 = 60;
+
+/// What is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scenario {
+    Install,
+    Update,
+    FailedUpdate,
+    Rollback,
+}
+
+const SCENARIOS: [Scenario; 4] = [Scenario::Install, Scenario::Update, Scenario::FailedUpdate, Scenario::Rollback];
+
+impl Scenario {
+    fn argv(self) -> &'static [&'static str] {
+        match self {
+            Self::Install => &["install", "--yes",],
+            Self::Update => &["update", "--yes", "--to", VERSIONS[1]],
+            Self::FailedUpdate => &["update", "--yes", "--to", VERSIONS[2]],
+            Self::Rollback => &["rollback", "--yes", "--to", VERSIONS[0]],
+        }
+    }
+
+    /// What may be there afterwards: the old and the new, which are the same for an update that fails.
+    fn ends(self) -> (Option<&'static str>, Option<&'static str>) {
+        match self {
+            Self::Install => (None, Some(VERSIONS[0])),
+            Self::Update => (Some(VERSIONS[0]), Some(VERSIONS[1])),
+            Self::FailedUpdate => (Some(VERSIONS[1]), Some(VERSIONS[1])),
+            Self::Rollback => (Some(VERSIONS[1]), Some(VERSIONS[0])),
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Update => "update",
+            Self::FailedUpdate => "update that fails",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// Where and how.
+#[derive(Clone, Debug)]
+enum Point {
+    /// The n-th record of the journal: `lost`, `torn` or `after` its fsync.
+    Record(u64, &'static str),
+    /// The n-th change on the disk: `before` or `after`.
+    File(u64, &'static str),
+    /// The n-th call that changes something on the engine, and whether it takes effect.
+    Call(u64, bool),
+}
+
+/// Who is there to end what was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// The guard.
+    Guard,
+    /// Nobody: the power fails, the engine starts what it starts by itself, and the next command recovers.
+    PowerCut,
+}
+
+/// One trial: a kill, kills of the recoveries after it, and how it goes on.
+#[derive(Clone, Debug)]
+struct Trial {
+    scenario: Scenario,
+    first: Point,
+    again: Vec<Point>,
+    then: Then,
+}
+
+/// What a scenario does when nobody disturbs it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    records: u64,
+    files: u64,
+    calls: u64,
+}
+
+pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
+    let programs = build()?;
+    let mut rows = Vec::new();
+    let mut sizes = Vec::new();
+    {
+        let world = World::new(&programs, port(0), &VERSIONS)?;
+        for scenario in SCENARIOS {
+            sizes.push((scenario, measure(&world, scenario)?));
+        }
+        if options.records {
+            for (scenario, size) in &sizes {
+                eprintln!("{}: {} records, {} changes on the disk, {} of the engine", scenario.title(), size.records, size.files, size.calls);
+            }
+        }
+    }
+    if options.records {
+        let inner = recovery_records(&programs, &sizes)?;
+        for (scenario, size) in &sizes {
+            rows.push(batch(&programs, &format!("simulated: {}, at each record", scenario.title()), &at_each_record(*scenario, *size))?);
+        }
+        for (scenario, size) in &sizes {
+            let trials = in_each_recovery(*scenario, *size, inner);
+            rows.push(batch(&programs, &format!("simulated: {}, and at each record of its recovery", scenario.title()), &trials)?);
+        }
+    }
+    let trials: Vec<Trial> = (0..options.runs).map(|_| random(chance, &sizes)).collect();
+    rows.push(batch(&programs, "simulated: anywhere, and again in up to three recoveries", &trials)?);
+    Ok(rows)
+}
+
+/// Builds what is run.
+fn build() -> Result<Programs> {
+    cargo(&["build", "--quiet", "-p", "xr", "-p", "xr-sim", "-p", "xr-faults"]).run()?;
+    let target = Layout::workspace().join("target/debug");
+    let programs = Programs { xr: target.join("xr"), docker: target.join("xr-sim-docker"), faults: target.join("libxr_faults.so") };
+    for program in [&programs.docker, &programs.faults] {
+        ensure!(program.exists(), "{} was not built", program.display());
+    }
+    Ok(programs)
+}
+
+fn port(world: u16) -> u16 {
+    18_300 + world
+}
+
+/// Brings the world to where the scenario begins.
+fn prepare(world: &World, scenario: Scenario) -> Result<()> {
+    if scenario == Scenario::Install {
+        return world.begin_anew().and_then(|()| checkout(world));
+    }
+    let (old, _) = scenario.ends();
+    let there = if world.root().join(".xr").exists() { world.truth()? } else { None };
+    if there.as_deref() == old {
+        return Ok(());
+    }
+    if there.is_none() {
+        world.begin_anew()?;
+        checkout(world)?;
+        world.xr_ok(Scenario::Install.argv())?;
+    }
+    match old {
+        Some("v1.1.0") => world.xr_ok(Scenario::Update.argv())?,
+        _ if there.is_some() => world.xr_ok(Scenario::Rollback.argv())?,
+        _ => return Ok(()),
+    };
+    Ok(())
+}
+
+fn checkout(world: &World) -> Result<()> {
+    duct::cmd!("git", "checkout", "-q", VERSIONS[0]).dir(world.root()).run()?;
+    Ok(())
+}
+
+fn measure(world: &World, scenario: Scenario) -> Result<Size> {
+    prepare(world, scenario)?;
+    world.operations();
+    let before = world.engine().changes();
+    let reply = world.xr(scenario.argv(), &Killed::default())?;
+    let wanted = if scenario == Scenario::FailedUpdate { 3 } else { 0 };
+    ensure!(reply.code == Some(wanted), "{scenario:?}: {:?} {}{}", reply.code, reply.stdout, reply.stderr);
+    ensure!(world.truth()?.as_deref() == scenario.ends().1, "{scenario:?} undisturbed: {:?}", world.truth()?);
+    let calls = world.engine().changes() - before;
+    let operations = world.operations();
+    let ours = || operations.iter().filter(|line| line.starts_with("run "));
+    let records = ours().filter(|line| line.starts_with("run sync ") && line.ends_with(".jsonl")).count() as u64;
+    Ok(Size { records, files: ours().count() as u64, calls })
+}
+
+fn at_each_record(scenario: Scenario, size: Size) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for number in 1..=size.records {
+        for what in ["lost", "torn", "after"] {
+            for then in [Then::Guard, Then::PowerCut] {
+                trials.push(Trial { scenario, first: Point::Record(number, what), again: Vec::new(), then });
+            }
+        }
+    }
+    trials
+}
+
+/// How many records the longest recovery writes.
+fn recovery_records(programs: &Programs, sizes: &[(Scenario, Size)]) -> Result<u64> {
+    let world = World::new(programs, port(0), &VERSIONS)?;
+    let mut longest = 0;
+    for (scenario, size) in sizes {
+        prepare(&world, *scenario)?;
+        // Shortly before the end there is most to take back.
+        let last = Point::Record(size.records.saturating_sub(6), "after");
+        world.xr(scenario.argv(), &killed(&last, true))?;
+        world.operations();
+        world.xr_ok(&["recover"])?;
+        let written = world.operations().iter().filter(|line| line.contains(" sync ") && line.ends_with(".jsonl")).count();
+        longest = longest.max(written as u64);
+    }
+    Ok(longest)
+}
+
+fn in_each_recovery(scenario: Scenario, size: Size, inner: u64) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for number in 1..=size.records {
+        for within in 1..=inner {
+            // The two differ by what the recovery has done before: between them lies each of its steps.
+            let what = if (number + within) % 2 == 0 { "lost" } else { "after" };
+            let (first, again) = (Point::Record(number, "after"), vec![Point::Record(within, what)]);
+            trials.push(Trial { scenario, first, again, then: Then::PowerCut });
+        }
+    }
+    trials
+}
+
+fn random(chance: &mut Chance, sizes: &[(Scenario, Size)]) -> Trial {
+    let (scenario, size) = *chance.one(sizes);
+    let first = somewhere(chance, size);
+    let times = chance.below(4);
+    // A recovery does about as much as half of a run.
+    let half = Size { records: size.records / 2, files: size.files / 2, calls: size.calls / 2 };
+    let again = (0..times).map(|_| somewhere(chance, half)).collect();
+    let then = if chance.below(2) == 0 { Then::Guard } else { Then::PowerCut };
+    Trial { scenario, first, again, then }
+}
+
+fn somewhere(chance: &mut Chance, size: Size) -> Point {
+    match chance.below(3) {
+        0 => Point::Record(1 + chance.below(size.records), *chance.one(&["lost", "torn", "after"])),
+        1 => Point::File(1 + chance.below(size.files), *chance.one(&["before", "after"])),
+        _ => Point::Call(1 + chance.below(size.calls), chance.below(2) == 0),
+    }
+}
+
+fn killed(point: &Point, guard_dies: bool) -> Killed {
+    let mut points = match point {
+        Point::Record(number, what) => format!("run:journal:{number}:{what}"),
+        Point::File(number, what) => format!("run:file:{number}:{what}"),
+        Point::Call(..) => String::new(),
+    };
+    if guard_dies {
+        points += ",guard:look:1:before";
+    }
+    let call = match point {
+        Point::Call(number, takes_effect) => Some((*number, *takes_effect, guard_dies)),
+        _ => None,
+    };
+    Killed { points, call }
+}
+
+/// Runs all trials, in several worlds at once.
+fn batch(programs: &Programs, title: &str, trials: &[Trial]) -> Result<Row> {
+    eprint!("{title}: {} trials ", trials.len());
+    let next = AtomicUsize::new(0);
+    let sum = Mutex::new(Row::of(title));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=WORLDS)
+            .map(|number| {
+                let (next, sum) = (&next, &sum);
+                scope.spawn(move || worker(programs, port(number), trials, next, sum))
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(_) => anyhow::bail!("a thread died"),
+        })
+    })?;
+    eprintln!();
+    Ok(sum.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn worker(programs: &Programs, port: u16, trials: &[Trial], next: &AtomicUsize, sum: &Mutex<Row>) -> Result<()> {
+    let mut world = World::new(programs, port, &VERSIONS)?;
+    let mut used = 0;
+    loop {
+        let Some(trial) = trials.get(next.fetch_add(1, Ordering::SeqCst)) else { return Ok(()) };
+        if used >= FRESH {
+            world.begin_anew()?;
+            used = 0;
+        }
+        let mut row = Row::default();
+        prepare(&world, trial.scenario).with_context(|| format!("before {trial:?}"))?;
+        match one(&world, trial) {
+            Ok(None) => {} // ended before the point
+            Ok(Some(version)) => {
+                row.kills = 1;
+                let (old, new) = trial.scenario.ends();
+                if version.as_deref() == new && old != new { row.new = 1 } else { row.old = 1 }
+            }
+            Err(error) => {
+                (row.kills, row.broken) = (1, 1);
+                eprintln!("\n{trial:?}\n  {error:#}");
+                world = World::new(programs, port, &VERSIONS)?;
+            }
+        }
+        used += 1;
+        let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+        sum.add(&row);
+        if sum.kills % 50 == 0 {
+            eprint!(".");
+        }
+    }
+}
+
+/// Kills, recovers, judges. None when the run ended before its point; else what is there, by every sign.
+fn one(world: &World, trial: &Trial) -> Result<Option<Option<String>>> {
+    let dies = trial.then == Then::PowerCut;
+    let mut reply = world.xr(trial.scenario.argv(), &killed(&trial.first, dies))?;
+    let was_killed = reply.code.is_none();
+    for point in &trial.again {
+        if reply.code.is_some() {
+            break;
+        }
+        if dies {
+            world.engine().power_cut();
+        }
+        reply = world.xr(&["recover"], &killed(point, dies))?;
+    }
+    if !was_killed {
+        return Ok(None);
+    }
+    if dies {
+        world.engine().power_cut();
+        world.xr_ok(&["recover"])?;
+    }
+    let (old, new) = trial.scenario.ends();
+    let said = format!("{}{}", reply.stdout, reply.stderr);
+    let there = world.truth().with_context(|| said.clone())?;
+    ensure!(there.as_deref() == old || there.as_deref() == new, "{there:?} is there: {said}");
+    let before = world.engine().changes();
+    world.xr_ok(&["recover"]).context("a second recovery")?;
+    ensure!(world.engine().changes() == before, "a second recovery found something to change");
+    if there.is_none() {
+        world.xr_ok(trial.scenario.argv()).context("the install after it")?;
+        ensure!(world.truth()?.as_deref() == new, "the install after it did not bring {new:?}");
+    }
+    Ok(Some(there))
+}
