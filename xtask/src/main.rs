@@ -7,7 +7,6 @@
 )]
 
 mod bench;
-mod cargo;
 mod crash;
 mod demo;
 mod generate;

@@ -2,9 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use xr_lab::{Lab, Layout};
-
-use crate::cargo::cargo;
+use xr_lab::{Lab, Layout, cargo};
 
 /// Tests whose binary is called `lab*` need the lab: `crates/*/tests/lab*.rs`.
 const NEEDS_LAB: &str = "kind(test) and binary(/^lab/)";

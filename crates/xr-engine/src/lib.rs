@@ -21,6 +21,7 @@ mod failure;
 mod files;
 mod health;
 mod images;
+mod leftovers;
 mod lifecycle;
 mod mounted;
 mod moved;

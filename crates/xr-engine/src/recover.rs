@@ -5,7 +5,7 @@ use std::{cell::RefCell, time::Duration};
 use xr_journal::{ChildrenLock, Journal, PastRun, unfinished};
 use xr_model::{Action, Fault, Level, Outcome, Record, Result, Verdict};
 
-use crate::{World, actions::remove_old, clock, failure::Failure, unwind};
+use crate::{World, actions::remove_old, clock, failure::Failure, leftovers, unwind};
 
 /// How long what a killed run had started may still be at work, before it is asked to end and before it is made to.
 const ORPHANS: Duration = Duration::from_secs(30);
@@ -19,11 +19,12 @@ pub struct Recovery {
     pub outcome: Outcome,
 }
 
-/// Ends an unfinished run, when there is one. The caller holds the lock.
+/// Ends an unfinished run, when there is one, and removes what killed writes have left. The caller holds the lock.
 ///
 /// # Errors
 /// When the journal cannot be read or the engine does not answer; the run then stays unfinished.
 pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
+    leftovers::remove(world);
     let Some(past) = unfinished(&world.home)? else { return Ok(None) };
     world
         .say(Level::Warning, format!("the {} begun at {} did not end; finishing it", past.plan.kind.as_str(), past.at));

@@ -2,8 +2,9 @@
 
 use std::{cell::RefCell, time::Duration};
 
+use futures_util::future;
 use xr_journal::Journal;
-use xr_model::{Action, Fault, Level, Plan, Record, Result, StepId, Swap, Verdict};
+use xr_model::{Action, Container, Fault, Level, Plan, Record, Result, StepId, Swap, Verdict};
 
 use crate::{
     Cancel, World,
@@ -108,6 +109,16 @@ async fn undo_all(
             }
         }
     }
+    for step in plan.steps().filter(|step| !started.contains(&step.id)) {
+        // The engine was restarted before their turn came, with old and new beside each other.
+        if let Action::SwitchOver { swap, detach, .. } | Action::Restart { swap, detach, .. } = &step.action
+            && !detach.is_empty()
+            && let Err(fault) = switch_over::start_afresh(world, swap).await
+        {
+            say(format!("cannot restart {}: {}", swap.service, fault.chain()));
+            first_fault.get_or_insert(fault);
+        }
+    }
     first_fault.map_or(Ok(()), Err)
 }
 
@@ -121,22 +132,17 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
             }
         }
     }
-    let was_running: Vec<_> = plan
+    let mut was_running: Vec<_> = plan
         .steps()
         .flat_map(|step| swaps_of(&step.action))
         .flat_map(|swap| &swap.old)
         .filter(|c| c.is_running())
         .collect();
-    let expect = Expectation { patience: PATIENCE, completes: false, must_run: true };
-    for before in was_running {
-        let now = world.engine.container(&before.id).await?;
-        let Some(now) = now.filter(|c| c.service == before.service) else {
-            return Err(
-                Fault::new(format!("the old container {} of {} is gone", before.name, project)).hint("xr start")
-            );
-        };
-        await_container(world, &now, expect, &Cancel::default()).await.map_err(|failure| failure.fault)?;
-    }
+    // A plan names a container in each step that concerns it.
+    was_running.sort_by(|a, b| a.id.cmp(&b.id));
+    was_running.dedup_by(|a, b| a.id == b.id);
+    let waits = was_running.into_iter().map(|before| serves_again(world, before, project));
+    future::join_all(waits).await.into_iter().collect::<Result<Vec<()>>>()?;
     let runs = world.engine.containers(project).await?.iter().any(xr_model::Container::is_running);
     Ok(match (failure.is_interruption(), runs) {
         (true, _) => Verdict::Interrupted,
@@ -144,6 +150,14 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
         // Stopped as it was before, or never there: back, and not healthy.
         (false, false) => Verdict::Failed,
     })
+}
+
+async fn serves_again(world: &World<'_>, before: &Container, project: &str) -> Result<()> {
+    let expect = Expectation { patience: PATIENCE, completes: false, must_run: true };
+    let now = world.engine.container(&before.id).await?.filter(|now| now.service == before.service);
+    let gone = || Fault::new(format!("the old container {} of {project} is gone", before.name)).hint("xr start");
+    let now = now.ok_or_else(gone)?;
+    await_container(world, &now, expect, &Cancel::default()).await.map(drop).map_err(|failure| failure.fault)
 }
 
 fn swaps_of(action: &Action) -> Vec<&Swap> {

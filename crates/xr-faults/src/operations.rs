@@ -73,18 +73,19 @@ unsafe fn open_at(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -
     let named = unsafe { path_at(dir, path) };
     let is_new = flags & libc::O_CREAT != 0 && named.as_deref().is_some_and(|path| !path.exists());
     let journal = named.as_deref().is_some_and(is_journal);
-    if let Some(orders) = orders().filter(|orders| journal && named.as_deref().is_some_and(|path| orders.covers(path))) {
+    if let Some(orders) = orders().filter(|orders| journal && named.as_deref().is_some_and(|path| orders.covers(path)))
+    {
         let path = named.clone().unwrap_or_default();
         if matches!(orders.next(Where::Look, "look", &path), Some(What::Before | What::After)) {
             die();
         }
     }
-    let fd = if is_new || flags & libc::O_TRUNC != 0 {
-        guarded(Where::File, "create", named, -1, open)
-    } else {
-        open()
-    } as c_int;
-    if journal && fd >= 0 && let Some(orders) = orders() {
+    let fd = if is_new || flags & libc::O_TRUNC != 0 { guarded(Where::File, "create", named, -1, open) } else { open() }
+        as c_int;
+    if journal
+        && fd >= 0
+        && let Some(orders) = orders()
+    {
         orders.is_synced(fd);
     }
     fd
@@ -123,7 +124,10 @@ fn sync(fd: c_int, number: c_long) -> c_int {
     let journal = path.as_deref().is_some_and(is_journal);
     let place = if journal { Where::Journal } else { Where::File };
     let result = guarded(place, "sync", path, fd, call) as c_int;
-    if result == 0 && journal && let Some(orders) = orders() {
+    if result == 0
+        && journal
+        && let Some(orders) = orders()
+    {
         orders.is_synced(fd);
     }
     result

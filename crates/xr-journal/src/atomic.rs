@@ -18,6 +18,9 @@ pub enum Ownership {
     Is(u32, u32),
 }
 
+/// What the name of a temporary file ends with.
+const TEMPORARY: &str = ".xr-new";
+
 /// Writes `bytes` to `path` by a temporary file beside it, fsync, rename and fsync of the folder.
 ///
 /// The temporary file has `mode` before it has content. A symbolic link at `path` is followed, so that the link stays
@@ -52,7 +55,7 @@ fn try_write(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> io::
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     let mut temporary = tempfile::Builder::new()
         .prefix(&format!(".{name}."))
-        .suffix(".xr-new")
+        .suffix(TEMPORARY)
         .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(folder)?;
     let (uid, gid) = match ownership {
@@ -69,6 +72,19 @@ fn try_write(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> io::
     file.sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// Removes from a folder the temporary files of writes that were killed. The caller holds the stack's lock: nobody writes now.
+///
+/// What cannot be removed stays: it is in nobody's way.
+pub fn remove_broken_off(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let ours = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(TEMPORARY));
+        if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes a folder, and those above it, that only its owner can enter (0700); owned like the folder it stands in.
@@ -120,6 +136,7 @@ pub fn give_to_folders_owner(file: &File, path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "writes the files that are found")]
 mod tests {
     use super::*;
 
@@ -132,6 +149,19 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"A=2\n");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_write_left_goes_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["..env.Ab12Cd.xr-new", ".env", "notes.xr-new", ".env.new"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        fs::create_dir(dir.path().join(".folder.xr-new")).unwrap();
+        remove_broken_off(dir.path());
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".env", ".env.new", ".folder.xr-new", "notes.xr-new"]);
     }
 
     #[test]

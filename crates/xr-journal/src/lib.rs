@@ -10,7 +10,7 @@ mod home;
 mod journal;
 mod lock;
 
-pub use atomic::{Ownership, create_private_dir, give_to_folders_owner, write_atomic};
+pub use atomic::{Ownership, create_private_dir, give_to_folders_owner, remove_broken_off, write_atomic};
 pub use generations::Generations;
 pub use holder::Holder;
 pub use home::Home;

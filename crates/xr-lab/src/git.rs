@@ -38,8 +38,7 @@ impl GitRemote {
 
     /// A remote in an empty folder, which stays; git takes `home` for the publisher's.
     pub fn at(dir: &Path, home: &Path, versions: &[&str]) -> Result<Self> {
-        let remote =
-            Self { bare: dir.join("orbit.git"), work: dir.join("work"), home: home.to_owned(), _dir: None };
+        let remote = Self { bare: dir.join("orbit.git"), work: dir.join("work"), home: home.to_owned(), _dir: None };
         remote.git(dir, &["init", "--quiet", "--bare", "--initial-branch=main", "orbit.git"])?;
         remote.git(dir, &["init", "--quiet", "--initial-branch=main", "work"])?;
         remote.in_work(&["remote", "add", "origin", &remote.bare.display().to_string()])?;

@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods, reason = "the lab starts the programs that xr is tested against")]
 
 mod base;
+mod cargo;
 mod daemon;
 mod engine;
 mod git;
@@ -27,6 +28,7 @@ mod shell;
 mod wait;
 
 pub use base::{Base, build_base};
+pub use cargo::cargo;
 pub use daemon::Daemon;
 pub use engine::Engine;
 pub use git::GitRemote;

@@ -81,7 +81,13 @@ pub(crate) async fn handle(shared: &Arc<Shared>, mut request: Request<Incoming>)
     Answer::Say(respond(given, &path))
 }
 
-fn route(engine: &mut Engine, method: &Method, path: &str, query: &HashMap<String, String>, body: &Value) -> Result<Given, Refused> {
+fn route(
+    engine: &mut Engine,
+    method: &Method,
+    path: &str,
+    query: &HashMap<String, String>,
+    body: &Value,
+) -> Result<Given, Refused> {
     let is = |name: &str| query.get(name).is_some_and(|value| matches!(value.as_str(), "1" | "true"));
     let text = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -102,7 +108,9 @@ fn route(engine: &mut Engine, method: &Method, path: &str, query: &HashMap<Strin
         ("POST", ["containers", id, "stop"]) => done(engine.stop(id)),
         ("POST", ["containers", id, "kill"]) => done(engine.kill(id)),
         ("POST", ["containers", id, "rename"]) => done(engine.rename(id, text("name"))),
-        ("POST", ["containers", id, "update"]) => engine.update(id, body).map(|()| Given::Json(json!({"Warnings": []}))),
+        ("POST", ["containers", id, "update"]) => {
+            engine.update(id, body).map(|()| Given::Json(json!({"Warnings": []})))
+        }
         ("DELETE", ["containers", id]) => done(engine.remove(id, is("force"))),
         ("GET", ["containers", id, "logs"]) => engine.find(id).map(|_| Given::Text(Vec::new())),
         ("HEAD", ["containers", id, "archive"]) => engine.find(id).map(|_| Given::Text(Vec::new())),
@@ -159,7 +167,10 @@ fn respond(given: Result<Given, Refused>, path: &str) -> Response<Full<Bytes>> {
         _ => response.header("Content-Type", "application/json"),
     };
     // `docker cp`'s description of a path, which is asked for by HEAD.
-    response = response.header("X-Docker-Container-Path-Stat", "eyJuYW1lIjoieCIsInNpemUiOjEsIm1vZGUiOjQ5MywibXRpbWUiOiIyMDI0LTAxLTAxVDAwOjAwOjAwWiIsImxpbmtUYXJnZXQiOiIifQ==");
+    response = response.header(
+        "X-Docker-Container-Path-Stat",
+        "eyJuYW1lIjoieCIsInNpemUiOjEsIm1vZGUiOjQ5MywibXRpbWUiOiIyMDI0LTAxLTAxVDAwOjAwOjAwWiIsImxpbmtUYXJnZXQiOiIifQ==",
+    );
     response.body(Full::new(Bytes::from(bytes))).unwrap_or_default()
 }
 

@@ -73,7 +73,9 @@ impl Cli {
         let mut key = String::new();
         let mut files = false;
         for arg in &call.argv {
-            if std::mem::replace(&mut files, matches!(arg.as_str(), "-f" | "--env-file" | "--project-directory")) && arg != "-" {
+            if std::mem::replace(&mut files, matches!(arg.as_str(), "-f" | "--env-file" | "--project-directory"))
+                && arg != "-"
+            {
                 key += &std::fs::read_to_string(arg).unwrap_or_default();
             } else {
                 key += arg;
@@ -198,7 +200,9 @@ fn create(
                 return Err(Stopped::Killed(trap));
             }
             let number = numbers.iter().max().unwrap_or(&0) + 1;
-            let name = definition["container_name"].as_str().map_or_else(|| format!("{project}-{service}-{number}"), str::to_owned);
+            let name = definition["container_name"]
+                .as_str()
+                .map_or_else(|| format!("{project}-{service}-{number}"), str::to_owned);
             let hash = hashes.get(service.as_str()).map_or("", |hash| hash.trim());
             engine.create(&name, body(config, &service, &definition, &name, number, hash, folder))?;
         }
@@ -207,12 +211,23 @@ fn create(
 }
 
 fn numbers(engine: &Engine, project: &str, service: &str) -> Vec<u64> {
-    let ours = engine.containers().into_iter().filter(|c| c.label("com.docker.compose.project") == project && c.service() == service);
+    let ours = engine
+        .containers()
+        .into_iter()
+        .filter(|c| c.label("com.docker.compose.project") == project && c.service() == service);
     ours.map(|c| c.label("com.docker.compose.container-number").parse().unwrap_or(0)).collect()
 }
 
 /// What compose asks the engine to create.
-fn body(config: &Value, service: &str, definition: &Value, name: &str, number: u64, hash: &str, folder: &Path) -> Value {
+fn body(
+    config: &Value,
+    service: &str,
+    definition: &Value,
+    name: &str,
+    number: u64,
+    hash: &str,
+    folder: &Path,
+) -> Value {
     let project = config["name"].as_str().unwrap_or_default();
     let mut labels = definition["labels"].as_object().cloned().unwrap_or_default();
     for (key, value) in [

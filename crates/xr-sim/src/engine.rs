@@ -228,7 +228,8 @@ impl Engine {
 
     /// What the engine does by itself as time goes by: a proxy that ended is started again, and finds its names or not.
     pub(crate) fn go_on(&mut self) {
-        let lost = |c: &&Container| matches!(c.state, State::Running { .. }) && c.found.is_none() && c.restart() != "no";
+        let lost =
+            |c: &&Container| matches!(c.state, State::Running { .. }) && c.found.is_none() && c.restart() != "no";
         let waiting: Vec<String> = self.containers.values().filter(lost).map(|c| c.id.clone()).collect();
         for id in waiting {
             let found = self.upstreams(&self.containers[&id]);
@@ -267,6 +268,12 @@ impl Engine {
         found.ok_or_else(|| (404, format!("No such container: {key}")))
     }
 
+    /// An id of which the first twelve digits are its own too.
+    fn new_id(&mut self) -> String {
+        self.born += 1;
+        format!("{:012x}{:052x}", self.born, self.born)
+    }
+
     fn id(&self, key: &str) -> Result<String, Refused> {
         self.find(key).map(|container| container.id.clone())
     }
@@ -295,7 +302,11 @@ impl Engine {
             state["Health"] = json!({"Status": health, "FailingStreak": 0, "Log": []});
         }
         let ports: BTreeMap<String, Value> = match c.runs() {
-            true => c.ports().into_iter().map(|(t, p)| (t, json!([{"HostIp": "0.0.0.0", "HostPort": p.to_string()}]))).collect(),
+            true => c
+                .ports()
+                .into_iter()
+                .map(|(t, p)| (t, json!([{"HostIp": "0.0.0.0", "HostPort": p.to_string()}])))
+                .collect(),
             false => BTreeMap::new(),
         };
         Ok(json!({
@@ -309,13 +320,13 @@ impl Engine {
     /// 409 when the name is taken, 404 when the image is not there.
     pub(crate) fn create(&mut self, name: &str, mut body: Value) -> Result<String, Refused> {
         if let Some(other) = self.containers.values().find(|c| c.name == name) {
-            let words = format!("Conflict. The container name \"/{name}\" is already in use by container \"{}\".", other.id);
+            let words =
+                format!("Conflict. The container name \"/{name}\" is already in use by container \"{}\".", other.id);
             return Err((409, words));
         }
         let reference = body["Image"].as_str().unwrap_or_default().to_owned();
         let image = self.local(&reference).ok_or_else(|| (404, format!("No such image: {reference}")))?;
-        self.born += 1;
-        let id = format!("{:064x}", u128::from(self.born) << 64 | 0x5111);
+        let id = self.new_id();
         let host = body["HostConfig"].take();
         let asked = body["NetworkingConfig"]["EndpointsConfig"].take();
         if let Some(map) = body.as_object_mut() {
@@ -351,7 +362,8 @@ impl Engine {
     pub(crate) fn start(&mut self, key: &str) -> Done {
         let id = self.id(key)?;
         let container = &self.containers[&id];
-        if matches!(container.state, State::Running { .. }) && !(container.restart() == "no" && container.crashes() > 0) {
+        if matches!(container.state, State::Running { .. }) && !(container.restart() == "no" && container.crashes() > 0)
+        {
             return Err((304, String::new()));
         }
         self.start_program(&id)
@@ -362,7 +374,9 @@ impl Engine {
         for (_, port) in container.ports() {
             let holds = |c: &&Container| c.id != id && c.ports().iter().any(|(_, p)| *p == port);
             if self.containers.values().filter(|c| matches!(c.state, State::Running { .. })).any(|c| holds(&c)) {
-                let words = format!("driver failed programming external connectivity: Bind for 0.0.0.0:{port} failed: port is already allocated");
+                let words = format!(
+                    "driver failed programming external connectivity: Bind for 0.0.0.0:{port} failed: port is already allocated"
+                );
                 return Err((500, words));
             }
         }
@@ -387,7 +401,8 @@ impl Engine {
         let named = move |endpoint: &Value| {
             endpoint["Aliases"].as_array().is_some_and(|aliases| aliases.iter().any(|alias| alias == name))
         };
-        let shares = move |c: &&Container| c.networks.iter().any(|(net, at)| from.networks.contains_key(net) && named(at));
+        let shares =
+            move |c: &&Container| c.networks.iter().any(|(net, at)| from.networks.contains_key(net) && named(at));
         self.containers.values().filter(|c| c.runs()).filter(shares).map(|c| c.id.clone())
     }
 
@@ -434,7 +449,10 @@ impl Engine {
     pub(crate) fn rename(&mut self, key: &str, name: &str) -> Done {
         let id = self.id(key)?;
         if let Some(other) = self.containers.values().find(|c| c.name == name) {
-            return Err((409, format!("Conflict. The container name \"/{name}\" is already in use by \"{}\".", other.id)));
+            return Err((
+                409,
+                format!("Conflict. The container name \"/{name}\" is already in use by \"{}\".", other.id),
+            ));
         }
         if let Some(container) = self.containers.get_mut(&id) {
             name.clone_into(&mut container.name);
@@ -542,7 +560,11 @@ impl Engine {
     }
 
     pub(crate) fn images(&self) -> Value {
-        self.registry.iter().filter(|image| self.disk.contains(&image.digest())).map(|image| self.describe(image, json!(0))).collect()
+        self.registry
+            .iter()
+            .filter(|image| self.disk.contains(&image.digest()))
+            .map(|image| self.describe(image, json!(0)))
+            .collect()
     }
 
     /// The registry's image of that name and tag or digest.
@@ -552,7 +574,11 @@ impl Engine {
             None => (reference, String::new()),
         };
         let fits = |image: &&Image| {
-            if wanted.is_empty() { image.reference == tagged(name) } else { image.name() == name && image.digest() == wanted }
+            if wanted.is_empty() {
+                image.reference == tagged(name)
+            } else {
+                image.name() == name && image.digest() == wanted
+            }
         };
         self.registry.iter().find(fits).ok_or_else(|| (404, format!("manifest unknown: {reference}")))
     }
@@ -597,11 +623,15 @@ impl Engine {
         if !container.runs() {
             return Err((409, format!("container {key} is not running")));
         }
-        let check: Vec<&str> = container.config["Healthcheck"]["Test"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let check: Vec<&str> = container.config["Healthcheck"]["Test"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let is_check = check.len() > 1 && argv.ends_with(&check[1..]);
         let code = i64::from(is_check && container.image.behaviour == Behaviour::NeverHealthy);
-        self.born += 1;
-        let id = format!("{:064x}", u128::from(self.born) << 64 | 0xe8ec);
+        let id = self.new_id();
         self.execs.insert(id.clone(), code);
         Ok(id)
     }

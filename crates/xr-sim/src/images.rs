@@ -53,7 +53,7 @@ pub fn orbit(prefix: &str) -> Vec<Image> {
             let behaviour = match (part, release.version) {
                 (xr_lab::Image::Nginx, _) => Behaviour::Proxies(&["server", "frontend"]),
                 (xr_lab::Image::Server, "v1.2.0") => Behaviour::NeverHealthy,
-                (xr_lab::Image::Server, "v1.2.1") => Behaviour::CrashesAfter(Duration::from_millis(60)),
+                (xr_lab::Image::Server, "v1.2.1") => Behaviour::CrashesAfter(Duration::from_secs(1)),
                 _ => Behaviour::Serves,
             };
             images.push(Image { reference: part.name(prefix, release.version), behaviour });

@@ -125,10 +125,8 @@ async fn serve(shared: &Arc<Shared>, listener: std::os::unix::net::UnixListener)
                 }
             };
             // A client that goes away in the middle is none of the engine's trouble.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service_fn(handle))
-                .with_upgrades()
-                .await;
+            let _ =
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(handle)).with_upgrades().await;
         });
     }
 }
@@ -150,6 +148,7 @@ async fn answer_on(shared: &Arc<Shared>, port: u16) {
             };
             async move { Response::builder().status(status).body(Full::new(Bytes::from(body))) }
         };
-        let _ = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+        let _ =
+            http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service_fn(answer)).await;
     }
 }

@@ -11,12 +11,10 @@ use anyhow::{Context, Result, bail, ensure};
 use duct::{Expression, cmd};
 use serde_json::Value;
 use tempfile::TempDir;
-use xr_lab::GitRemote;
+use xr_lab::{GitRemote, Layout, cargo};
 
 use crate::{Engine, Server, Trap, orbit};
 
-/// What the publisher says, so that nothing waits for longer than it must.
-const MANIFEST: &str = "[health]\nsettle = \"150ms\"\n[services.server]\npatience = \"400ms\"\n";
 /// After this a run hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Services of the example product, with its own database.
@@ -45,6 +43,24 @@ pub struct Programs {
     pub faults: PathBuf,
 }
 
+impl Programs {
+    /// Builds them, for debugging.
+    ///
+    /// # Errors
+    /// When cargo refuses.
+    pub fn build() -> Result<Self> {
+        cargo(&["build", "--quiet", "-p", "xr", "-p", "xr-sim", "-p", "xr-faults"]).run()?;
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Layout::workspace().join("target"), PathBuf::from);
+        let file = |name: &str| {
+            let path = target.join("debug").join(name);
+            ensure!(path.exists(), "{} was not built", path.display());
+            Ok(path)
+        };
+        Ok(Self { xr: file("xr")?, docker: file("xr-sim-docker")?, faults: file("libxr_faults.so")? })
+    }
+}
+
 /// How and where a run is to be killed, or to fail.
 #[derive(Clone, Debug, Default)]
 pub struct Killed {
@@ -66,11 +82,12 @@ pub struct Reply {
 }
 
 impl World {
-    /// A clone of the product at the first of these versions, with settings, and nothing installed. `port` is its own.
+    /// A clone of the product that has these versions and this `xr.toml`, with settings, and nothing installed. `port` is
+    /// its own.
     ///
     /// # Errors
     /// When git or the file system refuse.
-    pub fn new(programs: &Programs, port: u16, versions: &[&str]) -> Result<Self> {
+    pub fn new(programs: &Programs, port: u16, manifest: &str, versions: &[&str]) -> Result<Self> {
         // In memory where there is such a place: what is wanted of the disk is its order, not its speed.
         let shm = Path::new("/dev/shm");
         let dir = tempfile::Builder::new().prefix("xr-sim-").tempdir_in(if shm.is_dir() {
@@ -86,7 +103,7 @@ impl World {
         }
         std::os::unix::fs::symlink(&programs.docker, bin.join("docker"))?;
         let remote = GitRemote::at(&publisher, &home, &[])?;
-        std::fs::write(remote.work().join("xr.toml"), MANIFEST)?;
+        std::fs::write(remote.work().join("xr.toml"), manifest)?;
         for version in versions {
             remote.release(version)?;
         }
@@ -133,6 +150,16 @@ impl World {
         &self.root
     }
 
+    /// `unix://…`
+    pub fn docker_host(&self) -> String {
+        self.server.docker_host()
+    }
+
+    /// The compose project.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
     /// The engine, to look at or to change from outside.
     pub fn engine(&self) -> MutexGuard<'_, Engine> {
         self.server.engine()
@@ -161,8 +188,7 @@ impl World {
     /// # Errors
     /// When it cannot be started, or hangs.
     pub fn xr(&self, argv: &[&str], killed: &Killed) -> Result<Reply> {
-        let mut command = self.surround(cmd(&self.programs.xr, argv));
-        command = command
+        let command = cmd(&self.programs.xr, argv)
             .env("LD_PRELOAD", &self.programs.faults)
             .env("XR_FAULTS_ROOT", &self.root)
             .env("XR_FAULTS", &killed.points)
@@ -172,7 +198,7 @@ impl World {
                 Ok(())
             });
         // Its guard has the same standard error: it ends when both have.
-        let command = command.stdout_capture().stderr_capture();
+        let command = self.surround(command).stdout_capture().stderr_capture();
         let handle = {
             // The engine answers nobody until the trap is set.
             let mut engine = self.server.engine();
@@ -264,7 +290,8 @@ impl World {
             ensure!(found.restart() == "always", "{service} restarts {}", found.restart());
             let own = found.image().contains("/orbit-");
             ensure!(!own || found.image().ends_with(&format!(":{version}")), "{service} is {}", found.image());
-            let aliases = &found.networks.get(&network).with_context(|| format!("{service} is on no network"))?["Aliases"];
+            let aliases =
+                &found.networks.get(&network).with_context(|| format!("{service} is on no network"))?["Aliases"];
             ensure!(aliases.as_array().is_some_and(|all| all.iter().any(|a| a == service)), "{service} is {aliases}");
         }
         let answer = engine.answer(self.port);

@@ -59,10 +59,7 @@ pub async fn begin(context: &Context, world: &World<'_>, command: &str) -> Resul
 /// # Errors
 /// When the journal cannot be read or the engine does not answer; the run then stays unfinished.
 pub async fn end_unfinished(world: &World<'_>) -> Result<Option<Recovery>> {
-    if unfinished(&world.home)?.is_none() {
-        return Ok(None);
-    }
-    let guard = guard(world);
+    let guard = if unfinished(&world.home)?.is_some() { guard(world) } else { None };
     let recovered = recover(world).await;
     // This process has lived to the end of it; whether it went well is for the admin to hear.
     if let Some(guard) = guard {

@@ -9,9 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use xr_lab::{Lab, Layout};
-
-use crate::cargo::cargo;
+use xr_lab::{Lab, Layout, cargo};
 
 #[derive(Args)]
 pub(crate) struct Bench {

@@ -25,6 +25,9 @@ pub(crate) struct Crash {
     /// Only the real engine, and compose beside it
     #[arg(long)]
     real: bool,
+    /// What users get, instead of a debug build, on the simulated engine too
+    #[arg(long)]
+    release: bool,
     /// At each record of the journal too: on the simulated engine again inside each recovery
     #[arg(long)]
     records: bool,
@@ -40,6 +43,9 @@ pub(crate) fn run(options: &Crash) -> Result<()> {
         rows.extend(real::run(options, &mut chance)?);
     }
     print(&rows, options.seed);
-    ensure!(rows.iter().all(|row| row.ours.is_none() || row.broken == 0), "xr left a stack that is neither old nor new");
+    ensure!(
+        rows.iter().all(|row| row.ours.is_none() || row.broken == 0),
+        "xr left a stack that is neither old nor new"
+    );
     Ok(())
 }

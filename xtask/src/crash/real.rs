@@ -91,12 +91,7 @@ impl Victim<'_> {
 
     /// Starts the command, waits for `reached`, then for `delay`, kills, and judges once the guard is done. False when the
     /// command ended before.
-    fn killed(
-        &mut self,
-        row: &mut Row,
-        reached: &dyn Fn(&Handle) -> Result<Instant>,
-        delay: Duration,
-    ) -> Result<bool> {
+    fn killed(&mut self, row: &mut Row, reached: &dyn Fn(&Handle) -> Result<Instant>, delay: Duration) -> Result<bool> {
         let load = Load::begin(self.stack.port);
         wait_for("the first answer", PATIENCE, || ask(self.stack.port))?;
         let handle = in_own_group(self.stack.xr(&self.argv())).start()?;

@@ -1,22 +1,20 @@
 //! The first part of the certificate: a simulated engine, on which every record, every change on the disk and every call of
 //! the engine can be the last, in the recovery too, and in the recovery of that.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use anyhow::{Context, Result, ensure};
-use xr_lab::Layout;
-use xr_sim::{Killed, Programs, World};
+use xr_sim::{Killed, Programs, Reply, World};
 
 use super::{Crash, chance::Chance, table::Row};
-use crate::cargo::cargo;
 
 /// Two that work, and one that crashes soon after it was healthy.
 const VERSIONS: [&str; 3] = ["v1.0.0", "v1.1.0", "v1.2.1"];
+/// A publisher's manifest with which nothing waits for longer than it must.
+const QUICK: &str = "[health]\nsettle = \"150ms\"\n[services.server]\npatience = \"400ms\"\n";
 /// Worlds at once: a run waits more than it works.
 const WORLDS: u16 = 6;
 /// A world's history is begun anew after so many kills.
@@ -36,7 +34,7 @@ const SCENARIOS: [Scenario; 4] = [Scenario::Install, Scenario::Update, Scenario:
 impl Scenario {
     fn argv(self) -> &'static [&'static str] {
         match self {
-            Self::Install => &["install", "--yes",],
+            Self::Install => &["install", "--yes"],
             Self::Update => &["update", "--yes", "--to", VERSIONS[1]],
             Self::FailedUpdate => &["update", "--yes", "--to", VERSIONS[2]],
             Self::Rollback => &["rollback", "--yes", "--to", VERSIONS[0]],
@@ -72,6 +70,8 @@ enum Point {
     File(u64, &'static str),
     /// The n-th call that changes something on the engine, and whether it takes effect.
     Call(u64, bool),
+    /// Nobody is killed: the n-th change on the disk fails so, and every one after it too.
+    Fails(u64, &'static str, bool),
 }
 
 /// Who is there to end what was killed.
@@ -101,44 +101,56 @@ struct Size {
 }
 
 pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
-    let programs = build()?;
+    let mut programs = Programs::build()?;
+    if options.release {
+        programs.xr = crate::bench::release_binary()?;
+    }
     let mut rows = Vec::new();
     let mut sizes = Vec::new();
     {
-        let world = World::new(&programs, port(0), &VERSIONS)?;
+        let world = World::new(&programs, port(0), QUICK, &VERSIONS)?;
         for scenario in SCENARIOS {
             sizes.push((scenario, measure(&world, scenario)?));
         }
         if options.records {
             for (scenario, size) in &sizes {
-                eprintln!("{}: {} records, {} changes on the disk, {} of the engine", scenario.title(), size.records, size.files, size.calls);
+                eprintln!(
+                    "{}: {} records, {} changes on the disk, {} of the engine",
+                    scenario.title(),
+                    size.records,
+                    size.files,
+                    size.calls
+                );
             }
         }
     }
     if options.records {
         let inner = recovery_records(&programs, &sizes)?;
         for (scenario, size) in &sizes {
-            rows.push(batch(&programs, &format!("simulated: {}, at each record", scenario.title()), &at_each_record(*scenario, *size))?);
+            rows.push(batch(
+                &programs,
+                &format!("simulated: {}, at each record", scenario.title()),
+                &at_each_record(*scenario, *size),
+            )?);
         }
         for (scenario, size) in &sizes {
             let trials = in_each_recovery(*scenario, *size, inner);
-            rows.push(batch(&programs, &format!("simulated: {}, and at each record of its recovery", scenario.title()), &trials)?);
+            rows.push(batch(
+                &programs,
+                &format!("simulated: {}, and at each record of its recovery", scenario.title()),
+                &trials,
+            )?);
+        }
+    }
+    if options.records {
+        for (scenario, size) in &sizes {
+            let title = format!("simulated: {}, each change on the disk fails", scenario.title());
+            rows.push(batch(&programs, &title, &at_each_change(*scenario, *size))?);
         }
     }
     let trials: Vec<Trial> = (0..options.runs).map(|_| random(chance, &sizes)).collect();
     rows.push(batch(&programs, "simulated: anywhere, and again in up to three recoveries", &trials)?);
     Ok(rows)
-}
-
-/// Builds what is run.
-fn build() -> Result<Programs> {
-    cargo(&["build", "--quiet", "-p", "xr", "-p", "xr-sim", "-p", "xr-faults"]).run()?;
-    let target = Layout::workspace().join("target/debug");
-    let programs = Programs { xr: target.join("xr"), docker: target.join("xr-sim-docker"), faults: target.join("libxr_faults.so") };
-    for program in [&programs.docker, &programs.faults] {
-        ensure!(program.exists(), "{} was not built", program.display());
-    }
-    Ok(programs)
 }
 
 fn port(world: u16) -> u16 {
@@ -200,9 +212,21 @@ fn at_each_record(scenario: Scenario, size: Size) -> Vec<Trial> {
     trials
 }
 
+fn at_each_change(scenario: Scenario, size: Size) -> Vec<Trial> {
+    let errors = ["ENOSPC", "EIO", "EROFS"].into_iter().cycle();
+    let mut trials = Vec::new();
+    for (number, error) in (1..=size.files).zip(errors) {
+        for and_on in [false, true] {
+            let first = Point::Fails(number, error, and_on);
+            trials.push(Trial { scenario, first, again: Vec::new(), then: Then::Guard });
+        }
+    }
+    trials
+}
+
 /// How many records the longest recovery writes.
 fn recovery_records(programs: &Programs, sizes: &[(Scenario, Size)]) -> Result<u64> {
-    let world = World::new(programs, port(0), &VERSIONS)?;
+    let world = World::new(programs, port(0), QUICK, &VERSIONS)?;
     let mut longest = 0;
     for (scenario, size) in sizes {
         prepare(&world, *scenario)?;
@@ -211,7 +235,8 @@ fn recovery_records(programs: &Programs, sizes: &[(Scenario, Size)]) -> Result<u
         world.xr(scenario.argv(), &killed(&last, true))?;
         world.operations();
         world.xr_ok(&["recover"])?;
-        let written = world.operations().iter().filter(|line| line.contains(" sync ") && line.ends_with(".jsonl")).count();
+        let written =
+            world.operations().iter().filter(|line| line.contains(" sync ") && line.ends_with(".jsonl")).count();
         longest = longest.max(written as u64);
     }
     Ok(longest)
@@ -253,6 +278,7 @@ fn killed(point: &Point, guard_dies: bool) -> Killed {
     let mut points = match point {
         Point::Record(number, what) => format!("run:journal:{number}:{what}"),
         Point::File(number, what) => format!("run:file:{number}:{what}"),
+        Point::Fails(number, how, and_on) => format!("run:file:{number}{}:{how}", if *and_on { "+" } else { "" }),
         Point::Call(..) => String::new(),
     };
     if guard_dies {
@@ -287,7 +313,7 @@ fn batch(programs: &Programs, title: &str, trials: &[Trial]) -> Result<Row> {
 }
 
 fn worker(programs: &Programs, port: u16, trials: &[Trial], next: &AtomicUsize, sum: &Mutex<Row>) -> Result<()> {
-    let mut world = World::new(programs, port, &VERSIONS)?;
+    let mut world = World::new(programs, port, QUICK, &VERSIONS)?;
     let mut used = 0;
     loop {
         let Some(trial) = trials.get(next.fetch_add(1, Ordering::SeqCst)) else { return Ok(()) };
@@ -307,7 +333,7 @@ fn worker(programs: &Programs, port: u16, trials: &[Trial], next: &AtomicUsize, 
             Err(error) => {
                 (row.kills, row.broken) = (1, 1);
                 eprintln!("\n{trial:?}\n  {error:#}");
-                world = World::new(programs, port, &VERSIONS)?;
+                world = World::new(programs, port, QUICK, &VERSIONS)?;
             }
         }
         used += 1;
@@ -324,6 +350,9 @@ fn one(world: &World, trial: &Trial) -> Result<Option<Option<String>>> {
     let dies = trial.then == Then::PowerCut;
     let mut reply = world.xr(trial.scenario.argv(), &killed(&trial.first, dies))?;
     let was_killed = reply.code.is_none();
+    if let Point::Fails(..) = trial.first {
+        return failed(world, trial, &reply).map(Some);
+    }
     for point in &trial.again {
         if reply.code.is_some() {
             break;
@@ -352,4 +381,21 @@ fn one(world: &World, trial: &Trial) -> Result<Option<Option<String>>> {
         ensure!(world.truth()?.as_deref() == new, "the install after it did not bring {new:?}");
     }
     Ok(Some(there))
+}
+
+/// Nobody was killed, and a write failed: what xr said is true, and whatever it could not do it does when the disk is well.
+fn failed(world: &World, trial: &Trial, reply: &Reply) -> Result<Option<String>> {
+    let said = || format!("exit code {:?}: {}{}", reply.code, reply.stdout, reply.stderr);
+    let code = reply.code.with_context(said)?;
+    ensure!(!reply.stderr.contains("panicked"), said());
+    world.xr_ok(&["recover"]).with_context(said)?;
+    let there = world.truth().with_context(said)?;
+    let (old, new) = trial.scenario.ends();
+    let fits = match code {
+        0 => there.as_deref() == new,
+        4 => there.as_deref() == old || there.as_deref() == new,
+        _ => there.as_deref() == old,
+    };
+    ensure!(fits, "{there:?} is there: {}", said());
+    Ok(there)
 }

@@ -74,6 +74,19 @@ pub(crate) async fn bring_back(world: &World<'_>, swap: &Swap) -> Result<()> {
     start_old(world, swap, false).await
 }
 
+/// Restarts those old containers that run and that the engine has started by itself since the plan was made: a proxy among
+/// them has found the new neighbours beside the old, and would go on asking them when they are gone.
+pub(crate) async fn start_afresh(world: &World<'_>, swap: &Swap) -> Result<()> {
+    for old in swap.old.iter().filter(|old| old.is_running()) {
+        let now = world.engine.container(&old.id).await?;
+        if now.is_some_and(|now| now.is_running() && now.started_at != old.started_at) {
+            world.engine.stop(&old.id, None).await?;
+            world.engine.start(&old.id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Starts the old containers that ran.
 pub(crate) async fn start_old(world: &World<'_>, swap: &Swap, all: bool) -> Result<()> {
     let starts = swap.old.iter().filter(|old| all || old.is_running()).map(|old| world.engine.start(&old.id));
@@ -104,6 +117,7 @@ pub(crate) async fn undo(
             world.engine.attach(place).await?;
         }
     }
+    start_afresh(world, swap).await?;
     bring_back(world, swap).await
 }
 

@@ -35,7 +35,10 @@ pub enum Which {
 pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
     let world = context.world()?;
     let lock = run::lock(context, &world.home, "recover").await?;
-    let Some(past) = unfinished(&world.home)? else {
+    let past = unfinished(&world.home)?;
+    let recovery = run::end_unfinished(&world).await?;
+    drop(lock);
+    let Some(past) = past else {
         context.renderer.finish();
         if context.globals.json {
             print_json(&json!({"format": 1, "unfinished": false}));
@@ -44,8 +47,6 @@ pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
         }
         return Ok(exit::OK);
     };
-    let recovery = run::end_unfinished(&world).await?;
-    drop(lock);
     let serves_new = recovery.as_ref().is_some_and(|r| r.outcome.generation == Some(past.plan.generation));
     let further = match args.to {
         Some(Which::New) if !serves_new => towards_new(&past.plan),

@@ -1,11 +1,11 @@
 //! Calling cargo from a program that cargo itself started.
 
+use crate::Layout;
 use duct::{Expression, cmd};
-use xr_lab::Layout;
 
 /// `cargo …` in the workspace, with the environment of a plain call: what `cargo run` adds about the package that it runs
 /// makes build scripts run, and their crates build, again.
-pub(crate) fn cargo(argv: &[&str]) -> Expression {
+pub fn cargo(argv: &[&str]) -> Expression {
     let added = |name: &str| {
         name.starts_with("CARGO_PKG_")
             || name.starts_with("CARGO_MANIFEST_")
