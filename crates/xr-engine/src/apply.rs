@@ -218,12 +218,12 @@ pub(crate) async fn one(
 ) -> std::result::Result<(), Failure> {
     let title = step.action.title();
     let begun = Instant::now();
-    journal.borrow_mut().append(&Record::StepStarted { step: step.id })?;
+    note(run, journal, step, &Record::StepStarted { step: step.id })?;
     run.world.tell(Event::StepStarted { step: step.id.0, of, title: title.clone() });
     match actions::act(run, step).await {
         Ok(()) => {
             let ms = elapsed(begun);
-            journal.borrow_mut().append(&Record::StepDone { step: step.id, ms })?;
+            note(run, journal, step, &Record::StepDone { step: step.id, ms })?;
             run.world.tell(Event::StepDone { step: step.id.0, title, ms });
             Ok(())
         }
@@ -232,12 +232,37 @@ pub(crate) async fn one(
             run.world.tell(Event::StepFailed { step: step.id.0, title, error: error.clone() });
             // The failure itself matters more than its record.
             let _ = journal.borrow_mut().append(&Record::StepFailed { step: step.id, error });
-            if matches!(step.action, Action::RemoveOld { .. }) {
+            if is_recorded(run, step) {
                 run.world.say(Level::Warning, failure.fault.chain());
                 return Ok(());
             }
             Err(failure)
         }
+    }
+}
+
+/// Journals. What cannot be noted is not done; but once the new version is recorded there is no way back, and recovery reads
+/// that from the pointer as well.
+fn note(run: &Run<'_, '_>, journal: &RefCell<Journal>, step: &Step, record: &Record) -> Result<()> {
+    match journal.borrow_mut().append(record) {
+        Err(fault) if is_recorded(run, step) => {
+            run.world.say(Level::Warning, fault.chain());
+            Ok(())
+        }
+        noted => noted,
+    }
+}
+
+/// Whether the new version is the truth: the pointer has moved, even when what moved it failed just after.
+fn is_recorded(run: &Run<'_, '_>, step: &Step) -> bool {
+    let plan = &run.prepared.plan;
+    match step.action {
+        Action::Record { .. } => {
+            plan.from != Some(plan.generation)
+                && matches!(run.world.generations.current(), Ok(Some(serves)) if serves.number == plan.generation)
+        }
+        Action::RemoveOld { .. } => true,
+        _ => false,
     }
 }
 

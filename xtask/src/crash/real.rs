@@ -11,7 +11,7 @@ use duct::Handle;
 use serde_json::Value;
 use xr_lab::{Lab, wait_for};
 
-use super::{Crash, chance::Chance, table::Row};
+use super::{Crash, Part, chance::Chance, table::Row};
 use crate::bench::{
     load::{Load, ask},
     stack::Stack,
@@ -25,21 +25,21 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
     let lab = Lab::attach_or_up()?;
     let xr = crate::bench::release_binary()?;
     let mut rows = Vec::new();
-    {
+    if options.wants(Part::Real) {
         let stack = Stack::install(&lab, &xr, "crash", 18_220, &VERSIONS)?;
         let mut victim = Victim { stack: &stack, at: 0 };
         let whole = victim.undisturbed()?;
-        if options.records {
-            rows.push(victim.at_each_record()?);
-        }
+        rows.push(victim.at_each_record()?);
         let mut row = Row::of("real: update and rollback, at random moments");
-        for _ in 0..options.runs {
+        for _ in 0..options.real_runs() {
             let moment = chance.moment(whole);
             victim.killed(&mut row, &|_| Ok(Instant::now()), moment)?;
         }
         rows.push(row);
     }
-    rows.push(compose(&lab, &xr, options.runs, chance)?);
+    if options.wants(Part::Compose) {
+        rows.push(compose(&lab, &xr, options.real_runs(), chance)?);
+    }
     Ok(rows)
 }
 
@@ -139,7 +139,7 @@ impl Victim<'_> {
 /// The same change and the same kills, by `docker compose up -d` alone. Nobody mends it but the next call.
 fn compose(lab: &Lab, xr: &Path, runs: u32, chance: &mut Chance) -> Result<Row> {
     let stack = Stack::install(lab, xr, "crashcompose", 18_221, &VERSIONS)?;
-    let mut row = Row { title: String::from("real: docker compose up -d"), ..Row::default() };
+    let mut row = Row { compared: true, ..Row::of("real: docker compose up -d") };
     let mut at = 0;
     let mut longest = Duration::from_secs(30);
     for _ in 0..runs {

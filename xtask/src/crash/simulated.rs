@@ -9,7 +9,7 @@ use std::sync::{
 use anyhow::{Context, Result, ensure};
 use xr_sim::{Killed, Programs, Reply, World};
 
-use super::{Crash, chance::Chance, table::Row};
+use super::{Crash, Part, chance::Chance, table::Row};
 
 /// Two that work, and one that crashes soon after it was healthy.
 const VERSIONS: [&str; 3] = ["v1.0.0", "v1.1.0", "v1.2.1"];
@@ -112,44 +112,31 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
         for scenario in SCENARIOS {
             sizes.push((scenario, measure(&world, scenario)?));
         }
-        if options.records {
-            for (scenario, size) in &sizes {
-                eprintln!(
-                    "{}: {} records, {} changes on the disk, {} of the engine",
-                    scenario.title(),
-                    size.records,
-                    size.files,
-                    size.calls
-                );
-            }
-        }
     }
-    if options.records {
+    for (scenario, size) in &sizes {
+        let Size { records, files, calls } = size;
+        eprintln!("{}: {records} records, {files} changes on the disk, {calls} of the engine", scenario.title());
+    }
+    let mut part = |title: &str, trials: &dyn Fn(Scenario, Size) -> Vec<Trial>| {
+        for (scenario, size) in &sizes {
+            rows.push(batch(&programs, &format!("simulated: {}, {title}", scenario.title()), &trials(*scenario, *size))?);
+        }
+        anyhow::Ok(())
+    };
+    if options.wants(Part::Records) {
+        part("at each record", &at_each_record)?;
+    }
+    if options.wants(Part::Recoveries) {
         let inner = recovery_records(&programs, &sizes)?;
-        for (scenario, size) in &sizes {
-            rows.push(batch(
-                &programs,
-                &format!("simulated: {}, at each record", scenario.title()),
-                &at_each_record(*scenario, *size),
-            )?);
-        }
-        for (scenario, size) in &sizes {
-            let trials = in_each_recovery(*scenario, *size, inner);
-            rows.push(batch(
-                &programs,
-                &format!("simulated: {}, and at each record of its recovery", scenario.title()),
-                &trials,
-            )?);
-        }
+        part("and at each record of its recovery", &|scenario, size| in_each_recovery(scenario, size, inner))?;
     }
-    if options.records {
-        for (scenario, size) in &sizes {
-            let title = format!("simulated: {}, each change on the disk fails", scenario.title());
-            rows.push(batch(&programs, &title, &at_each_change(*scenario, *size))?);
-        }
+    if options.wants(Part::Writes) {
+        part("each change on the disk fails", &at_each_change)?;
     }
-    let trials: Vec<Trial> = (0..options.runs).map(|_| random(chance, &sizes)).collect();
-    rows.push(batch(&programs, "simulated: anywhere, and again in up to three recoveries", &trials)?);
+    if options.wants(Part::Anywhere) {
+        let trials: Vec<Trial> = (0..options.runs).map(|_| random(chance, &sizes)).collect();
+        rows.push(batch(&programs, "simulated: anywhere, and again in up to three recoveries", &trials)?);
+    }
     Ok(rows)
 }
 

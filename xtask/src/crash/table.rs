@@ -7,8 +7,8 @@ use std::time::Duration;
 pub(crate) struct Row {
     /// What was killed, and where.
     pub title: String,
-    /// Set for xr; what is only compared may break.
-    pub ours: Option<()>,
+    /// Whether it is not xr, and only stands beside it.
+    pub compared: bool,
     /// Runs that were killed.
     pub kills: u32,
     /// Stacks that were wholly old afterwards.
@@ -24,7 +24,7 @@ pub(crate) struct Row {
 impl Row {
     /// A row without kills.
     pub fn of(title: impl Into<String>) -> Self {
-        Self { title: title.into(), ours: Some(()), ..Self::default() }
+        Self { title: title.into(), ..Self::default() }
     }
 
     /// Adds the counts of another row to it.
