@@ -1,4 +1,5 @@
 //! The simulated engine is held to the real one: the same cases on both, the same plans, journals and containers.
+#![allow(clippy::disallowed_methods, reason = "a test writes its own files")]
 
 mod support;
 

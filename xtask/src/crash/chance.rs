@@ -1,7 +1,5 @@
 //! Chance that is the same for the same seed.
 
-use std::time::Duration;
-
 /// [xorshift64](https://www.jstatsoft.org/article/view/v008i14)
 #[derive(Clone)]
 pub(crate) struct Chance(u64);
@@ -28,12 +26,7 @@ impl Chance {
     }
 
     /// One of these.
-    pub fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[usize::try_from(self.below(of.len() as u64)).unwrap_or(0)]
-    }
-
-    /// A moment before `limit`.
-    pub fn moment(&mut self, limit: Duration) -> Duration {
-        Duration::from_millis(self.below(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)))
+    pub fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap_or(0)]
     }
 }

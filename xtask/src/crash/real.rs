@@ -3,6 +3,10 @@
 use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,24 +27,64 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
     let lab = Lab::attach_or_up()?;
-    let xr = crate::bench::release_binary()?;
+    // A copy: somebody may build another one in the meantime.
+    let folder = tempfile::tempdir()?;
+    let xr = folder.path().join("xr");
+    std::fs::copy(crate::bench::release_binary()?, &xr)?;
+    let shares: Vec<u64> = (0..options.real_runs()).map(|_| chance.below(1000)).collect();
     let mut rows = Vec::new();
     if options.wants(Part::Real) {
-        let stack = Stack::install(&lab, &xr, "crash", 18_220, &VERSIONS)?;
-        let mut victim = Victim { stack: &stack, at: 0 };
-        let whole = victim.undisturbed()?;
-        rows.push(victim.at_each_record()?);
-        let mut row = Row::of("real: update and rollback, at random moments");
-        for _ in 0..options.real_runs() {
-            let moment = chance.moment(whole);
-            victim.killed(&mut row, &|_| Ok(Instant::now()), moment)?;
-        }
-        rows.push(row);
+        let records = Mutex::new(Row::of("real: update and rollback, at each record"));
+        let random = Mutex::new(Row::of("real: update and rollback, at random moments"));
+        let (lines, next) = (AtomicUsize::new(1), AtomicUsize::new(0));
+        side_by_side(|number| {
+            let stack = Stack::install(&lab, &xr, &format!("crash{number}"), 18_220 + number, &VERSIONS)?;
+            let mut victim = Victim { stack: &stack, at: 0 };
+            let whole = victim.undisturbed()?;
+            while victim.at_record(&records, lines.fetch_add(1, Ordering::SeqCst))? {}
+            while let Some(share) = shares.get(next.fetch_add(1, Ordering::SeqCst)) {
+                victim.killed(&random, &|_| Ok(Instant::now()), of(whole, *share))?;
+            }
+            Ok(())
+        })?;
+        rows.extend([records, random].map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner)));
     }
     if options.wants(Part::Compose) {
-        rows.push(compose(&lab, &xr, options.real_runs(), chance)?);
+        let row = Mutex::new(Row { compared: true, ..Row::of("real: docker compose up -d, at random moments") });
+        let next = AtomicUsize::new(0);
+        side_by_side(|number| compose(&lab, &xr, number, &|| shares.get(next.fetch_add(1, Ordering::SeqCst)), &row))?;
+        rows.push(row.into_inner().unwrap_or_else(PoisonError::into_inner));
     }
     Ok(rows)
+}
+
+/// Stacks at once: a run waits more than it works.
+const STACKS: u16 = 3;
+
+fn side_by_side(work: impl Fn(u16) -> Result<()> + Sync) -> Result<()> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..STACKS)
+            .map(|number| {
+                scope.spawn({
+                    let work = &work;
+                    move || work(number)
+                })
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(_) => bail!("a thread died"),
+        })
+    })
+}
+
+/// So many thousandths of a time.
+fn of(whole: Duration, share: u64) -> Duration {
+    whole * u32::try_from(share).unwrap_or(0) / 1000
+}
+
+fn add(sum: &Mutex<Row>, row: &Row) {
+    sum.lock().unwrap_or_else(PoisonError::into_inner).add(row);
 }
 
 /// A stack that is updated and taken back in turn.
@@ -67,31 +111,30 @@ impl Victim<'_> {
         Ok(begun.elapsed() / 2)
     }
 
-    fn at_each_record(&mut self) -> Result<Row> {
-        let mut row = Row::of("real: update and rollback, at each record");
-        // Each count until a run ends before it; from either version, whichever serves.
-        for lines in 1.. {
-            let before = journals(self.stack.dir());
-            let reached = |handle: &Handle| {
-                let written = |path: PathBuf| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
-                loop {
-                    let newest = journals(self.stack.dir()).into_iter().find(|path| !before.contains(path));
-                    if newest.map_or(0, written) >= lines || handle.try_wait()?.is_some() {
-                        return Ok(Instant::now());
-                    }
-                    std::thread::sleep(Duration::from_millis(1));
+    /// Kills once the journal has so many lines. False when the run ends before it has.
+    fn at_record(&mut self, row: &Mutex<Row>, lines: usize) -> Result<bool> {
+        let before = journals(self.stack.dir());
+        let reached = |handle: &Handle| {
+            let written = |path: PathBuf| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
+            loop {
+                let newest = journals(self.stack.dir()).into_iter().find(|path| !before.contains(path));
+                if newest.map_or(0, written) >= lines || handle.try_wait()?.is_some() {
+                    return Ok(Instant::now());
                 }
-            };
-            if !self.killed(&mut row, &reached, Duration::ZERO)? {
-                return Ok(row);
+                std::thread::sleep(Duration::from_millis(1));
             }
-        }
-        Ok(row)
+        };
+        self.killed(row, &reached, Duration::ZERO)
     }
 
     /// Starts the command, waits for `reached`, then for `delay`, kills, and judges once the guard is done. False when the
     /// command ended before.
-    fn killed(&mut self, row: &mut Row, reached: &dyn Fn(&Handle) -> Result<Instant>, delay: Duration) -> Result<bool> {
+    fn killed(
+        &mut self,
+        sum: &Mutex<Row>,
+        reached: &dyn Fn(&Handle) -> Result<Instant>,
+        delay: Duration,
+    ) -> Result<bool> {
         let load = Load::begin(self.stack.port);
         wait_for("the first answer", PATIENCE, || ask(self.stack.port))?;
         let handle = in_own_group(self.stack.xr(&self.argv())).start()?;
@@ -102,25 +145,27 @@ impl Victim<'_> {
             kill_group(&handle)?;
         }
         handle.wait()?;
-        wait_for("the guard", PATIENCE, || ended(self.stack.dir()) && guards(self.stack.dir()) == 0)?;
+        let guarded = wait_for("the guard", PATIENCE, || ended(self.stack.dir()) && guards(self.stack.dir()) == 0);
         let seen = load.end();
         let serves = self.stack.version();
-        let says = self.says()?;
-        row.kills += u32::from(alive);
+        let says = self.says();
+        let mut row = Row { kills: u32::from(alive), ..Row::default() };
         match serves.as_deref().ok().and_then(|version| VERSIONS.iter().position(|known| *known == version)) {
-            Some(version) => {
-                ensure!(VERSIONS[version] == says, "{} serves and xr says {says}", VERSIONS[version]);
+            Some(version) if guarded.is_ok() && says.as_deref().is_ok_and(|says| says == VERSIONS[version]) => {
                 let counted = if version == self.at { &mut row.old } else { &mut row.new };
                 *counted += u32::from(alive);
                 self.at = version;
                 row.gaps.push(seen.gap);
             }
-            None => {
+            _ => {
                 row.broken += 1;
-                eprintln!("down after {:?} killed {delay:?} in: {serves:?}", self.argv());
+                eprintln!("{:?} killed after {delay:?}: {serves:?} serves, xr says {says:?}", self.argv());
                 self.stack.xr(&["install", "--yes"]).run().context("cannot go on")?;
+                self.at =
+                    VERSIONS.iter().position(|known| self.stack.version().is_ok_and(|v| v == *known)).unwrap_or(0);
             }
         }
+        add(sum, &row);
         eprint!(".");
         Ok(alive)
     }
@@ -137,19 +182,18 @@ impl Victim<'_> {
 }
 
 /// The same change and the same kills, by `docker compose up -d` alone. Nobody mends it but the next call.
-fn compose(lab: &Lab, xr: &Path, runs: u32, chance: &mut Chance) -> Result<Row> {
-    let stack = Stack::install(lab, xr, "crashcompose", 18_221, &VERSIONS)?;
-    let mut row = Row { compared: true, ..Row::of("real: docker compose up -d") };
+fn compose<'a>(lab: &Lab, xr: &Path, number: u16, next: &dyn Fn() -> Option<&'a u64>, sum: &Mutex<Row>) -> Result<()> {
+    let stack = Stack::install(lab, xr, &format!("compose{number}"), 18_230 + number, &VERSIONS)?;
     let mut at = 0;
     let mut longest = Duration::from_secs(30);
-    for _ in 0..runs {
+    while let Some(share) = next() {
         stack.switch_tree(VERSIONS[1 - at])?;
         // The images are there: what is compared is the switch.
         stack.compose(&["pull", "--quiet", "--ignore-pull-failures"]).stdout_null().stderr_null().unchecked().run()?;
         let load = Load::begin(stack.port);
         let begun = Instant::now();
         let handle = in_own_group(stack.compose(&["up", "-d"])).start()?;
-        std::thread::sleep(chance.moment(longest));
+        std::thread::sleep(of(longest, *share));
         let alive = handle.try_wait()?.is_none();
         if alive {
             kill_group(&handle)?;
@@ -159,13 +203,13 @@ fn compose(lab: &Lab, xr: &Path, runs: u32, chance: &mut Chance) -> Result<Row> 
         handle.wait()?;
         // As long as a guard usually takes.
         let healed = wait_for("an answer", Duration::from_secs(20), || stack.version().is_ok()).is_ok();
-        row.gaps.push(load.end().gap);
-        row.kills += u32::from(alive);
+        let mut row = Row { kills: u32::from(alive), gaps: vec![load.end().gap], ..Row::default() };
         match (healed, stack.version()) {
-            (true, Ok(version)) if version == VERSIONS[at] => row.old += u32::from(alive),
-            (true, Ok(_)) => row.new += u32::from(alive),
-            _ => row.broken += u32::from(alive),
+            (true, Ok(version)) if version == VERSIONS[at] => row.old = u32::from(alive),
+            (true, Ok(_)) => row.new = u32::from(alive),
+            _ => row.broken = u32::from(alive),
         }
+        add(sum, &row);
         eprint!(".");
         // What a kill leaves sometimes stands in compose's own way.
         let mended = stack.compose(&["up", "-d", "--wait"]).stdout_null().stderr_null().unchecked().run()?;
@@ -175,7 +219,7 @@ fn compose(lab: &Lab, xr: &Path, runs: u32, chance: &mut Chance) -> Result<Row> 
         }
         at = 1 - at;
     }
-    Ok(row)
+    Ok(())
 }
 
 fn in_own_group(command: duct::Expression) -> duct::Expression {

@@ -61,6 +61,10 @@ impl Scenario {
     }
 }
 
+/// What is left of a record whose fsync is the last thing that happens: nothing, half of it, all.
+const FSYNC: [&str; 3] = ["lost", "torn", "after"];
+const CHANGE: [&str; 2] = ["before", "after"];
+
 /// Where and how.
 #[derive(Clone, Debug)]
 enum Point {
@@ -119,7 +123,11 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
     }
     let mut part = |title: &str, trials: &dyn Fn(Scenario, Size) -> Vec<Trial>| {
         for (scenario, size) in &sizes {
-            rows.push(batch(&programs, &format!("simulated: {}, {title}", scenario.title()), &trials(*scenario, *size))?);
+            rows.push(batch(
+                &programs,
+                &format!("simulated: {}, {title}", scenario.title()),
+                &trials(*scenario, *size),
+            )?);
         }
         anyhow::Ok(())
     };
@@ -144,27 +152,31 @@ fn port(world: u16) -> u16 {
     18_300 + world
 }
 
-/// Brings the world to where the scenario begins.
-fn prepare(world: &World, scenario: Scenario) -> Result<()> {
-    if scenario == Scenario::Install {
-        return world.begin_anew().and_then(|()| checkout(world));
-    }
+/// Brings the world, which is at `there`, to where the scenario begins.
+fn prepare(world: &World, there: Option<&str>, scenario: Scenario) -> Result<()> {
     let (old, _) = scenario.ends();
-    let there = if world.root().join(".xr").exists() { world.truth()? } else { None };
-    if there.as_deref() == old {
+    if scenario == Scenario::Install {
+        return begin_anew(world);
+    }
+    if there == old {
         return Ok(());
     }
     if there.is_none() {
-        world.begin_anew()?;
-        checkout(world)?;
+        begin_anew(world)?;
         world.xr_ok(Scenario::Install.argv())?;
     }
-    match old {
-        Some("v1.1.0") => world.xr_ok(Scenario::Update.argv())?,
-        _ if there.is_some() => world.xr_ok(Scenario::Rollback.argv())?,
-        _ => return Ok(()),
-    };
+    let (wanted, at) = (old.unwrap_or_default(), there.unwrap_or(VERSIONS[0]));
+    match wanted {
+        wanted if wanted == at => {}
+        "v1.1.0" => drop(world.xr_ok(Scenario::Update.argv())?),
+        _ => drop(world.xr_ok(Scenario::Rollback.argv())?),
+    }
     Ok(())
+}
+
+fn begin_anew(world: &World) -> Result<()> {
+    world.begin_anew()?;
+    checkout(world)
 }
 
 fn checkout(world: &World) -> Result<()> {
@@ -173,7 +185,7 @@ fn checkout(world: &World) -> Result<()> {
 }
 
 fn measure(world: &World, scenario: Scenario) -> Result<Size> {
-    prepare(world, scenario)?;
+    prepare(world, world.truth()?.as_deref(), scenario)?;
     world.operations();
     let before = world.engine().changes();
     let reply = world.xr(scenario.argv(), &Killed::default())?;
@@ -190,7 +202,7 @@ fn measure(world: &World, scenario: Scenario) -> Result<Size> {
 fn at_each_record(scenario: Scenario, size: Size) -> Vec<Trial> {
     let mut trials = Vec::new();
     for number in 1..=size.records {
-        for what in ["lost", "torn", "after"] {
+        for what in FSYNC {
             for then in [Then::Guard, Then::PowerCut] {
                 trials.push(Trial { scenario, first: Point::Record(number, what), again: Vec::new(), then });
             }
@@ -216,7 +228,7 @@ fn recovery_records(programs: &Programs, sizes: &[(Scenario, Size)]) -> Result<u
     let world = World::new(programs, port(0), QUICK, &VERSIONS)?;
     let mut longest = 0;
     for (scenario, size) in sizes {
-        prepare(&world, *scenario)?;
+        prepare(&world, world.truth()?.as_deref(), *scenario)?;
         // Shortly before the end there is most to take back.
         let last = Point::Record(size.records.saturating_sub(6), "after");
         world.xr(scenario.argv(), &killed(&last, true))?;
@@ -243,7 +255,7 @@ fn in_each_recovery(scenario: Scenario, size: Size, inner: u64) -> Vec<Trial> {
 }
 
 fn random(chance: &mut Chance, sizes: &[(Scenario, Size)]) -> Trial {
-    let (scenario, size) = *chance.one(sizes);
+    let (scenario, size) = chance.one(sizes);
     let first = somewhere(chance, size);
     let times = chance.below(4);
     // A recovery does about as much as half of a run.
@@ -255,8 +267,8 @@ fn random(chance: &mut Chance, sizes: &[(Scenario, Size)]) -> Trial {
 
 fn somewhere(chance: &mut Chance, size: Size) -> Point {
     match chance.below(3) {
-        0 => Point::Record(1 + chance.below(size.records), *chance.one(&["lost", "torn", "after"])),
-        1 => Point::File(1 + chance.below(size.files), *chance.one(&["before", "after"])),
+        0 => Point::Record(1 + chance.below(size.records), chance.one(&FSYNC)),
+        1 => Point::File(1 + chance.below(size.files), chance.one(&CHANGE)),
         _ => Point::Call(1 + chance.below(size.calls), chance.below(2) == 0),
     }
 }
@@ -301,32 +313,38 @@ fn batch(programs: &Programs, title: &str, trials: &[Trial]) -> Result<Row> {
 
 fn worker(programs: &Programs, port: u16, trials: &[Trial], next: &AtomicUsize, sum: &Mutex<Row>) -> Result<()> {
     let mut world = World::new(programs, port, QUICK, &VERSIONS)?;
-    let mut used = 0;
+    let (mut used, mut there) = (0, None);
     loop {
         let Some(trial) = trials.get(next.fetch_add(1, Ordering::SeqCst)) else { return Ok(()) };
         if used >= FRESH {
-            world.begin_anew()?;
-            used = 0;
+            (used, there) = (0, None);
         }
         let mut row = Row::default();
-        prepare(&world, trial.scenario).with_context(|| format!("before {trial:?}"))?;
+        prepare(&world, there.as_deref(), trial.scenario).with_context(|| format!("before {trial:?}"))?;
         match one(&world, trial) {
-            Ok(None) => {} // ended before the point
+            // It ended before the point.
+            Ok(None) => there = world.truth()?,
             Ok(Some(version)) => {
                 row.kills = 1;
                 let (old, new) = trial.scenario.ends();
-                if version.as_deref() == new && old != new { row.new = 1 } else { row.old = 1 }
+                if version.as_deref() == new && old != new {
+                    row.new = 1
+                } else {
+                    row.old = 1
+                }
+                there = version;
             }
             Err(error) => {
                 (row.kills, row.broken) = (1, 1);
                 eprintln!("\n{trial:?}\n  {error:#}");
                 world = World::new(programs, port, QUICK, &VERSIONS)?;
+                there = None;
             }
         }
         used += 1;
         let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
         sum.add(&row);
-        if sum.kills % 50 == 0 {
+        if sum.kills.is_multiple_of(50) {
             eprint!(".");
         }
     }
