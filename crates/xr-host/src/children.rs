@@ -5,7 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::family;
 
 /// Process ids, and whether each leads a process group of its own.
 static RUNNING: Mutex<BTreeMap<u32, bool>> = Mutex::new(BTreeMap::new());
@@ -26,12 +28,14 @@ impl Drop for Noted {
     }
 }
 
-/// Kills every program that runs, with what it has started itself where it leads a group of its own.
+/// Kills every program that runs, with what it has started itself.
 pub fn kill_children() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     for (pid, own_group) in running.iter() {
-        let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) else { continue };
-        // One that has just ended needs no signal.
-        let _ = if *own_group { kill_process_group(pid, Signal::KILL) } else { kill_process(pid, Signal::KILL) };
+        family::kill(*pid);
+        if let Some(leader) = i32::try_from(*pid).ok().and_then(Pid::from_raw).filter(|_| *own_group) {
+            // Also those whose parent has ended before; one that has just ended needs no signal.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
     }
 }

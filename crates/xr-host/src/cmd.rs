@@ -7,11 +7,12 @@ use std::{
     io::{self, PipeWriter, Read, Write},
     os::{fd::OwnedFd, unix::process::CommandExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use xr_model::{Fault, Result};
 
-use crate::{Identity, children};
+use crate::{Identity, children, watched};
 
 /// A program with its arguments and surroundings.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct Cmd {
     stdin: Vec<u8>,
     identity: Option<Identity>,
     own_group: bool,
+    patience: Option<Duration>,
 }
 
 /// What a program that ran to its end left behind.
@@ -34,6 +36,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
+    /// How long it had said nothing when it was ended for that ([`Cmd::patience`]).
+    pub silent_for: Option<Duration>,
 }
 
 /// A program that outlives this process and learns of its end.
@@ -57,9 +61,12 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
     }
 
-    /// Standard error as text, trailing white space dropped.
+    /// Standard error as a terminal would show it in the end: of a line that was written over, what was written last.
+    /// Trailing white space dropped.
     pub fn error_text(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).trim_end().to_owned()
+        let text = String::from_utf8_lossy(&self.stderr);
+        let last = |line: &str| line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default().to_owned();
+        text.trim_end().lines().map(last).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -74,6 +81,7 @@ impl Cmd {
             stdin: Vec::new(),
             identity: None,
             own_group: false,
+            patience: None,
         }
     }
 
@@ -133,16 +141,19 @@ impl Cmd {
         self
     }
 
+    /// Ends it, with all that it has started, when it has said nothing on standard output or error for this long.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
     /// Runs it to its end, whatever its exit code.
     ///
     /// # Errors
     /// When it cannot be started: the fault names the program.
     pub fn run(&self) -> Result<Output> {
-        let mut expression = duct::cmd(&self.argv[0], &self.argv[1..])
-            .stdin_bytes(self.stdin.clone())
-            .stdout_capture()
-            .stderr_capture()
-            .unchecked();
+        let mut expression = duct::cmd(&self.argv[0], &self.argv[1..]).stdin_bytes(self.stdin.clone()).unchecked();
         if let Some(dir) = &self.cwd {
             expression = expression.dir(dir);
         }
@@ -171,14 +182,20 @@ impl Cmd {
             Ok(())
         });
         tracing::debug!(argv = %self, "run");
-        let handle = expression.start().map_err(|error| self.cannot_start(error))?;
-        let _noted = children::note(&handle.pids(), self.own_group);
-        let output = handle.into_output().map_err(|error| self.cannot_start(error))?;
-        let code = output.status.code().unwrap_or_else(|| {
+        let failed = |error| self.cannot_start(error);
+        let (ended, silent_for) = match self.patience {
+            Some(patience) => watched::run(&expression, self.own_group, patience).map_err(failed)?,
+            None => {
+                let handle = expression.stdout_capture().stderr_capture().start().map_err(failed)?;
+                let _noted = children::note(&handle.pids(), self.own_group);
+                (handle.into_output().map_err(failed)?, None)
+            }
+        };
+        let code = ended.status.code().unwrap_or_else(|| {
             use std::os::unix::process::ExitStatusExt;
-            128 + output.status.signal().unwrap_or(0)
+            128 + ended.status.signal().unwrap_or(0)
         });
-        Ok(Output { code, stdout: output.stdout, stderr: output.stderr })
+        Ok(Output { code, stdout: ended.stdout, stderr: ended.stderr, silent_for })
     }
 
     /// Starts it as a program that outlives this process; gives it when it has said its first line. Its standard input
@@ -287,6 +304,12 @@ mod tests {
     fn a_missing_program_is_named() {
         let fault = Cmd::new("no-such-program").run().expect_err("fails");
         assert!(fault.message.contains("no-such-program") && fault.hint.is_some());
+    }
+
+    #[test]
+    fn a_line_that_is_written_over_counts_as_it_was_written_last() {
+        let output = Cmd::new("sh").args(["-c", r"printf 'a: 1%%\ra: 2%%, done.\nsorry\r\n\n' >&2"]).ok().expect("sh");
+        assert_eq!(output.error_text(), "a: 2%, done.\nsorry");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod cmd;
 mod containers;
 mod engine;
 mod exec;
+mod family;
 mod health_words;
 mod identity;
 mod images;
@@ -13,6 +14,7 @@ mod neighbours;
 mod networks;
 mod project_folders;
 mod usage;
+mod watched;
 
 pub use children::kill_children;
 pub use cmd::{Cmd, Outliving, Output};

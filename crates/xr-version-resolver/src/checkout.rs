@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use xr_host::{Identity, owner_of};
@@ -16,6 +17,9 @@ use crate::{
     refs,
 };
 
+/// How long a remote may make no progress, unless told.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A git work tree whose top is the stack directory.
 #[derive(Clone, Debug)]
 pub struct Checkout {
@@ -25,6 +29,8 @@ pub struct Checkout {
     pub(crate) common_dir: PathBuf,
     pub(crate) identity: Option<Identity>,
     pub(crate) env: Vec<(String, String)>,
+    /// How long a remote may make no progress.
+    pub(crate) patience: Duration,
     /// An answer that was asked for before anybody wants it.
     pub(crate) early: Arc<Mutex<Option<JoinHandle<Result<RemoteRefs>>>>>,
 }
@@ -73,13 +79,28 @@ impl Checkout {
             Err(_) => git_dir.clone(),
         };
         let identity = owner_of(&root)?;
-        Ok(Some(Self { root, git_dir, common_dir, identity, env: Vec::new(), early: Arc::default() }))
+        Ok(Some(Self {
+            root,
+            git_dir,
+            common_dir,
+            identity,
+            env: Vec::new(),
+            patience: PATIENCE,
+            early: Arc::default(),
+        }))
     }
 
     /// Sets an environment variable for every git that is run here.
     #[must_use]
     pub fn env(mut self, key: &str, value: &str) -> Self {
         self.env.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How long a remote may make no progress before it counts as silent; a minute unless told.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 

@@ -50,9 +50,15 @@ impl Checkout {
         self.env.iter().fold(cmd, |cmd, (key, value)| cmd.env(key, value))
     }
 
-    /// `git <args>` that talks to a remote: gives up on a line that is dead.
+    /// `git <args>` that talks to a remote: gives up on a line that is dead, and on a remote that says nothing. git itself
+    /// has a limit for HTTP only, and ssh only for machines that are away.
     pub(crate) fn git_remote<I: IntoIterator<Item: Into<OsString>>>(&self, args: I) -> Cmd {
-        let mut cmd = self.git(args).env("GIT_HTTP_LOW_SPEED_LIMIT", "1").env("GIT_HTTP_LOW_SPEED_TIME", "20");
+        let seconds = self.patience.as_secs().max(1).to_string();
+        let mut cmd = self
+            .git(args)
+            .env("GIT_HTTP_LOW_SPEED_LIMIT", "1")
+            .env("GIT_HTTP_LOW_SPEED_TIME", seconds)
+            .patience(self.patience);
         if !self.has_own_ssh() {
             let batch = if std::io::stdin().is_terminal() { "" } else { " -o BatchMode=yes" };
             let alive = "-o ConnectTimeout=10 -o ServerAliveInterval=10 -o ServerAliveCountMax=3";

@@ -137,7 +137,8 @@ impl Checkout {
             ))
             .hint(format!("git -C {} remote add origin URL", xr_model::shell(&self.root))));
         };
-        let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
+        // Progress is what shows that a large fetch is alive.
+        let mut args = vec!["fetch", "--progress", "--no-tags", "--no-recurse-submodules"];
         if self.head()?.shallow {
             // `--refmap=` leaves origin/main where it is: else the commit checked out would look like the admin's own.
             args.extend(["--depth=1", "--refmap="]);

@@ -100,8 +100,11 @@ impl Checkout {
                 xr_model::shell(&whole)
             ));
         }
-        let line = cause(&said);
-        match why(&said) {
+        let line = match output.silent_for {
+            Some(silence) => format!("timeout: it made no progress for {} s", silence.as_secs_f32()),
+            None => cause(&said),
+        };
+        match if output.silent_for.is_some() { Why::BadLine } else { why(&said) } {
             Why::HostKey => Fault::new(format!("the host key of the git remote {name} is not known: {line}")).hint(
                 format!("git -C {root} ls-remote {remote} HEAD   # once, by hand, as {}; compare the key", self.user()),
             ),
@@ -214,7 +217,7 @@ mod tests {
                  call:\n\n\tgit config --global --add safe.directory {path}\n\
                  fatal: Could not read from remote repository."
             );
-            let output = Output { code: 128, stdout: Vec::new(), stderr: said.into_bytes() };
+            let output = Output { code: 128, stdout: Vec::new(), stderr: said.into_bytes(), silent_for: None };
             checkout.remote_fault("origin", &Cmd::new("git"), &output)
         };
         let root = root.display().to_string();

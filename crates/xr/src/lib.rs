@@ -40,9 +40,12 @@ pub fn main() -> ExitCode {
     };
     let json = args.globals.json;
     let query = args.command.is_query();
-    match runtime.block_on(commands::run(args)) {
+    let code = match runtime.block_on(commands::run(args)) {
         // Of a run the code tells what became of the stack, whoever reads its words.
         Ok(code) => ExitCode::from(if query { outcome::delivered(code) } else { code }),
         Err(fault) => outcome::fault(&fault, json),
-    }
+    };
+    // What was begun early and is no longer wanted (a question to the git remote) does not outlive this process.
+    xr_host::kill_children();
+    code
 }
