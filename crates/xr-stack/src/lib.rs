@@ -5,6 +5,7 @@
 //! `.xr/site.toml` ([`Site`]).
 
 mod compose;
+mod duration;
 mod layout;
 mod manifest;
 mod presets;
@@ -19,4 +20,4 @@ pub use manifest::{
     Requirements, SecretKey, ServiceRule, Smoke,
 };
 pub use presets::{Stack, load, read_small};
-pub use site::{Channel, Site};
+pub use site::{Channel, Network, Site};

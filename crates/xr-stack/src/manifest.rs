@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+use crate::duration;
 
 /// `xr.toml`, and the schema of presets.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -173,10 +175,10 @@ pub struct ServiceRule {
     /// Whether the new container may run beside the old.
     pub beside: Option<bool>,
     /// How long to wait until it is healthy.
-    #[serde(deserialize_with = "duration", skip_serializing)]
+    #[serde(deserialize_with = "duration::read_some", skip_serializing)]
     pub patience: Option<Duration>,
     /// How long the old may take to end once its port is wanted, before it is killed.
-    #[serde(deserialize_with = "duration", skip_serializing)]
+    #[serde(deserialize_with = "duration::read_some", skip_serializing)]
     pub drain: Option<Duration>,
 }
 
@@ -185,7 +187,7 @@ pub struct ServiceRule {
 #[serde(deny_unknown_fields, default)]
 pub struct HealthRule {
     /// How long everything must stay up before a run counts as a success (Nomad's `min_healthy_time`).
-    #[serde(deserialize_with = "duration", skip_serializing)]
+    #[serde(deserialize_with = "duration::read_some", skip_serializing)]
     pub settle: Option<Duration>,
 }
 
@@ -222,7 +224,7 @@ pub struct Hook {
     /// Left out when the container's environment has no such variable, or an empty one.
     pub requires_env: Option<String>,
     /// Killed after this; 10 minutes when not given.
-    #[serde(default, deserialize_with = "duration", skip_serializing)]
+    #[serde(default, deserialize_with = "duration::read_some", skip_serializing)]
     pub timeout: Option<Duration>,
 }
 
@@ -329,13 +331,4 @@ impl Default for Keep {
     fn default() -> Self {
         Self { generations: 5, backups: 5 }
     }
-}
-
-/// Durations as people write them: `500ms`, `10s`, `2m`.
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| {
-        serde::de::Error::custom(format!("`{text}` is not a duration such as \"500ms\", \"10s\" or \"2m\""))
-    })?;
-    Duration::try_from(parsed).map(Some).map_err(|_| serde::de::Error::custom("a duration cannot be negative"))
 }

@@ -1,11 +1,11 @@
 //! The admin's own settings, `.xr/site.toml`.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use xr_model::{Fault, Result};
 
-use crate::presets;
+use crate::{duration, presets};
 
 /// Which releases an update takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,44 @@ pub struct Site {
     pub mirrors: Vec<String>,
     /// Services left out at install.
     pub without: Vec<String>,
+    /// How patient xr is with registries and the git remote.
+    #[serde(skip_serializing_if = "Network::is_default")]
+    pub network: Network,
+}
+
+/// How patient xr is with registries and the git remote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// How long one of them may make no progress before it counts as silent; also how long a registry that limits the rate of
+    /// downloads is waited for. A second at least.
+    #[serde(deserialize_with = "patience", serialize_with = "duration::write")]
+    pub patience: Duration,
+    /// How often a pull is tried in all, from every source that may have it; at least once.
+    #[serde(deserialize_with = "tries")]
+    pub tries: u32,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { patience: Duration::from_secs(60), tries: 5 }
+    }
+}
+
+impl Network {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
+    let read = duration::read(deserializer)?;
+    if read < Duration::from_secs(1) { Err(D::Error::custom("expected a second at least")) } else { Ok(read) }
+}
+
+fn tries<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<u32, D::Error> {
+    let read = u32::deserialize(deserializer)?;
+    if read == 0 { Err(D::Error::custom("expected 1 at least")) } else { Ok(read) }
 }
 
 impl Site {
@@ -58,5 +96,33 @@ impl Site {
     /// Never in practice; a value TOML cannot hold.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(Fault::at("cannot write site settings"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> std::result::Result<Site, String> {
+        toml::from_str(text).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn the_networks_patience_is_written_as_it_is_read() {
+        let site = read("[network]\npatience = \"90s\"").unwrap();
+        assert_eq!(site.network, Network { patience: Duration::from_secs(90), tries: 5 });
+        assert_eq!(read(&site.to_toml().unwrap()).unwrap().network, site.network);
+        assert!(!Site::default().to_toml().unwrap().contains("network"), "a default may change");
+    }
+
+    #[test]
+    fn no_patience_at_all_is_refused() {
+        for (text, said) in [
+            ("patience = \"0s\"", "expected a second at least"),
+            ("patience = \"soon\"", "`soon` is not a duration such as \"500ms\", \"10s\" or \"2m\""),
+            ("tries = 0", "expected 1 at least"),
+        ] {
+            assert_eq!(read(&format!("[network]\n{text}")).unwrap_err().trim(), said);
+        }
     }
 }
