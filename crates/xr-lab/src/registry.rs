@@ -1,5 +1,6 @@
 //! A registry that tests may stop, start and change under the feet of those who pull.
 
+use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -112,6 +113,43 @@ impl Registry {
         let digest = self.push(engine, &local, name)?;
         engine.docker(&["rmi", "--no-prune", &local])?;
         Ok(digest)
+    }
+
+    /// Pushes `base` as `name` with layers of random bytes on top, so many kilobytes each: whoever pulls it has to fetch
+    /// them, for nothing of it stays on the engine. The answer is the digests of these layers, bottom first.
+    pub fn push_heavy(&self, engine: &Engine, base: &str, name: &str, layers: &[usize]) -> Result<Vec<String>> {
+        let context = tempfile::tempdir()?;
+        let dockerfile = context.path().join("Dockerfile");
+        let (base, remote) = (format!("{}/{base}", self.address()), format!("{}/{name}", self.address()));
+        let mut text = format!("FROM {base}\n");
+        for (index, kilobytes) in layers.iter().enumerate() {
+            let mut random = std::fs::File::open("/dev/urandom")?.take(*kilobytes as u64 * 1024);
+            std::io::copy(&mut random, &mut std::fs::File::create(context.path().join(format!("layer{index}")))?)?;
+            text += &format!("COPY layer{index} /ballast/\n");
+        }
+        std::fs::write(&dockerfile, text)?;
+        let local = format!("xr-lab/{}", name.replace('/', "-"));
+        engine.docker(&["pull", "--quiet", &base])?;
+        engine.build(context.path(), &dockerfile, &local, &[])?;
+        self.push(engine, &local, name)?;
+        engine.docker(&["rmi", &local, &remote])?;
+        let mut digests = self.layers(name)?;
+        Ok(digests.split_off(digests.len().saturating_sub(layers.len())))
+    }
+
+    /// The digests of an image's layers, bottom first.
+    fn layers(&self, name: &str) -> Result<Vec<String>> {
+        let (repository, tag) = split(name)?;
+        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.address());
+        let text = run("ask the registry", cmd!("curl", "-fsS", "-H", format!("Accept: {MANIFESTS}"), url))?;
+        let manifest: serde_json::Value = serde_json::from_str(&text)?;
+        let layers = manifest["layers"].as_array().with_context(|| format!("{name} has no layers: {text}"))?;
+        Ok(layers.iter().filter_map(|layer| layer["digest"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// Its port, on every address of this machine.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     fn running(&self) -> bool {
