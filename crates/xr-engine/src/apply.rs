@@ -79,7 +79,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     };
     let run = Run { world, prepared, id: journal.borrow().id().to_owned(), healthy: RefCell::default() };
     let mut started: Vec<StepId> = Vec::new();
-    let mut open = false;
+    let (mut open, mut touched) = (false, true);
     let result = steps(&run, &journal, &mut started).await;
     let mut outcome = match result {
         Ok(()) => {
@@ -92,7 +92,8 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         }
         Err(failure) => {
             let id = journal.borrow().id().to_owned();
-            let verdict = if prepared.plan.touches_the_stack(&started) {
+            touched = prepared.plan.touches_the_stack(&started);
+            let verdict = if touched {
                 unwind::unwind(
                     world,
                     &journal,
@@ -131,6 +132,8 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     }
     if let Err(fault) = journal.borrow_mut().append(&Record::RunEnded { at: clock::now(), outcome: outcome.clone() }) {
         world.say(Level::Warning, fault.chain());
+    } else if !touched {
+        prepared.abandon(world);
     }
     outcome
 }

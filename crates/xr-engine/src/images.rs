@@ -128,7 +128,7 @@ pub(crate) async fn pin(
     let sources = world.sources()?;
     let mut missing: Vec<PullError> = Vec::new();
     let mut to_build: Vec<String> = Vec::new();
-    for (reference, answer) in resolve_all(world.engine.client(), &ask, &sources).await {
+    for (reference, answer) in resolve_all(world.engine.client(), &ask, sources, &world.retry()).await {
         for image in images.iter_mut().filter(|image| image.reference == reference) {
             match &answer {
                 Ok(digest) => image.digest = Some(digest.clone()),

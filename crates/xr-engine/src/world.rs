@@ -1,10 +1,13 @@
 //! Everything a run works with: the stack, its `.xr/`, the engine, where events go.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use futures_util::future;
 use xr_host::{Engine, Identity, owner_of};
-use xr_image_puller::{Credentials, Sources};
+use xr_image_puller::{Credentials, Retry, Sources};
 use xr_journal::{Generations, Home};
 use xr_model::{Container, Event, Invocation, Level, Observed, PinnedImage, Result};
 use xr_stack::{Compose, Site, Stack};
@@ -39,6 +42,8 @@ pub struct World<'a> {
     pub events: Sink<'a>,
     /// The wish to stop.
     pub cancel: Cancel,
+    /// Where images come from, once that was asked.
+    sources: OnceLock<Sources>,
 }
 
 impl<'a> World<'a> {
@@ -47,7 +52,7 @@ impl<'a> World<'a> {
     /// # Errors
     /// A broken manifest, no compose file, no engine.
     pub fn open(root: &Path, xr: &'static str, events: Sink<'a>, cancel: Cancel) -> Result<Self> {
-        Self::around(Checkout::open(root)?, root, xr, events, cancel)
+        Self::around(Place::at(root)?, root, xr, events, cancel)
     }
 
     /// As [`World::open`], for an update: the git remote is asked at once and thinks while the rest is read.
@@ -55,24 +60,18 @@ impl<'a> World<'a> {
     /// # Errors
     /// As [`World::open`].
     pub fn open_to_update(root: &Path, xr: &'static str, events: Sink<'a>, cancel: Cancel) -> Result<Self> {
-        let checkout = Checkout::open(root)?;
-        if let Some(checkout) = &checkout {
+        let place = Place::at(root)?;
+        if let Some(checkout) = &place.checkout {
             checkout.ask_early();
         }
-        Self::around(checkout, root, xr, events, cancel)
+        Self::around(place, root, xr, events, cancel)
     }
 
-    fn around(
-        checkout: Option<Checkout>,
-        root: &Path,
-        xr: &'static str,
-        events: Sink<'a>,
-        cancel: Cancel,
-    ) -> Result<Self> {
-        let home = Home::of(root);
+    fn around(place: Place, root: &Path, xr: &'static str, events: Sink<'a>, cancel: Cancel) -> Result<Self> {
+        let Place { home, site, checkout } = place;
         let stack = xr_stack::load(root)?;
         Ok(Self {
-            site: Site::read(&home.site())?,
+            site,
             generations: Generations::of(&home),
             checkout,
             owner: owner_of(root)?,
@@ -83,6 +82,7 @@ impl<'a> World<'a> {
             xr,
             events,
             cancel,
+            sources: OnceLock::new(),
         })
     }
 
@@ -99,8 +99,17 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// A mirror in `.xr/site.toml` that cannot be read.
-    pub fn sources(&self) -> Result<Sources> {
-        Sources::new(&self.site.mirrors, Credentials::load())
+    pub fn sources(&self) -> Result<&Sources> {
+        if let Some(sources) = self.sources.get() {
+            return Ok(sources);
+        }
+        let sources = Sources::new(&self.site.mirrors, Credentials::load())?;
+        Ok(self.sources.get_or_init(|| sources))
+    }
+
+    /// How often and how long registries are tried.
+    pub fn retry(&self) -> Retry {
+        retry(&self.site)
     }
 
     /// What is, now.
@@ -142,5 +151,26 @@ impl<'a> World<'a> {
     /// Tells of a phase before the plan.
     pub fn phase(&self, name: &str) {
         self.tell(Event::Phase { name: name.to_owned() });
+    }
+}
+
+/// How often and how long registries are tried, as the admin says.
+pub(crate) fn retry(site: &Site) -> Retry {
+    Retry { attempts: site.network.tries, patience: site.network.patience, ..Retry::default() }
+}
+
+/// What is known of a stack before its files are read.
+struct Place {
+    home: Home,
+    site: Site,
+    checkout: Option<Checkout>,
+}
+
+impl Place {
+    fn at(root: &Path) -> Result<Self> {
+        let home = Home::of(root);
+        let site = Site::read(&home.site())?;
+        let checkout = Checkout::open(root)?.map(|checkout| checkout.patience(site.network.patience));
+        Ok(Self { home, site, checkout })
     }
 }

@@ -15,6 +15,7 @@ mod retry;
 mod rounds;
 mod sources;
 mod stream;
+mod watch;
 
 pub use credentials::Credentials;
 pub use error::{Failure, PullError};

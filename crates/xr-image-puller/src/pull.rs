@@ -7,10 +7,8 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use xr_model::{Digest, PinnedImage};
 
 use crate::{
-    Failure, LayerProgress, LayerStatus, PullError, Result, Retry, Sources, local,
-    rounds::rounds,
-    sources::Candidate,
-    stream::{Patience, stream},
+    Failure, LayerProgress, LayerStatus, PullError, Result, Retry, Sources, local, rounds::rounds, sources::Candidate,
+    stream::stream, watch::Patience,
 };
 
 /// Images pulled at once; the engine fetches three layers of each at once by itself.
@@ -39,7 +37,8 @@ pub struct Pulled {
 /// `mirror/name@digest` beside the tag: it is the engine's only record of the digest.
 ///
 /// # Errors
-/// That of the registry as written, with what the mirrors said; all transient ones only after `retry.attempts` rounds.
+/// That of the registry as written, with what the mirrors said; all transient ones only after `retry.attempts` rounds, a limit
+/// on the rate of downloads only after `retry.patience`.
 pub async fn pull(
     docker: &Docker,
     image: &PinnedImage,
@@ -64,8 +63,10 @@ pub async fn pull(
         };
         let pulled = rounds(&candidates, retry, again, async |candidate| {
             let last = candidates.last() == Some(candidate);
-            let patience =
-                Patience { first: if last { retry.stall } else { retry.stall.min(FIRST_WORD) }, stall: retry.stall };
+            let patience = Patience {
+                first: if last { retry.patience } else { retry.patience.min(FIRST_WORD) },
+                stall: retry.patience,
+            };
             fetch(docker, candidate, image.digest.as_ref(), sources, patience, on).await
         })
         .await?;

@@ -13,10 +13,8 @@ use crate::{
 
 /// Questions asked at once.
 const AT_ONCE: usize = 8;
-/// How long a source may think while another one stands behind it.
+/// How long a source may think while another one stands behind it; the last one has all of `retry.patience`.
 const IMPATIENT: Duration = Duration::from_secs(10);
-/// How long the last source may think.
-const PATIENT: Duration = Duration::from_secs(60);
 
 /// The digest (of the index, where the image has several platforms) under which a registry holds `image` now.
 ///
@@ -25,17 +23,20 @@ const PATIENT: Duration = Duration::from_secs(60);
 /// ([moby#47023](https://github.com/moby/moby/pull/47023)), although a pull would go on to Docker Hub: there
 /// "missing" is only believed after Docker Hub itself was asked.
 ///
+/// A question is asked twice at the most, but for a registry that limits the rate: that is waited for.
+///
 /// # Errors
 /// That of the registry as written, with what the mirrors said.
-pub async fn resolve_digest(docker: &Docker, image: &ImageRef, sources: &Sources) -> Result<Digest> {
+pub async fn resolve_digest(docker: &Docker, image: &ImageRef, sources: &Sources, retry: &Retry) -> Result<Digest> {
     let candidates = sources.candidates(image);
-    let once_more = Retry { attempts: 2, first_delay: Duration::from_millis(500), ..Retry::default() };
+    let impatient = IMPATIENT.min(retry.patience);
+    let once_more = Retry { attempts: retry.attempts.min(2), first_delay: retry.first_delay / 2, ..retry.clone() };
     let answer = rounds(
         &candidates,
         &once_more,
         |_| {},
         async |candidate| {
-            let patience = if candidates.last() == Some(candidate) { PATIENT } else { IMPATIENT };
+            let patience = if candidates.last() == Some(candidate) { retry.patience } else { impatient };
             ask(docker, image, candidate, sources, patience).await
         },
     )
@@ -45,7 +46,7 @@ pub async fn resolve_digest(docker: &Docker, image: &ImageRef, sources: &Sources
         other => return other,
     };
     match Sources::hub_itself(image) {
-        Some(hub) if asks_one_mirror_only(docker).await => match ask(docker, image, &hub, sources, IMPATIENT).await {
+        Some(hub) if asks_one_mirror_only(docker).await => match ask(docker, image, &hub, sources, impatient).await {
             Ok(digest) => Ok(digest),
             Err(error) => Err(missing.also(&format!("{}: {}", hub.registry, error.failure().detail))),
         },
@@ -54,10 +55,15 @@ pub async fn resolve_digest(docker: &Docker, image: &ImageRef, sources: &Sources
 }
 
 /// [`resolve_digest`] for many images, eight at a time; the answers stand in the order of the questions.
-pub async fn resolve_all(docker: &Docker, images: &[ImageRef], sources: &Sources) -> Vec<(ImageRef, Result<Digest>)> {
+pub async fn resolve_all(
+    docker: &Docker,
+    images: &[ImageRef],
+    sources: &Sources,
+    retry: &Retry,
+) -> Vec<(ImageRef, Result<Digest>)> {
     stream::iter(images.to_vec())
         .map(async |image| {
-            let digest = resolve_digest(docker, &image, sources).await;
+            let digest = resolve_digest(docker, &image, sources, retry).await;
             (image, digest)
         })
         .buffered(AT_ONCE)
@@ -86,9 +92,10 @@ async fn ask(
     let docker = sending_logins(docker);
     let answer = tokio::time::timeout(patience, docker.inspect_registry_image(&name, login)).await;
     match answer {
-        Err(_) => {
-            Err(PullError::Unreachable(failed(false, &format!("timeout: no answer within {} s", patience.as_secs()))))
-        }
+        Err(_) => Err(PullError::Unreachable(failed(
+            false,
+            &format!("timeout: no answer within {} s", patience.as_secs_f32()),
+        ))),
         Ok(Err(error)) => {
             let error = classify(image.as_str(), &candidate.registry, &error);
             Err(match note {

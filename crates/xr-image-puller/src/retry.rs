@@ -16,8 +16,9 @@ pub struct Retry {
     pub max_delay: Duration,
     /// How far a wait may deviate, as a fraction of it (0.0–1.0): a fleet must not come back in step.
     pub jitter: f64,
-    /// A pull with no sign of life for this long counts as broken.
-    pub stall: Duration,
+    /// A source that makes no progress for this long counts as silent; one that limits the rate of downloads is waited for
+    /// as long, also when that takes more rounds. (The engine keeps the registry's `Retry-After` to itself.)
+    pub patience: Duration,
 }
 
 impl Default for Retry {
@@ -27,7 +28,7 @@ impl Default for Retry {
             first_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(30),
             jitter: 0.25,
-            stall: Duration::from_secs(300),
+            patience: Duration::from_secs(60),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Trying several sources several times.
 
+use std::time::Duration;
+
 use crate::{PullError, Result, Retry, sources::Candidate};
 
 /// Asks every candidate in turn, then waits and asks again those whose failure may pass; a dead registry with a live
@@ -12,10 +14,12 @@ pub(crate) async fn rounds<T>(
     ask: impl AsyncFn(&Candidate) -> Result<T>,
 ) -> Result<T> {
     let mut errors: Vec<Option<PullError>> = candidates.iter().map(|_| None).collect();
-    let attempts = retry.attempts.max(1);
-    for round in 0..attempts {
+    let limited = |error: &PullError| matches!(error, PullError::RateLimited(_));
+    let mut waited = Duration::ZERO;
+    for round in 0.. {
+        let may_pass = |error: &PullError| error.is_transient() && (round < retry.attempts || limited(error));
         for (candidate, last) in candidates.iter().zip(&mut errors) {
-            if last.as_ref().is_some_and(|error| !error.is_transient()) {
+            if last.as_ref().is_some_and(|error| !may_pass(error)) {
                 continue;
             }
             match ask(candidate).await {
@@ -24,13 +28,18 @@ pub(crate) async fn rounds<T>(
                 Err(error) => *last = Some(error),
             }
         }
-        let hopeful =
-            || candidates.iter().zip(&errors).filter(|(_, error)| error.as_ref().is_some_and(PullError::is_transient));
-        if hopeful().next().is_none() || round + 1 == attempts {
-            break;
-        }
-        hopeful().for_each(|(candidate, _)| again(candidate));
-        tokio::time::sleep(retry.delay(round)).await;
+        // What a registry says while it limits the rate is not an answer: it is waited for by time, not by rounds.
+        let more = round + 1 < retry.attempts;
+        let left = retry.patience.saturating_sub(waited);
+        let again_later =
+            |error: &PullError| error.is_transient() && (more || (limited(error) && left > Duration::ZERO));
+        let mut hopeful = candidates.iter().zip(&errors).filter(|(_, error)| error.as_ref().is_some_and(again_later));
+        let Some((first, _)) = hopeful.next() else { break };
+        again(first);
+        hopeful.for_each(|(candidate, _)| again(candidate));
+        let delay = if more { retry.delay(round) } else { retry.delay(round).min(left) };
+        waited += delay;
+        tokio::time::sleep(delay).await;
     }
     let mut errors = errors.into_iter().flatten();
     let first = errors.next().unwrap_or_else(unreachable_without_candidates);
@@ -65,17 +74,21 @@ mod tests {
         Failure { image: "a".into(), registry: candidate.registry.clone(), detail: "sad".into(), transient }
     }
 
-    /// Runs rounds over candidates that answer by script: `u`nreachable, `m`issing, `f`ull or `o`k, one letter a round.
+    /// Runs rounds over candidates that answer by script: `u`nreachable, `m`issing, `l`imited, `f`ull or `o`k, one letter a
+    /// round.
     fn run(attempts: u32, scripts: &[&str]) -> (Result<String>, String) {
         let candidates: Vec<_> = (0..scripts.len()).map(|i| candidate(&i.to_string())).collect();
         let asked = RefCell::new(String::new());
-        let retry = Retry { attempts, first_delay: Duration::ZERO, ..Retry::default() };
+        let (first_delay, max_delay) = (Duration::from_millis(1), Duration::from_millis(4));
+        let patience = Duration::from_millis(20);
+        let retry = Retry { attempts, first_delay, max_delay, patience, jitter: 0.0 };
         let ask = async |c: &Candidate| {
             let round = asked.borrow().matches(&c.name).count();
             asked.borrow_mut().push_str(&c.name);
             let index: usize = c.name.parse().unwrap();
             match scripts[index].chars().nth(round).unwrap() {
                 'o' => Ok(c.name.clone()),
+                'l' => Err(PullError::RateLimited(failure(c, true))),
                 'm' => Err(PullError::Missing(failure(c, false))),
                 'f' => Err(PullError::NoSpace { failure: failure(c, false), root: "/x".into() }),
                 _ => Err(PullError::Unreachable(failure(c, true))),
@@ -107,6 +120,16 @@ mod tests {
         let error = result.unwrap_err();
         assert!(matches!(&error, PullError::Unreachable(_)), "{error}");
         assert_eq!(error.failure().detail, "sad; 1: sad");
+    }
+
+    #[test]
+    fn a_limit_on_the_rate_is_waited_for_as_long_as_the_patience_lasts() {
+        // 1 + 2 + 4 + 4 + 4 + 4 + 1 ms
+        let (result, asked) = run(2, &["lllllllo"]);
+        assert_eq!((result.unwrap().as_str(), asked.len()), ("0", 8));
+        let (result, asked) = run(2, &["llllllll", "uu"]);
+        assert!(matches!(result, Err(PullError::RateLimited(_))));
+        assert_eq!(asked, "0101000000", "the other one is asked no more often than ever");
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use xr_model::{Digest, Fault, ImageRef, exit};
 
-use crate::Credentials;
+use crate::{Credentials, watch::Arrivals};
 
-/// Mirrors and logins, in the order in which they are tried.
+/// Mirrors and logins, in the order in which they are tried. Pulls that go on at once share one.
 #[derive(Debug, Default)]
 pub struct Sources {
     mirrors: Vec<Mirror>,
     pub(crate) credentials: Credentials,
+    pub(crate) arrivals: Arrivals,
 }
 
 /// `from` (a registry, `docker.io` for Docker Hub) is also served below `to`.
@@ -52,7 +53,7 @@ impl Sources {
     /// A mirror whose first part the engine would not take for a host.
     pub fn new(mirrors: &[String], credentials: Credentials) -> xr_model::Result<Self> {
         let mirrors = mirrors.iter().map(|text| Mirror::parse(text)).collect::<xr_model::Result<_>>()?;
-        Ok(Self { mirrors, credentials })
+        Ok(Self { mirrors, credentials, arrivals: Arrivals::default() })
     }
 
     /// The places `image` may come from, best first.

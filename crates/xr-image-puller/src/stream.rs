@@ -1,24 +1,18 @@
 //! One pull of one reference through the engine, its stream read to the end.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use bollard::{Docker, models::CreateImageInfo, query_parameters::CreateImageOptionsBuilder};
 use futures_util::StreamExt;
 use xr_model::Digest;
 
 use crate::{
-    Failure, LayerProgress, LayerStatus, PullError, Result, Sources, classify::classify, credentials::sending_logins,
+    Failure, LayerProgress, LayerStatus, PullError, Result, Sources,
+    classify::classify,
+    credentials::sending_logins,
     sources::Candidate,
+    watch::{Patience, Watch},
 };
-
-/// How long silence is borne.
-#[derive(Clone, Copy)]
-pub(crate) struct Patience {
-    /// Before the first word.
-    pub first: Duration,
-    /// Between two words.
-    pub stall: Duration,
-}
 
 /// Pulls `candidate` by digest, or by its tag when none is known, and returns the bytes of the layers that were not
 /// on the disk. Dropping the future closes the connection, upon which the engine gives the pull up.
@@ -42,29 +36,33 @@ pub(crate) async fn stream(
     let docker = sending_logins(docker);
     let mut lines = std::pin::pin!(docker.create_image(Some(options), None, login));
     let mut layers = BTreeMap::new();
-    let mut patience_now = patience.first;
+    let mut watch = Watch::begin(patience, &sources.arrivals);
     loop {
-        let word = tokio::time::timeout(patience_now, lines.next()).await;
+        let left = watch.left();
+        let word = if left.is_zero() { None } else { tokio::time::timeout(left, lines.next()).await.ok() };
         match word {
-            Err(_) => {
+            // Another image's bytes may have given it more time meanwhile.
+            None if !watch.left().is_zero() => {}
+            None => {
                 return Err(PullError::Unreachable(Failure {
                     image: what,
                     registry: candidate.registry.clone(),
-                    detail: format!("timeout: no sign of life for {} s", patience_now.as_secs()),
+                    detail: watch.stalled(),
                     transient: true,
                 }));
             }
-            Ok(None) => return Ok(layers.values().sum()),
-            Ok(Some(Ok(line))) => {
-                patience_now = patience.stall;
-                if let Some(progress) = read(line) {
+            Some(None) => return Ok(layers.values().sum()),
+            Some(Some(Ok(line))) => {
+                let progress = read(line);
+                watch.note(progress.as_ref());
+                if let Some(progress) = progress {
                     if progress.total > 0 {
                         layers.insert(progress.layer.clone(), progress.total);
                     }
                     on(progress);
                 }
             }
-            Ok(Some(Err(error))) => {
+            Some(Some(Err(error))) => {
                 let error = classify(&what, &candidate.registry, &error);
                 return Err(match note {
                     Some(note) if matches!(error, PullError::Denied(_)) => error.also(&note),

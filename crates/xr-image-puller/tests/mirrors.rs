@@ -2,12 +2,9 @@
 
 mod world;
 
-use world::{
-    Engine, Registry, brisk, free_port, image, mirrors,
-    proxy::{Kind, Proxy},
-    run, silent,
-};
+use world::{Engine, Registry, brisk, free_port, image, mirrors, run, silent};
 use xr_image_puller::{PullError, pull, resolve_digest};
+use xr_lab::{Proxy, Trouble};
 use xr_model::ImageRef;
 
 #[test]
@@ -19,7 +16,7 @@ fn a_mirror_stands_in_for_a_dead_registry() {
     let reference = format!("{dead}/acme/a:v1");
     let also_dead = format!("{dead}=127.0.0.1:{}", free_port());
     let sources = mirrors(&[&also_dead, &format!("{dead}={}/copies", registry.host())]);
-    assert_eq!(run(resolve_digest(docker, &ImageRef::new(&reference), &sources)).unwrap(), digest);
+    assert_eq!(run(resolve_digest(docker, &ImageRef::new(&reference), &sources, &brisk())).unwrap(), digest);
 
     let pinned = image(&reference, Some(&digest));
     let started = std::time::Instant::now();
@@ -39,7 +36,8 @@ fn a_mirror_stands_in_for_a_dead_registry() {
     assert!(engine.has(&reference) && !engine.has(&format!("{}:v1", by_tag.from)));
 
     // Neither has it: the registry as written is to blame, the mirrors' words stand behind.
-    let error = run(resolve_digest(docker, &ImageRef::new(format!("{dead}/acme/b:v1")), &sources)).unwrap_err();
+    let error =
+        run(resolve_digest(docker, &ImageRef::new(format!("{dead}/acme/b:v1")), &sources, &brisk())).unwrap_err();
     assert!(
         matches!(&error, PullError::Unreachable(failure) if failure.detail.contains("manifest unknown")),
         "{error:?}"
@@ -49,12 +47,12 @@ fn a_mirror_stands_in_for_a_dead_registry() {
 #[test]
 fn a_mirror_that_serves_other_content_is_passed_over() {
     let (registry, engine) = (Registry::start(), Engine::start());
-    let proxy = Proxy::before(registry.port);
+    let proxy = Proxy::before(registry.port).unwrap();
     let digest = engine.publish(&format!("{}/acme/a:v1", registry.host()), &[300]);
     let dead = format!("127.0.0.1:{}", free_port());
     let pinned = image(&format!("{dead}/acme/a:v1"), Some(&digest));
     let (bad, good) = (format!("{dead}={}", proxy.host()), format!("{dead}={}", registry.host()));
-    proxy.trouble("/blobs/", 1000, Kind::Garble);
+    proxy.trouble("/blobs/", 1000, Trouble::Garble);
     let pulled = run(pull(&engine.docker, &pinned, &mirrors(&[&bad, &good]), &brisk(), &silent)).unwrap();
     assert_eq!(pulled.from, format!("{}/acme/a", registry.host()));
     assert!(proxy.asked("/blobs/") > 0);
@@ -72,12 +70,16 @@ fn docker_hub_is_asked_through_the_engines_own_mirrors() {
     for own in [vec![registry.host()], vec![dead.clone(), registry.host()]] {
         let engine = Engine::with_registry_mirrors(&own);
         let docker = &engine.docker;
-        assert_eq!(run(resolve_digest(docker, &ImageRef::new("postgres:15"), &sources)).unwrap(), digest, "{own:?}");
-        assert!(run(resolve_digest(docker, &ImageRef::new("acme/server:v1"), &sources)).is_ok());
+        assert_eq!(
+            run(resolve_digest(docker, &ImageRef::new("postgres:15"), &sources, &brisk())).unwrap(),
+            digest,
+            "{own:?}"
+        );
+        assert!(run(resolve_digest(docker, &ImageRef::new("acme/server:v1"), &sources, &brisk())).is_ok());
         let pulled = run(pull(docker, &image("postgres:15", Some(&digest)), &sources, &brisk(), &silent)).unwrap();
         assert_eq!((pulled.from.as_str(), engine.id("postgres:15")), ("postgres", pulled.image_id));
         // The mirror does not have it; Docker Hub, out of reach here, was asked as well.
-        let error = run(resolve_digest(docker, &ImageRef::new("acme/nowhere:v1"), &sources)).unwrap_err();
+        let error = run(resolve_digest(docker, &ImageRef::new("acme/nowhere:v1"), &sources, &brisk())).unwrap_err();
         assert!(
             matches!(&error, PullError::Missing(failure) if failure.detail.contains("registry-1.docker.io")),
             "{error:?}"
@@ -87,7 +89,7 @@ fn docker_hub_is_asked_through_the_engines_own_mirrors() {
     // An engine without mirrors, and ours.
     let pinned = image("postgres:15", Some(&digest));
     let ours = mirrors(&[&dead, &registry.host()]);
-    assert_eq!(run(resolve_digest(&maker.docker, &pinned.reference, &ours)).unwrap(), digest);
+    assert_eq!(run(resolve_digest(&maker.docker, &pinned.reference, &ours, &brisk())).unwrap(), digest);
     let pulled = run(pull(&maker.docker, &pinned, &ours, &brisk(), &silent)).unwrap();
     assert_eq!(pulled.from, format!("{}/library/postgres", registry.host()));
     assert_eq!(maker.id("postgres:15"), pulled.image_id);

@@ -4,8 +4,9 @@ mod world;
 
 use std::{cell::RefCell, collections::BTreeSet};
 
-use world::{Engine, Registry, brisk, image, mirrors, proxy::Proxy, run, silent};
+use world::{Engine, Registry, brisk, image, mirrors, run, silent};
 use xr_image_puller::{LayerStatus, PullError, Totals, pull, pull_all, resolve_all, resolve_digest, tag};
+use xr_lab::Proxy;
 use xr_model::ImageRef;
 
 #[test]
@@ -14,7 +15,7 @@ fn the_pinned_content_is_pulled_and_named_even_when_the_tag_moved() {
     let (docker, sources) = (&engine.docker, mirrors(&[]));
     let reference = format!("{}/acme/server:v1.0.0", registry.host());
     let first = engine.publish(&reference, &[700, 3000]);
-    let asked = run(resolve_digest(docker, &ImageRef::new(&reference), &sources)).unwrap();
+    let asked = run(resolve_digest(docker, &ImageRef::new(&reference), &sources, &brisk())).unwrap();
     assert_eq!(asked, first);
 
     // The tag is pushed again, and the engine holds the new content under it.
@@ -53,7 +54,7 @@ fn the_pinned_content_is_pulled_and_named_even_when_the_tag_moved() {
 #[test]
 fn an_image_on_the_disk_costs_the_registry_no_request() {
     let (registry, engine) = (Registry::start(), Engine::start());
-    let proxy = Proxy::before(registry.port);
+    let proxy = Proxy::before(registry.port).unwrap();
     let (docker, sources) = (&engine.docker, mirrors(&[]));
     let digest = engine.publish(&format!("{}/acme/a:v1", registry.host()), &[50]);
     // Known under another registry's name only: content is content.
@@ -80,7 +81,7 @@ fn many_images_come_together_or_the_first_error_is_told() {
     let missing = ImageRef::new(format!("{host}/acme/nowhere:v1"));
     let mut references: Vec<_> = images.iter().map(|image| image.reference.clone()).collect();
     references.insert(2, missing.clone());
-    let answers = run(resolve_all(docker, &references, &sources));
+    let answers = run(resolve_all(docker, &references, &sources, &brisk()));
     assert_eq!(answers.iter().map(|(image, _)| image.clone()).collect::<Vec<_>>(), references);
     for (reference, answer) in &answers {
         match images.iter().find(|image| image.reference == *reference) {

@@ -1,6 +1,6 @@
 //! Bring an image onto the disk by digest. Nothing to undo: an image on the disk touches nobody.
 
-use xr_image_puller::{LayerProgress, PullError, Retry, pull};
+use xr_image_puller::{LayerProgress, PullError, pull};
 use xr_model::{Event, PinnedImage, StepId};
 
 use super::Run;
@@ -17,8 +17,8 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: StepId, image: &PinnedImage) ->
             total: at.total,
         });
     };
-    let retry = Retry::default();
-    let pulling = pull(run.world.engine.client(), image, &sources, &retry, &progress);
+    let retry = run.world.retry();
+    let pulling = pull(run.world.engine.client(), image, sources, &retry, &progress);
     tokio::select! {
         pulled = pulling => pulled.map(drop).map_err(PullError::into_fault).map_err(Failure::from),
         () = run.world.cancel.raised() => Err(Failure::interrupted()),

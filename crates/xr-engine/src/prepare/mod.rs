@@ -123,7 +123,7 @@ impl Prepared {
         Self { plan, notes, env, desired, generation, manifest, origin, observed, lock: None }
     }
 
-    /// Leaves nothing of what was staged; for a plan that is not applied.
+    /// Leaves nothing of what was staged; for a plan that is not applied, or that ended before it touched anything.
     pub fn abandon(&self, world: &World<'_>) {
         // What cannot be removed now is swept by the next run.
         let _ = world.generations.discard(self.generation.number);

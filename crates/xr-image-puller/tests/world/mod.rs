@@ -1,8 +1,6 @@
 //! A private engine and a private registry on free ports, gone with the value that holds them, also after a panic.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, dead_code, reason = "tests start the world they need")]
 
-pub mod proxy;
-
 use std::{
     fs,
     net::{TcpListener, TcpStream},
@@ -254,7 +252,7 @@ pub fn mirrors(hosts: &[&str]) -> Sources {
 /// Three rounds, a twentieth of a second apart.
 pub fn brisk() -> Retry {
     let delay = Duration::from_millis(50);
-    Retry { attempts: 3, first_delay: delay, max_delay: delay, jitter: 0.0, stall: Duration::from_secs(20) }
+    Retry { attempts: 3, first_delay: delay, max_delay: delay, jitter: 0.0, patience: Duration::from_secs(20) }
 }
 
 pub fn silent(_: LayerProgress) {}

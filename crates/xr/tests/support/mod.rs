@@ -3,6 +3,7 @@
 
 mod http;
 mod picture;
+mod witness;
 mod xr;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use xr_lab::{GitRemote, Lab, wait_for};
 
 pub use http::{Answer, request};
 pub use picture::{Container, Picture};
+#[allow(unused_imports, reason = "each test binary uses its own part of it")]
+pub use witness::Witness;
 pub use xr::{Background, Done};
 
 /// A publisher's manifest that has what was started watched for a second only.

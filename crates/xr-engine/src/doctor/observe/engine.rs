@@ -141,10 +141,10 @@ async fn registry(
     let current = history.current.as_ref().ok()?.as_ref().filter(|_| look.online)?;
     let asked = current.images.iter().filter(|image| image.digest.is_some() && image.reference.digest().is_none());
     let asked: Vec<ImageRef> = asked.map(|image| image.reference.clone()).collect();
-    let mirrors = Site::read(&ground.home.site()).unwrap_or_default().mirrors;
+    let site = Site::read(&ground.home.site()).unwrap_or_default();
     let sources =
-        Sources::new(&mirrors, Credentials::load()).or_else(|_| Sources::new(&[], Credentials::load())).ok()?;
-    let answers = resolve_all(engine.client(), &asked, &sources).await;
+        Sources::new(&site.mirrors, Credentials::load()).or_else(|_| Sources::new(&[], Credentials::load())).ok()?;
+    let answers = resolve_all(engine.client(), &asked, &sources, &crate::world::retry(&site)).await;
     Some(
         answers.into_iter().map(|(image, answer)| (image, answer.map_err(|error| error.into_fault().into()))).collect(),
     )
