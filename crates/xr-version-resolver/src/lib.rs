@@ -4,6 +4,7 @@
 //! tree. **Nothing here changes the work tree except [`Checkout::switch`], and git is never run as anybody but the
 //! owner of the tree.** What xr fetches lives under `refs/xr/`: the admin's branches and tags are not overwritten.
 
+mod broken_fetch;
 mod changes;
 mod checkout;
 mod choose;

@@ -1,6 +1,6 @@
 //! What the remote has, asked in one process; and fetching one release of it.
 
-use std::{collections::BTreeMap, sync::PoisonError, thread::JoinHandle};
+use std::{collections::BTreeMap, sync::PoisonError, thread::JoinHandle, time::SystemTime};
 
 use xr_model::{Fault, Result, Version, exit};
 
@@ -126,7 +126,7 @@ impl Checkout {
             Source::Branch(name) => (format!("refs/heads/{name}"), format!("refs/xr/branches/{commit}")),
             Source::Head | Source::Bundle => return Ok(()),
         };
-        if refs::read(&self.common_dir, &keep).is_some() || self.git(["update-ref", &keep, commit]).run()?.code == 0 {
+        if refs::read(&self.common_dir, &keep).is_some() || self.keep(&keep, commit)? {
             return Ok(());
         }
         let Some(remote) = self.remote()? else {
@@ -146,13 +146,15 @@ impl Checkout {
         let refspec = format!("+{from}:{keep}");
         args.extend([remote.as_str(), &refspec]);
         let cmd = self.git_remote(args).own_group();
+        let begun = SystemTime::now();
         let output = cmd.run()?;
         if output.code != 0 {
+            self.sweep_packs(begun);
             return Err(self.remote_fault(&remote, &cmd, &output));
         }
         let peeled = format!("{keep}^{{commit}}");
         let got = self.must("read what was fetched", &self.git(["rev-parse", "-q", "--verify", &peeled]))?.text();
-        if got != commit && self.git(["update-ref", &keep, commit]).run()?.code != 0 {
+        if got != commit && !self.keep(&keep, commit)? {
             self.must("drop what was fetched", &self.git(["update-ref", "-d", &keep]))?;
             return Err(Fault::new(format!(
                 "`{remote}` moved {from} to {} while it was being fetched",
@@ -162,6 +164,13 @@ impl Checkout {
             .code(exit::TRY_LATER));
         }
         Ok(())
+    }
+
+    /// Keeps a commit as `name` when it is here with everything that it leads to: of a fetch that broke off, the commit may be
+    /// here without its files. Git asks the same after a fetch.
+    fn keep(&self, name: &str, commit: &str) -> Result<bool> {
+        let whole = ["rev-list", "--quiet", "--objects", "--exclude-promisor-objects", commit, "--not", "--all", "--"];
+        Ok(self.git(whole).run()?.code == 0 && self.git(["update-ref", name, commit]).run()?.code == 0)
     }
 
     /// Whether this clone knew `tag` by another object or commit than the remote's now; files only.

@@ -62,8 +62,10 @@ impl Checkout {
             let (batch, later) = rest.split_at(count);
             let names: Vec<String> = batch.iter().map(|entry| entry.object.clone()).collect();
             for (entry, content) in batch.iter().zip(self.objects(&names)?) {
-                let content =
-                    content.ok_or_else(|| Fault::new(format!("{} of {commit} is missing in git", entry.path)))?;
+                let content = content.ok_or_else(|| {
+                    Fault::new(format!("{} of {commit} is missing in git", entry.path))
+                        .hint(format!("git -C {} fsck --connectivity-only", xr_model::shell(&self.root)))
+                })?;
                 let target = into.join(&entry.path);
                 write_entry(into, entry, &content, self.identity.as_ref())
                     .map_err(Fault::at(format!("cannot write {}", target.display())))?;

@@ -6,6 +6,7 @@ mod world;
 use std::fs;
 
 use world::{World, git, snapshot, version};
+use xr_host::Cmd;
 use xr_model::exit;
 use xr_version_resolver::{Channel, Checkout, Follow, Request, Source, resolve, resolve_install};
 
@@ -113,6 +114,27 @@ fn a_broken_remote_is_an_error_and_changes_nothing() {
     git(&world.clone, &["remote", "remove", "origin"]);
     let fault = world.resolve(&checkout, &at("v1.1.0", None)).expect_err("no remote");
     assert!(fault.hint.expect("hint").contains("remote add origin"));
+}
+
+#[test]
+fn a_release_that_a_broken_fetch_left_half_here_is_fetched_whole() {
+    let world = World::new();
+    let checkout = world.clone(&[]);
+    let commit = world.release("v1.2.0");
+    // What `git fetch` leaves when it is killed in the middle of a small pack: the commit, and nothing that it leads to.
+    let text = git(&world.publisher, &["cat-file", "commit", &commit]) + "\n";
+    let write = Cmd::new("git").args(["hash-object", "-t", "commit", "-w", "--stdin"]).cwd(&world.clone).stdin(text);
+    assert_eq!(write.ok().expect("writes").text(), commit);
+    world.resolve(&checkout, &at("v1.1.0", None)).expect("resolves");
+    assert_eq!(git(&world.clone, &["show", &format!("{commit}:docker/docker-compose.yml")]), "# v1.2.0");
+
+    // What is here whole needs no network, whoever brought it.
+    let commit = world.release("v1.3.0");
+    git(&world.clone, &["fetch", "-q"]);
+    let (checkout, log) = world.counted();
+    world.resolve(&checkout, &at("v1.1.0", None)).expect("resolves");
+    assert!(!fs::read_to_string(&log).expect("log").contains(" fetch "));
+    assert_eq!(git(&world.clone, &["rev-parse", &format!("refs/xr/tags/v1.3.0/{commit}")]), commit);
 }
 
 #[test]
