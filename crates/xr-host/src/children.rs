@@ -39,3 +39,12 @@ pub fn kill_children() {
         }
     }
 }
+
+/// Ends every program that still runs, with what it has started itself; each may clear up before.
+pub fn end_children() {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let pids: Vec<u32> = running.keys().copied().collect();
+    // A program's end is noted under the same lock.
+    drop(running);
+    pids.into_iter().for_each(family::end);
+}

@@ -16,7 +16,7 @@ mod project_folders;
 mod usage;
 mod watched;
 
-pub use children::kill_children;
+pub use children::{end_children, kill_children};
 pub use cmd::{Cmd, Outliving, Output};
 pub use engine::{Engine, EngineInfo};
 pub use exec::Probe;

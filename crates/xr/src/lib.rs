@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(if query { outcome::delivered(code) } else { code }),
         Err(fault) => outcome::fault(&fault, json),
     };
-    // What was begun early and is no longer wanted (a question to the git remote) does not outlive this process.
-    xr_host::kill_children();
+    // What is no longer wanted (a question to the git remote) does not outlive this process.
+    xr_host::end_children();
     code
 }

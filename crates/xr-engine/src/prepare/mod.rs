@@ -8,7 +8,7 @@ mod request;
 use std::time::Duration;
 
 use xr_journal::RunLock;
-use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKind, Version};
+use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKind, Version, exit};
 use xr_plan::{Origin, lint, plan};
 use xr_stack::Manifest;
 
@@ -49,7 +49,11 @@ struct Parts {
 /// # Errors
 /// Whatever makes the request impossible; nothing has changed then.
 pub async fn prepare(world: &World<'_>, request: &Request, lock: RunLock) -> Result<Prepared> {
-    let prepared = ready(world, request).await;
+    // Nothing has begun yet that would have to be taken back.
+    let prepared = tokio::select! {
+        prepared = ready(world, request) => prepared,
+        () = world.cancel.raised() => Err(Fault::new("interrupted before anything was changed").code(exit::INTERRUPTED)),
+    };
     match prepared {
         Ok(mut prepared) => {
             prepared.lock = Some(lock);
