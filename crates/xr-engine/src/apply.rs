@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future;
 use xr_journal::{ChildrenLock, Journal};
-use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict};
+use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict, exit};
 
 use crate::{
     World,
@@ -57,6 +57,7 @@ impl Prepared {
             log: Vec::new(),
             hint: None,
             undo: None,
+            try_later: false,
         }
     }
 }
@@ -150,6 +151,7 @@ fn other_release(command: RunKind) -> Option<String> {
 
 fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
     outcome.cause = Some(failure.fault.chain());
+    outcome.try_later = outcome.verdict == Verdict::Failed && failure.fault.code == exit::TRY_LATER;
     // The guilty container is gone with the way back, and its last words are in the outcome.
     let gone = outcome.verdict == Verdict::RolledBack && failure.service.is_some();
     let other = if gone { other_release(outcome.command) } else { None };

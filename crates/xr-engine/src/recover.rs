@@ -67,6 +67,7 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
         log: Vec::new(),
         hint: why.map(|fault| format!("the way back failed: {}; xr doctor", fault.chain())),
         undo: None,
+        try_later: false,
     };
     journal.borrow_mut().append(&Record::RunEnded { at: clock::now(), outcome: outcome.clone() })?;
     Ok(Some(Recovery { run: past.id, outcome }))

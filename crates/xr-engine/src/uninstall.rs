@@ -170,6 +170,7 @@ fn end_unfinished(world: &World<'_>) -> Result<()> {
         log: Vec::new(),
         hint: None,
         undo: None,
+        try_later: false,
     };
     Journal::open(&world.home, &past.id)?.append(&Record::RunEnded { at: clock::now(), outcome })?;
     Ok(())

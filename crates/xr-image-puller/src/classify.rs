@@ -124,6 +124,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use xr_model::exit;
+
     use super::*;
 
     fn kind(status: u16, text: &str) -> (&'static str, bool) {
@@ -209,19 +211,19 @@ mod tests {
 
     #[test]
     fn every_failure_names_the_image_and_the_registry() {
-        for (status, text) in [
-            (404, ""),
-            (401, ""),
-            (500, "eof"),
-            (429, ""),
-            (0, "no space left on device"),
-            (0, "?"),
-            (0, "unexpected commit digest"),
+        for (status, text, code) in [
+            (404, "", exit::FAILED),
+            (401, "", exit::FAILED),
+            (500, "eof", exit::TRY_LATER),
+            (429, "", exit::TRY_LATER),
+            (0, "no space left on device", exit::FAILED),
+            (0, "?", exit::FAILED),
+            (0, "unexpected commit digest", exit::FAILED),
         ] {
             let fault = judge("acme/server:v1", "docker.io", status, text.to_owned()).into_fault();
             assert!(fault.message.contains("acme/server:v1"), "{}", fault.message);
             assert!(fault.hint.is_some());
-            assert_eq!(fault.code, xr_model::exit::FAILED);
+            assert_eq!(fault.code, code);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use xr_model::Fault;
+use xr_model::{Fault, exit};
 
 /// Why an image could not be resolved or pulled.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -101,7 +101,8 @@ impl PullError {
         self
     }
 
-    /// The error for the admin. The exit code is [`xr_model::exit::FAILED`]: nothing has changed.
+    /// The error for the admin. The exit code is [`exit::TRY_LATER`] when the registry may answer later, else
+    /// [`exit::FAILED`]: nothing has changed.
     pub fn into_fault(self) -> Fault {
         let registry = &self.failure().registry;
         let hint = match &self {
@@ -115,6 +116,9 @@ impl PullError {
             Self::Unreachable(failure) if failure.detail.contains("HTTP response to HTTPS client") => {
                 format!("{registry} does not speak TLS: name it in insecure-registries of /etc/docker/daemon.json")
             }
+            Self::Unreachable(failure) if failure.detail.contains("no progress for") => {
+                "check the network of the engine's host; `patience` under [network] in .xr/site.toml is for a slow one, a mirror for a bad one".to_owned()
+            }
             Self::Unreachable(_) => {
                 "check the network and DNS of the engine's host, or add a mirror to .xr/site.toml".to_owned()
             }
@@ -126,7 +130,9 @@ impl PullError {
             Self::Engine(_) => "`docker info` shows whether the engine is well".to_owned(),
         };
         let detail = self.failure().detail.clone();
-        let fault = Fault::new(self.to_string()).hint(hint);
+        let silent = self.is_transient() && matches!(self, Self::Unreachable(_) | Self::RateLimited(_));
+        let code = if silent { exit::TRY_LATER } else { exit::FAILED };
+        let fault = Fault::new(self.to_string()).hint(hint).code(code);
         if detail.is_empty() { fault } else { fault.because(detail) }
     }
 }

@@ -99,6 +99,7 @@ impl<'a> Watch<'a> {
                 format!(": layer {} stopped at {} of {} bytes", layer.layer, layer.current, layer.total)
             }
             (Waits::Network, _, Some(layer)) => format!(": layer {} broke off", layer.layer),
+            (Waits::Network, ..) if !self.layers.is_empty() => ": the image's configuration does not come".to_owned(),
             (Waits::FirstWord, ..) => ": not a word about the image".to_owned(),
             _ => String::new(),
         };
@@ -111,12 +112,15 @@ impl<'a> Watch<'a> {
             Waits::FirstWord
         } else if any(&[LayerStatus::Verifying, LayerStatus::Extracting]) {
             Waits::Disk
-        } else if any(&[LayerStatus::Downloading, LayerStatus::Retrying]) || self.layers.is_empty() {
+        } else if any(&[LayerStatus::Downloading, LayerStatus::Retrying]) {
             Waits::Network
         } else if any(&[LayerStatus::Waiting]) {
             Waits::Turn
-        } else {
+        } else if any(&[LayerStatus::Downloaded]) {
             Waits::Disk
+        } else {
+            // When all layers are in place, what is left to come is the image's own configuration.
+            Waits::Network
         }
     }
 
@@ -183,13 +187,18 @@ mod tests {
     #[test]
     fn a_slow_disk_is_not_a_silent_network() {
         let arrivals = Arrivals::default();
-        for status in [LayerStatus::Verifying, LayerStatus::Extracting, LayerStatus::Done] {
+        for (status, alone, while_another_is_fetched) in [
+            (LayerStatus::Verifying, true, true),
+            (LayerStatus::Extracting, true, true),
+            (LayerStatus::Downloaded, true, false),
+            // The configuration is what has not come.
+            (LayerStatus::Done, false, false),
+        ] {
             let mut watch = Watch::begin(SHORT, &arrivals);
             watch.note(Some(&line("aa", status, 0)));
-            assert!(!later(&watch).left().is_zero(), "{status:?}");
+            assert_eq!(!later(&watch).left().is_zero(), alone, "{status:?}");
             watch.note(Some(&line("bb", LayerStatus::Downloading, 7)));
-            let still_on_disk = status != LayerStatus::Done;
-            assert_eq!(!later(&watch).left().is_zero(), still_on_disk, "{status:?}");
+            assert_eq!(!later(&watch).left().is_zero(), while_another_is_fetched, "{status:?}");
         }
     }
 }

@@ -28,7 +28,7 @@ struct Stage {
 impl Stage {
     fn set() -> Self {
         let registry = Registry::start();
-        Self { engine: Engine::start(), proxy: Proxy::before(registry.port).unwrap(), registry }
+        Self { engine: Engine::start(), proxy: Proxy::before(registry.port).expect("a port"), registry }
     }
 
     fn reference(&self) -> String {
@@ -167,7 +167,7 @@ fn a_registry_that_comes_back_is_waited_for() {
 #[test]
 fn silence_ends_and_a_dropped_pull_stops() {
     let (registry, engine) = (Registry::start(), Engine::start());
-    let proxy = Proxy::before(registry.port).unwrap();
+    let proxy = Proxy::before(registry.port).expect("a port");
     let digest = engine.publish(&format!("{}/acme/a:v1", registry.host()), &[500]);
     let pinned = image(&format!("{}/acme/a:v1", proxy.host()), Some(&digest));
     let sources = mirrors(&[]);
@@ -195,7 +195,7 @@ fn silence_ends_and_a_dropped_pull_stops() {
 #[test]
 fn a_login_from_the_docker_config_opens_a_private_registry() {
     let (registry, engine) = (Registry::start(), Engine::start());
-    let proxy = Proxy::before(registry.port).unwrap();
+    let proxy = Proxy::before(registry.port).expect("a port");
     let digest = engine.publish(&format!("{}/acme/a:v1", registry.host()), &[50]);
     let reference = format!("{}/acme/a:v1", proxy.host());
     // "me:p?w??~w~~>w>>": letters that the two alphabets of base64 write differently, wherever they stand.

@@ -47,7 +47,7 @@ fn a_mirror_stands_in_for_a_dead_registry() {
 #[test]
 fn a_mirror_that_serves_other_content_is_passed_over() {
     let (registry, engine) = (Registry::start(), Engine::start());
-    let proxy = Proxy::before(registry.port).unwrap();
+    let proxy = Proxy::before(registry.port).expect("a port");
     let digest = engine.publish(&format!("{}/acme/a:v1", registry.host()), &[300]);
     let dead = format!("127.0.0.1:{}", free_port());
     let pinned = image(&format!("{dead}/acme/a:v1"), Some(&digest));

@@ -54,7 +54,7 @@ fn the_pinned_content_is_pulled_and_named_even_when_the_tag_moved() {
 #[test]
 fn an_image_on_the_disk_costs_the_registry_no_request() {
     let (registry, engine) = (Registry::start(), Engine::start());
-    let proxy = Proxy::before(registry.port).unwrap();
+    let proxy = Proxy::before(registry.port).expect("a port");
     let (docker, sources) = (&engine.docker, mirrors(&[]));
     let digest = engine.publish(&format!("{}/acme/a:v1", registry.host()), &[50]);
     // Known under another registry's name only: content is content.

@@ -65,9 +65,9 @@ impl Shared {
         self.news.notify_all();
     }
 
-    fn hold(&self) {
+    /// Waits until the proxy is told anything else than when `told` was counted.
+    fn hold(&self, told: usize) {
         let state = self.state();
-        let told = state.told;
         drop(self.news.wait_while(state, |state| state.told == told));
     }
 }
@@ -173,7 +173,10 @@ fn serve(mut client: TcpStream, registry: u16, shared: &Shared) -> Option<()> {
     }
     let head = read_head(&mut client)?;
     let line = head.lines().next()?.to_owned();
-    let trouble = shared.state().judge(&line, &head);
+    let (trouble, told) = {
+        let mut state = shared.state();
+        (state.judge(&line, &head), state.told)
+    };
     match &trouble {
         Some(Trouble::Answer(status, body)) => return own(&mut client, status, "", body),
         Some(Trouble::Limit(length)) => {
@@ -186,7 +189,7 @@ fn serve(mut client: TcpStream, registry: u16, shared: &Shared) -> Option<()> {
             return own(&mut client, "401 Unauthorized", "WWW-Authenticate: Basic realm=\"lab\"\r\n", body);
         }
         Some(Trouble::Hang) => {
-            shared.hold();
+            shared.hold(told);
             return None;
         }
         _ => {}
@@ -205,12 +208,16 @@ fn serve(mut client: TcpStream, registry: u16, shared: &Shared) -> Option<()> {
         head = format!("{}\r\nContent-Length: {length}\r\n\r\n", kept.join("\r\n"));
     }
     client.write_all(head.as_bytes()).ok()?;
-    pass(&mut client, &mut upstream, trouble.as_ref(), shared);
+    match (pass(&mut client, &mut upstream, trouble.as_ref())?, trouble) {
+        (true, Some(Trouble::Stall(_))) => shared.hold(told),
+        (true, Some(Trouble::Die(_))) => shared.state().dead = true,
+        _ => {}
+    }
     client.shutdown(Shutdown::Both).ok()
 }
 
-/// The body, as far as it goes.
-fn pass(client: &mut TcpStream, upstream: &mut TcpStream, trouble: Option<&Trouble>, shared: &Shared) -> Option<()> {
+/// Passes the body on, as far as it goes; the answer is whether there would have been more.
+fn pass(client: &mut TcpStream, upstream: &mut TcpStream, trouble: Option<&Trouble>) -> Option<bool> {
     let end = match trouble {
         Some(Trouble::Cut(end) | Trouble::Stall(end) | Trouble::Die(end) | Trouble::Shorten(end)) => *end,
         _ => usize::MAX,
@@ -219,7 +226,7 @@ fn pass(client: &mut TcpStream, upstream: &mut TcpStream, trouble: Option<&Troub
     let mut piece = [0; 8192];
     loop {
         let count = match upstream.read(&mut piece).ok()? {
-            0 => return Some(()),
+            0 => return Some(false),
             count => count.min(end - passed),
         };
         if matches!(trouble, Some(Trouble::Garble)) {
@@ -228,12 +235,7 @@ fn pass(client: &mut TcpStream, upstream: &mut TcpStream, trouble: Option<&Troub
         passed += count;
         client.write_all(&piece[..count]).ok()?;
         if passed == end {
-            match trouble {
-                Some(Trouble::Stall(_)) => shared.hold(),
-                Some(Trouble::Die(_)) => shared.state().dead = true,
-                _ => {}
-            }
-            return Some(());
+            return Some(true);
         }
     }
 }

@@ -141,4 +141,7 @@ pub struct Outcome {
     /// The exact way back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
+    /// Whether the same run may succeed a little later: nothing changed because somebody did not answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub try_later: bool,
 }

@@ -112,6 +112,13 @@ impl Checkout {
                 "git -C {root} ls-remote {remote} HEAD   # must work without a question, as {}",
                 self.user()
             )),
+            Why::BadLine if output.silent_for.is_some() => {
+                Fault::new(format!("the git remote {name} does not answer: {line}"))
+                    .hint(format!(
+                        "git -C {root} ls-remote {remote} HEAD   # by hand; a slow one wants more `patience` under [network] in .xr/site.toml"
+                    ))
+                    .code(exit::TRY_LATER)
+            }
             Why::BadLine => Fault::new(format!("the git remote {name} does not answer: {line}"))
                 .hint(format!("git -C {root} remote -v; then try again later"))
                 .code(exit::TRY_LATER),

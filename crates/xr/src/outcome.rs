@@ -15,6 +15,7 @@ use crate::context::Context;
 pub fn code(outcome: &Outcome) -> u8 {
     match outcome.verdict {
         Verdict::Unchanged | Verdict::Changed => exit::OK,
+        Verdict::Failed if outcome.try_later => exit::TRY_LATER,
         Verdict::Failed => exit::FAILED,
         Verdict::RolledBack => exit::ROLLED_BACK,
         Verdict::Degraded => exit::DEGRADED,

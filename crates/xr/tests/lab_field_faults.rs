@@ -113,6 +113,10 @@ fn fault_4_an_image_that_was_pushed_again_is_noticed_and_refused() -> Result<()>
     let server = Image::Server.name("fault-four", "v1.0.0");
     let digest = stack.lab.registry().repush(stack.lab.engine(), &server, "fault four")?;
     let before = stack.picture()?;
+    // Whoever only updates is not concerned: what was pinned stays what it is. Whoever asks is told.
+    stack.xr(&["update", "--yes"])?.exits(0).says_nothing();
+    let doctor = stack.xr(&["doctor", "--online"])?;
+    ensure!(doctor.stdout.contains("orbit-server:v1.0.0") && doctor.stdout.contains("was re-pushed"), "{doctor}");
     let refused = stack.xr(&["update", "--yes", "--refresh"])?.exits(1);
     refused.says("orbit-server:v1.0.0 was re-pushed").says("--accept-repushed");
     assert_eq!(before, stack.picture()?);
