@@ -12,6 +12,8 @@ pub enum Trouble {
     Cut(usize),
     /// Nothing more comes after this many bytes of the body, and the connection stays.
     Stall(usize),
+    /// Every 8 KiB of the body take this long.
+    Slow(Duration),
     /// As [`Trouble::Cut`], and from then on nobody answers.
     Die(usize),
     /// Nobody answers, and the connection stays.
@@ -231,6 +233,9 @@ fn pass(client: &mut TcpStream, upstream: &mut TcpStream, trouble: Option<&Troub
         };
         if matches!(trouble, Some(Trouble::Garble)) {
             piece[..count].iter_mut().for_each(|byte| *byte = if *byte == b'9' { b'8' } else { *byte });
+        }
+        if let Some(Trouble::Slow(pause)) = trouble {
+            std::thread::sleep(*pause);
         }
         passed += count;
         client.write_all(&piece[..count]).ok()?;

@@ -15,7 +15,7 @@ use xr_lab::{GitServer, wait_for};
 /// What an admin with a quick network writes.
 const BRISK: &str = "[network]\npatience = \"2s\"\n";
 /// Long enough for one such patience, too short for two and what else a command does.
-const BOUND: Duration = Duration::from_secs(15);
+const BOUND: Duration = Duration::from_secs(20);
 
 /// A stack whose remote is reached over a network; v1.1.0, which is large, waits there.
 struct Stage {
@@ -92,8 +92,8 @@ fn a_git_remote_that_says_nothing_is_given_up_and_named() -> Result<()> {
     for scheme in ["git", "http", "ssh"] {
         stage.reach_by(scheme)?;
         stage.gives_up(&["update", "--yes"], scheme)?;
-        stage.gives_up(&["update", "--check"], scheme)?;
     }
+    stage.gives_up(&["update", "--check"], "ssh")?;
     // The doctor looks at this host, and is not held up.
     stage.reach_by("git")?;
     let begun = Instant::now();
@@ -126,7 +126,7 @@ fn a_git_remote_that_stalls_in_the_middle_of_a_release_is_given_up_and_named() -
     stage.server.stall_after(1_000_000);
     stage.gives_up(&["update", "--yes"], "git")?;
     stage.gives_up(&["update", "--check"], "git")?;
-    ensure!(stage.server.asked() >= 4, "twice the question, twice the release");
+    assert_eq!(stage.server.asked(), 4, "each asks, is answered, and fetches");
     stage.server.behave();
     stage.stack.xr(&["update", "--yes"])?.exits(0);
     stage.stack.assert_all_of_it_is("v1.1.0")?;
