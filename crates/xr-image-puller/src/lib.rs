@@ -2,7 +2,7 @@
 //!
 //! Everything goes through the Docker engine, so its proxies, certificates, insecure registries and registry mirrors
 //! apply. Our own mirrors ([`Sources`]) come after what is written in the compose file. [`resolve_all`] turns
-//! references into digests, [`pull_all`] brings them onto the disk, checks them and tags them as written.
+//! references into digests, [`pull_all`] brings them onto the disk and checks them, [`tag`] makes a reference mean one.
 
 mod classify;
 mod credentials;

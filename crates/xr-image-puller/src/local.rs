@@ -85,8 +85,18 @@ pub(crate) async fn verify(docker: &Docker, name: &str, registry: &str, digest: 
     }
 }
 
+/// Names the image as the compose file does, unless that name leads to another one.
+pub(crate) async fn name_where_free(docker: &Docker, id: &str, reference: &ImageRef) -> Result<()> {
+    if let Some(name) = tagged(reference)
+        && inspect(docker, &name).await?.is_some_and(|found| found.id.as_deref() != Some(id))
+    {
+        return Ok(());
+    }
+    name(docker, id, reference).await
+}
+
 /// Names the image as the compose file does, and checks that this name now leads to it.
-pub(crate) async fn name(docker: &Docker, id: &str, reference: &ImageRef) -> Result<()> {
+async fn name(docker: &Docker, id: &str, reference: &ImageRef) -> Result<()> {
     tag(docker, id, reference).await?;
     let written = tagged(reference).unwrap_or_else(|| reference.as_str().to_owned());
     if inspect(docker, &written).await?.and_then(|found| found.id).as_deref() == Some(id) {

@@ -1,4 +1,4 @@
-//! Pulling: find it, else fetch it from the first source that can, check it, name it.
+//! Pulling: find it, else fetch it from the first source that can, check it, name it where the name is free.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long a source has for its first word while another one stands behind it.
 const FIRST_WORD: Duration = Duration::from_secs(20);
 
-/// An image on the disk, checked and named as the compose file names it.
+/// An image on the disk, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
     /// The engine's id.
@@ -31,7 +31,8 @@ pub struct Pulled {
     pub bytes: u64,
 }
 
-/// Brings one image onto the disk by its digest (by its tag only when no digest is known) and makes its reference mean it.
+/// Brings one image onto the disk by its digest (by its tag only when no digest is known). Its reference comes to mean it
+/// unless it means another image: what runs may have been made from that, and [`crate::tag`] is for when that is to go.
 ///
 /// An image that is on the disk under this digest is only tagged. What came from one of our mirrors keeps its
 /// `mirror/name@digest` beside the tag: it is the engine's only record of the digest.
@@ -49,7 +50,7 @@ pub async fn pull(
     let written = image.reference.as_str();
     let work = async {
         if let Some(image_id) = local::find(docker, image).await? {
-            local::name(docker, &image_id, &image.reference).await?;
+            local::name_where_free(docker, &image_id, &image.reference).await?;
             return Ok(Pulled { image_id, digest: image.digest.clone(), from: "disk".to_owned(), bytes: 0 });
         }
         let candidates = sources.candidates(&image.reference);
@@ -70,7 +71,7 @@ pub async fn pull(
             fetch(docker, candidate, image.digest.as_ref(), sources, patience, on).await
         })
         .await?;
-        local::name(docker, &pulled.image_id, &image.reference).await?;
+        local::name_where_free(docker, &pulled.image_id, &image.reference).await?;
         if image.digest.is_none() && pulled.from != image.reference.name() {
             let mirrors_tag = format!("{}:{}", pulled.from, image.reference.tag().unwrap_or("latest"));
             // Only a second name; failing to remove it harms nothing.

@@ -4,11 +4,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use support::{Setup, Stack, Witness};
-use xr_lab::{Image, Lab, Proxy, Trouble};
+use xr_lab::{Engine, Image, Lab, Proxy, Trouble};
 
 /// What an admin with a quick network writes.
 const BRISK: &str = "[network]\npatience = \"2s\"\ntries = 2\n";
@@ -23,6 +24,8 @@ struct Stage {
     stack: Stack,
     proxy: Proxy,
     prefix: String,
+    // Dropped last.
+    _fetched: Fetched,
 }
 
 impl Stage {
@@ -36,7 +39,8 @@ impl Stage {
         let stack = Stack::installed(&Setup { env: &[("IMAGE_PREFIX", &images)], ..Setup::default() })?;
         std::fs::write(stack.root.join(".xr/site.toml"), BRISK)?;
         stack.remote.release("v1.1.0")?;
-        Ok(Self { stack, proxy, prefix: prefix.to_owned() })
+        let fetched = Fetched { engine: stack.lab.engine().clone(), prefix: prefix.to_owned() };
+        Ok(Self { stack, proxy, prefix: prefix.to_owned(), _fetched: fetched })
     }
 
     /// Publishes the worker's image of v1.1.0 anew, so that all of it has to be fetched: an engine keeps what it has seen. It
@@ -100,9 +104,27 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+/// The images of this test on the engine, gone with it and after its containers.
+struct Fetched {
+    engine: Engine,
+    /// What their names contain.
+    prefix: String,
+}
+
+impl Drop for Fetched {
     fn drop(&mut self) {
-        let _ = self.stack.docker(&["rmi", "--force", &self.worker()]);
+        let (filter, part) = (format!("reference=*/{}/*", self.prefix), format!("/{}/", self.prefix));
+        let listed = self.engine.docker(&["images", "--quiet", "--filter", &filter]).unwrap_or_default();
+        let names = listed.lines().filter_map(|id| {
+            let format = "--format={{range .RepoTags}}{{println .}}{{end}}{{range .RepoDigests}}{{println .}}{{end}}";
+            self.engine.docker(&["image", "inspect", format, id]).ok()
+        });
+        let names: BTreeSet<String> =
+            names.flat_map(|names| names.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        for name in names.iter().filter(|name| name.contains(&part)) {
+            // One that has other names too loses this one.
+            let _ = self.engine.docker(&["rmi", name]);
+        }
     }
 }
 
@@ -128,6 +150,29 @@ fn a_registry_that_dies_at_any_point_of_an_update_changes_nothing() -> Result<()
     stage.stack.assert_all_of_it_is("v1.1.0")?;
     ensure!(stage.stack.has_image(&stage.worker()));
     Ok(())
+}
+
+#[test]
+fn a_tag_keeps_its_meaning_when_the_run_that_was_to_move_it_fails() -> Result<()> {
+    let stage = Stage::set("registry-tags")?;
+    // Two images change under tags that run here; the server's comes, the worker's does not.
+    let publish = |image: Image| {
+        let (base, name) = (image.name("acme", "v1.0.0"), image.name(&stage.prefix, "v1.0.0"));
+        stage.stack.lab.registry().push_heavy(stage.stack.lab.engine(), &base, &name, &[300])
+    };
+    let (server, worker) = (publish(Image::Server)?, publish(Image::Worker)?);
+    stage.proxy.trouble_after(&worker[0], 0, Trouble::Stall(100_000));
+    let before = stage.stack.picture()?;
+    let again = ["update", "--yes", "--to", "v1.0.0", "--refresh", "--accept-repushed"];
+    stage.stack.xr(&again)?.exits(75).says("v1.0.0 serves");
+    ensure!(stage.proxy.asked(&server[0]) > 0, "{:#?}", stage.proxy.log());
+    assert_eq!(before, stage.stack.picture()?);
+    stage.stack.assert_compose_agrees()?;
+
+    stage.proxy.behave();
+    stage.stack.xr(&again)?.exits(0);
+    assert_ne!(before.containers, stage.stack.picture()?.containers);
+    stage.stack.assert_compose_agrees()
 }
 
 #[test]
@@ -179,6 +224,14 @@ fn a_registry_that_lies_or_stalls_is_left_for_a_mirror_or_told() -> Result<()> {
     }
     stage.proxy.trouble_after(&stage.manifests(), 0, Trouble::Hang);
     stage.fails(75, &["v1.1.0 cannot be had", "no answer within 2 s"])?;
+    stage.proxy.trouble_after("/manifests/", 0, Trouble::Hang);
+    let begun = Instant::now();
+    let doctor = stage.stack.xr(&["doctor", "--online"])?;
+    ensure!(
+        begun.elapsed() < BOUND && doctor.stdout.contains("no answer within 2 s"),
+        "{:?}: {doctor}",
+        begun.elapsed()
+    );
 
     // It still stalls, and a mirror has it.
     let mirror = format!("mirrors = [\"{}={}\"]\n{BRISK}", stage.proxy.host(), stage.stack.lab.registry().address());

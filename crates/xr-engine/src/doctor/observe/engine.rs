@@ -12,7 +12,7 @@ use std::{
 use futures_util::future;
 use tokio::task::spawn_blocking;
 use xr_host::{Engine, EngineInfo};
-use xr_image_puller::{Credentials, Sources, resolve_all};
+use xr_image_puller::{Credentials, Retry, Sources, resolve_all};
 use xr_journal::Home;
 use xr_model::{Container, Digest, Health, ImageRef, LocalImage, Port};
 use xr_preflight::{Check, machine, ports::TakenPort};
@@ -35,6 +35,8 @@ pub(super) struct Answers {
     pub registry: Option<Vec<(ImageRef, Seen<Digest>)>>,
 }
 
+/// How long a registry may think, or limit the rate, where the admin is as patient: a diagnosis is worth no longer wait.
+const REGISTRY: Duration = Duration::from_secs(15);
 /// How long a port may take to accept.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Lines of a container's log.
@@ -144,7 +146,9 @@ async fn registry(
     let site = Site::read(&ground.home.site()).unwrap_or_default();
     let sources =
         Sources::new(&site.mirrors, Credentials::load()).or_else(|_| Sources::new(&[], Credentials::load())).ok()?;
-    let answers = resolve_all(engine.client(), &asked, &sources, &crate::world::retry(&site)).await;
+    let retry = crate::world::retry(&site);
+    let retry = Retry { patience: retry.patience.min(REGISTRY), ..retry };
+    let answers = resolve_all(engine.client(), &asked, &sources, &retry).await;
     Some(
         answers.into_iter().map(|(image, answer)| (image, answer.map_err(|error| error.into_fault().into()))).collect(),
     )
