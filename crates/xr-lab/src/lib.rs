@@ -24,6 +24,7 @@ mod registry;
 mod release;
 mod setup;
 mod shell;
+mod signing_key;
 mod wait;
 
 pub use base::{Base, build_base};
@@ -37,4 +38,5 @@ pub use product::{Image, build_release};
 pub use registry::Registry;
 pub use release::{RELEASES, Release};
 pub use setup::setup;
+pub use signing_key::SigningKey;
 pub use wait::wait_for;

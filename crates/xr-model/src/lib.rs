@@ -15,7 +15,7 @@ mod version;
 
 pub use event::{EVENT_FORMAT, Event, Level, Outcome, Verdict};
 pub use fault::{Fault, Result, exit};
-pub use generation::{GENERATION_FORMAT, Generation, Invocation, Mode};
+pub use generation::{Covers, GENERATION_FORMAT, Generation, Invocation, Mode, Verified};
 pub use image::{Digest, ImageRef, PinnedImage};
 pub use plan::{Action, Plan, RunKind, Stage, Step, StepId, Swap};
 pub use record::{JOURNAL_FORMAT, Record};

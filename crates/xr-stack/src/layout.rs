@@ -82,6 +82,8 @@ fn refuse_ways_out(root: &Path, manifest: &Manifest) -> Result<()> {
     let lists = lists.into_iter().flat_map(|(key, list)| list.iter().flatten().map(move |path| (key, path)));
     let single = [("compose.env", compose.env.as_ref()), ("compose.template", compose.template.as_ref())];
     let single = single.into_iter().filter_map(|(key, path)| Some((key, path?)));
+    let keys = manifest.trust.keys.iter().map(|path| ("trust.keys", path));
+    let single = single.chain(keys).chain([("trust.list", &manifest.trust.list)]);
     let inside = |path: &str| {
         let mut parts = Path::new(path).components();
         !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))

@@ -5,7 +5,11 @@ use std::{fs, io, path::Path};
 use toml::{Table, Value};
 use xr_model::{Fault, Result};
 
-use crate::{layout::Layout, manifest::Manifest, scan};
+use crate::{
+    layout::Layout,
+    manifest::{Manifest, Trust},
+    scan,
+};
 
 /// Presets by name: knowledge about products is data, never code. The first that fits is taken.
 const PRESETS: [(&str, &str); 1] = [("worker-stack", include_str!("../../../presets/worker-stack.toml"))];
@@ -87,6 +91,16 @@ pub fn load(root: &Path) -> Result<Stack> {
         preset: chosen.map(|(name, _)| name.to_owned()),
         has_manifest: own.is_some(),
     })
+}
+
+/// What the text of an `xr.toml` says about trust; `path` is named in faults.
+///
+/// # Errors
+/// As [`load`].
+pub fn trust_of(path: &Path, bytes: Vec<u8>) -> Result<Trust> {
+    let text = text_of(path, bytes)?;
+    let manifest: Manifest = toml::from_str(&text).map_err(|error| point_at(path, &text, &error).hint(HINT))?;
+    Ok(manifest.trust)
 }
 
 fn fits(preset: &str, compose: &str) -> bool {

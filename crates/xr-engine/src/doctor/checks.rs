@@ -20,6 +20,7 @@ mod tags;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod trust;
 mod versions;
 
 use super::{facts::Facts, finding::Finding};
@@ -27,7 +28,7 @@ use super::{facts::Facts, finding::Finding};
 type Check = fn(&Facts) -> Vec<Finding>;
 
 /// What can be judged at any moment.
-const ALWAYS: [Check; 10] = [
+const ALWAYS: [Check; 11] = [
     stack::check,
     runs::check,
     docker::check,
@@ -37,6 +38,7 @@ const ALWAYS: [Check; 10] = [
     permissions::check,
     certificate::check,
     generations::check,
+    trust::check,
     machine::check,
 ];
 

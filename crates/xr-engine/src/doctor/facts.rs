@@ -81,8 +81,25 @@ pub struct Facts {
     pub certificate: Option<CertificateFact>,
     /// What registries say (`--online`).
     pub registry: Option<Vec<(ImageRef, Seen<Digest>)>>,
+    /// Which keys the next release is checked with; none where nobody named any.
+    pub trust: Seen<Option<TrustFact>>,
     /// Seconds since 1970.
     pub now: i64,
+}
+
+/// Which keys the next release is checked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustFact {
+    /// By whose word.
+    pub origin: String,
+    /// Whether a release that is not signed is refused.
+    pub required: bool,
+    /// Whether a key can check git's signatures.
+    pub git: bool,
+    /// Whether a key can check a signed list.
+    pub list: bool,
+    /// Keys that sign nothing any more, and why.
+    pub spent: Vec<String>,
 }
 
 /// What `.xr/` holds.

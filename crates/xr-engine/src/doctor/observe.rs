@@ -6,6 +6,7 @@ mod history;
 mod places;
 mod settings;
 mod tree;
+mod trust;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -72,6 +73,7 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
         Err(trouble) => (Err(trouble), None),
     };
     let (places, foreign) = files.unwrap_or_default();
+    let trust = trust::read(root, &ground.home, &manifest.trust, &history);
     let mut facts = Facts {
         root: root.to_owned(),
         layout,
@@ -97,6 +99,7 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
         machine: engine.machine,
         certificate: certificate.ok().flatten(),
         registry: engine.registry,
+        trust,
         now: jiff::Timestamp::now().as_second(),
     };
     let ports = engine::wanted_ports(&facts);

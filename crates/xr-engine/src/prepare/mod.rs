@@ -8,7 +8,7 @@ mod request;
 use std::time::Duration;
 
 use xr_journal::RunLock;
-use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKind, Version};
+use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKind, Verified, Version};
 use xr_plan::{Origin, lint, plan};
 use xr_stack::Manifest;
 
@@ -154,6 +154,11 @@ impl Prepared {
     /// What will change, a line each.
     pub fn changes(&self) -> &[String] {
         &self.generation.changes
+    }
+
+    /// The signatures that were checked.
+    pub fn verified(&self) -> &[Verified] {
+        &self.generation.verified
     }
 
     /// The version that serves now.
