@@ -43,7 +43,7 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
         Ok(verdict) => (verdict, None),
         Err(fault) if !world.engine.await_answer(Duration::ZERO).await => return Err(fault),
         // Tried again it would fail again, and everything that could mend it would be refused for ever.
-        Err(fault) => (Verdict::Degraded, Some(fault)),
+        Err(fault) => (Verdict::Degraded, Some(world.without_secrets(fault))),
     };
     let (serving, generation) = match verdict {
         Verdict::Changed => (Some(past.plan.version.clone()), Some(past.plan.generation)),

@@ -63,6 +63,9 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     } else {
         findings.extend(AT_REST.iter().flat_map(|check| check(facts)));
     }
+    for finding in &mut findings {
+        finding.strike_out(&facts.secrets);
+    }
     findings.sort_by_key(|finding| finding.severity);
     findings
 }

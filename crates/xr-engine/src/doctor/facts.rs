@@ -7,7 +7,9 @@ use std::{
 
 use xr_env_writer::EnvFile;
 use xr_host::EngineInfo;
-use xr_model::{Container, Digest, Fault, Generation, ImageRef, LocalImage, PinnedImage, RunKind, Service, Version};
+use xr_model::{
+    Container, Digest, Fault, Generation, ImageRef, LocalImage, PinnedImage, Redactor, RunKind, Service, Version,
+};
 use xr_preflight::{Check, certificate::Expiry, ports::TakenPort};
 use xr_stack::{Layout, Manifest};
 use xr_version_resolver::Head;
@@ -63,6 +65,8 @@ pub struct Facts {
     pub containers: Seen<Vec<Container>>,
     /// Last words of containers in trouble, by id.
     pub last_words: BTreeMap<String, Vec<String>>,
+    /// What must not be told, whoever says it.
+    pub secrets: Redactor,
     /// Every image on the disk.
     pub images: Seen<Vec<LocalImage>>,
     /// The services as compose resolves them now; none where only hashes were asked for.

@@ -58,7 +58,7 @@ pub async fn prepare(world: &World<'_>, request: &Request, lock: RunLock) -> Res
         Err(fault) => {
             // The refusal is what matters; what was staged is swept by the next run if not now.
             let _ = world.generations.discard_unrecorded();
-            Err(fault)
+            Err(world.without_secrets(fault))
         }
     }
 }

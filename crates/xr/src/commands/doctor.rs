@@ -9,7 +9,7 @@ use xr_model::{Result, exit};
 
 use crate::{
     context::Context,
-    outcome::{err, out, print_json},
+    outcome::{err, out, out_marked, print_json},
 };
 
 /// `xr doctor`
@@ -111,7 +111,7 @@ fn show(context: &Context, findings: &[Finding]) {
     let width = shown.iter().map(|f| f.subject.chars().count()).max().unwrap_or(0).min(32);
     for finding in &shown {
         let evidence = finding.evidence.replace('\n', "\n           ");
-        out(&format!("{}  {:width$}  {evidence}", painted(finding, colour), finding.subject));
+        out_marked(&painted(finding, colour), &format!("  {:width$}  {evidence}", finding.subject));
         for line in &finding.log {
             out(&format!("         | {line}"));
         }

@@ -7,7 +7,7 @@ pub mod time;
 
 use std::io::{IsTerminal, stderr};
 
-use xr_model::{EVENT_FORMAT, Event};
+use xr_model::{EVENT_FORMAT, Event, printable_json};
 
 use crate::{
     args::{Globals, Progress},
@@ -39,9 +39,10 @@ impl Renderer {
                 let other = bars.clone();
                 (Box::new(move |event| bars.show(event)), Box::new(move || other.finish()) as _)
             }
-            Progress::Json => {
-                (Box::new(|event: Event| err(&serde_json::to_string(&event).unwrap_or_default())), nothing())
-            }
+            Progress::Json => (
+                Box::new(|event: Event| err(&printable_json(&serde_json::to_string(&event).unwrap_or_default()))),
+                nothing(),
+            ),
             Progress::Quiet => (Box::new(lines::warnings), nothing()),
             _ => {
                 let verbose = globals.verbose > 0 || terminal;

@@ -150,6 +150,7 @@ pub(crate) fn healthy() -> Facts {
         strangers: vec![],
         containers: Ok(services.iter().map(running).collect()),
         last_words: [].into(),
+        secrets: Default::default(),
         images: Ok(images.into()),
         services: Ok(None),
         hashes: Some(services.iter().map(|s| (s.name.clone(), format!("hash-{}", s.name))).collect()),
