@@ -13,7 +13,7 @@ mod services;
 mod site;
 
 pub use compose::{Compose, Resolved, missing_value};
-pub use layout::{Layout, find_root};
+pub use layout::{Layout, find_root, leads_out};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
     Requirements, SecretKey, ServiceRule, Smoke, Trust,

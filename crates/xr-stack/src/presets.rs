@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use xr_model::{Fault, Result};
 
 use crate::{
-    layout::Layout,
+    layout::{Layout, leads_out},
     manifest::{Manifest, Trust},
     scan,
 };
@@ -36,6 +36,11 @@ pub struct Stack {
 /// An `xr.toml` with an unknown key or a wrong type (points at the spot), or no compose file.
 pub fn load(root: &Path) -> Result<Stack> {
     let path = root.join("xr.toml");
+    if path.is_symlink() && leads_out(root, "xr.toml") {
+        // A fault would show a line of whatever it leads to.
+        return Err(Fault::new(format!("{} is a symbolic link that leads out of the stack", path.display()))
+            .hint(format!("ls -l {}; the manifest is a file of the publisher's", xr_model::shell(&path))));
+    }
     let own = match read_small(&path) {
         Ok(bytes) => {
             let text = text_of(&path, bytes)?;
@@ -213,6 +218,17 @@ mod tests {
             }
             assert_eq!(load(dir.path()).unwrap().manifest.version.key, key, "{image} {manifest}");
         }
+    }
+
+    #[test]
+    fn a_manifest_that_is_a_link_to_a_file_of_the_hosts_shows_nothing_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let stack = dir.path().join("stack");
+        fs::create_dir(&stack).unwrap();
+        fs::write(dir.path().join("shadow"), "root:$y$hash:1::").unwrap();
+        std::os::unix::fs::symlink("../shadow", stack.join("xr.toml")).unwrap();
+        let fault = load(&stack).unwrap_err();
+        assert!(fault.message.ends_with("xr.toml is a symbolic link that leads out of the stack"), "{}", fault.chain());
     }
 
     #[test]

@@ -263,6 +263,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_tag_that_is_an_option_a_path_or_a_command_is_no_release() {
+        for name in ["--upload-pack=x", "-x", "v1.0.0$(x)", "../v1.0.0", "v1.0.0/../../x", "v1.0.0\x1b[2J", "v1.0.0;x"]
+        {
+            assert_eq!(Listed::parse(&format!("111\trefs/tags/{name}\n")).tags, [], "{name}");
+        }
+    }
+
+    #[test]
     fn annotated_tags_lead_to_commits_and_other_tags_are_ignored() {
         let listed = Listed::parse(
             "ref: refs/heads/trunk\tHEAD\naaa\tHEAD\naaa\trefs/heads/trunk\nbbb\trefs/heads/x/refs/tags/v9.0.0\n\

@@ -29,7 +29,7 @@ services:
     environment: {DB_PASSWORD: "${DB_PASSWORD}", API_TOKEN: "${API_TOKEN}"}
 "#;
 const SERVES: &str = "exec sleep 1000000";
-const CONFESSES: &str = "echo connect as app:$$DB_PASSWORD with $$API_TOKEN failed >&2; exit 1";
+const CONFESSES: &str = "printf '\\\\033[2J\\\\033]0;gone\\\\007\\\\n'; echo connect as app:$$DB_PASSWORD with $$API_TOKEN failed >&2; exit 1";
 const MANIFEST: &str = "[health]\nsettle = \"1s\"\n[[secrets]]\nkey = \"API_TOKEN\"\nlength = 40\n";
 const HOOK: &str = "[[hooks]]\nname = \"careless\"\nwhen = \"release\"\nservice = \"web\"\n\
     command = [\"sh\", \"-c\", \"echo the key is $SECRET_KEY; exit 1\"]\n";
@@ -180,6 +180,11 @@ fn a_secret_is_seen_by_nobody_whatever_happens_to_the_stack() -> Result<()> {
     // The failures were told all the same.
     let told = |part: &str| said.iter().any(|run| run.to_string().contains(part));
     ensure!(told("connect as app:******** with ******** failed") && told("the key is ********"));
+    // What the container wrote to steer a terminal is shown, and steers nothing.
+    for run in &said {
+        ensure!(!run.to_string().contains(['\x1b', '\x07']), "the terminal is steered by {:?}", run.to_string());
+    }
+    ensure!(told("\\u001b[2J"), "nobody said it");
     for path in files(&stack.root.join(".xr")) {
         let copy = path.ends_with(".env") || path.ends_with("env");
         let bytes = std::fs::read(&path)?;

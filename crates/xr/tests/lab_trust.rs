@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use minisign::KeyPair;
 use serde_json::Value;
@@ -221,5 +223,77 @@ fn a_bundle_and_its_images_are_installed_only_as_they_were_signed() -> Result<()
     assert_eq!(verified(&stack)?, ["tree release.lock generation 1", "images release.lock generation 1"]);
     stack.xr(&["rollback", "--yes"])?.exits(0);
     assert_eq!(served()?, "v1.0.0");
+    Ok(())
+}
+
+#[test]
+fn neither_a_release_nor_a_record_reaches_out_of_the_stack() -> Result<()> {
+    let stack = Stack::installed(&Setup::default())?;
+    let (before, work) = (stack.picture()?, stack.remote.work());
+    let outside = stack.scratch("outside")?.join("secret");
+    std::fs::write(&outside, "root:x:0:0:the host's own\n")?;
+    let unharmed = |what: &str| -> Result<()> {
+        assert_eq!(stack.picture()?, before, "{what}");
+        assert_eq!(std::fs::read_to_string(&outside)?, "root:x:0:0:the host's own\n", "{what}");
+        ensure!(!Path::new("/tmp/xr-was-tricked").exists(), "{what}");
+        Ok(())
+    };
+
+    // In what is released.
+    for (version, path, says) in [
+        ("v2.0.0", "VERSION", "VERSION is, or lies behind, a symbolic link that leads out"),
+        ("v2.0.1", "docker/.env", "docker/.env is, or lies behind, a symbolic link that leads out"),
+        ("v2.0.2", "docker/docker-compose.yml", "docker/docker-compose.yml is, or lies behind, a symbolic link"),
+        ("v2.0.3", "xr.toml", "xr.toml is a symbolic link that leads out of the stack"),
+        ("v2.0.4", ".xr/site.toml", "its tree has .xr"),
+    ] {
+        let file = work.join(path);
+        std::fs::create_dir_all(file.parent().context("no folder")?)?;
+        let _ = std::fs::remove_file(&file);
+        std::os::unix::fs::symlink(&outside, &file)?;
+        stack.remote.in_work(&["add", "--force", path])?;
+        stack.remote.commit(version)?;
+        stack.remote.in_work(&["tag", version])?;
+        stack.remote.push()?;
+        stack.remote.in_work(&["reset", "--quiet", "--hard", "HEAD^"])?;
+        stack.xr(&["update", "--yes", "--to", version])?.exits(1).says(says).says("hint:").never_says("root:x");
+        unharmed(path)?;
+        stack.remote.in_work(&["push", "--quiet", "--force", "origin", "main"])?;
+    }
+    // In the names of tags: none of these is a release, and git is not told of them.
+    for name in ["--upload-pack=touch${IFS}/tmp/xr-was-tricked", "-x", "v9.0.0$(touch${IFS}/tmp/xr-was-tricked)"] {
+        stack.remote.in_work(&["update-ref", &format!("refs/tags/{name}"), "HEAD"])?;
+    }
+    stack.remote.in_work(&["push", "--quiet", "origin", "refs/tags/*:refs/tags/*"])?;
+    stack.xr(&["update", "--yes", "--to", "v9.0.0"])?.exits(1).says("has no release v9.0.0");
+    unharmed("tags")?;
+
+    // In what stands here.
+    let version = stack.root.join("VERSION");
+    std::fs::remove_file(&version)?;
+    std::os::unix::fs::symlink(&outside, &version)?;
+    stack.xr(&["update", "--yes"])?.exits(1).says("VERSION is a link to").never_says("root:x");
+    stack.xr(&["doctor", "-v"])?.never_says("root:x");
+    std::fs::remove_file(&version)?;
+    std::fs::write(&version, "v1.0.0\n")?;
+    let record = stack.root.join(".xr/generations/1/generation.json");
+    let text = std::fs::read_to_string(&record)?;
+    std::fs::write(&record, text.replace("\"directory\": \"docker\"", "\"directory\": \"../../etc/x\""))?;
+    for argv in [["update", "--yes"], ["status", "--json"], ["restart", "--yes"]] {
+        let done = stack.xr(&argv)?.exits(1);
+        ensure!(done.to_string().contains("`../../etc/x` leads out of the stack"), "{done}");
+    }
+    std::fs::write(&record, text)?;
+    let records = stack.root.join(".xr");
+    std::fs::rename(&records, stack.scratch("outside")?.join("xr"))?;
+    std::os::unix::fs::symlink(stack.scratch("outside")?.join("xr"), &records)?;
+    for argv in [["update", "--yes"], ["status", "--json"], ["env", "list"]] {
+        let done = stack.xr(&argv)?.exits(1);
+        ensure!(done.to_string().contains(".xr is a symbolic link"), "{done}");
+    }
+    std::fs::remove_file(&records)?;
+    std::fs::rename(stack.scratch("outside")?.join("xr"), &records)?;
+    unharmed("here")?;
+    stack.xr(&["status"])?.exits(0);
     Ok(())
 }
