@@ -28,7 +28,7 @@ pub(crate) fn check(
     current: Option<&Generation>,
     resolution: &Resolution,
 ) -> Result<Checked> {
-    let rules = Rules { root: &world.root, home: &world.home, site: &world.site.trust, given };
+    let rules = Rules { home: &world.home, site: &world.site.trust, given };
     let commit = resolution.commit.as_deref().filter(|_| world.checkout.is_some());
     let known = rules.policy(current, &world.generations)?;
     let known = match known {
@@ -43,6 +43,7 @@ pub(crate) fn check(
     let policy = match known {
         Some(policy) if current.is_some() => policy,
         Some(policy) => policy.tightened(&world.site.trust, &brought),
+        None if world.site.trust.required => return Err(own_word(world)),
         None => rules.with(Origin::Release, brought_keys(world, commit, &brought)?, brought.clone())?,
     };
     let mut checked = Checked::nothing(policy);
@@ -70,6 +71,16 @@ pub(crate) fn check(
         checked.take_list(world, list, commit.is_none())?;
     }
     Ok(checked)
+}
+
+/// Who asks for signatures is not served by keys that come with what is signed.
+fn own_word(world: &World<'_>) -> Fault {
+    let site = world.home.site();
+    Fault::new(format!(
+        "{}: trust.required = true, and nothing but the release says which key is its publisher's",
+        site.display()
+    ))
+    .hint("xr install --trust-key FILE   # the publisher's public key, from the publisher")
 }
 
 /// The keys that the release itself names.

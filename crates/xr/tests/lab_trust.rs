@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use minisign::KeyPair;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use support::{QUICK, Setup, Stack};
+use support::{Done, QUICK, Setup, Stack};
 use xr_lab::SigningKey;
 
 const TRUST: &str = "[trust]\nrequired = true\nkeys = [\"keys/release\"]\n";
@@ -65,6 +65,13 @@ fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_i
         .says("hint:");
     stack.xr(&["install", "--yes", "--trust-key", "/no/such.asc"])?.exits(1).says("/no/such.asc does not exist");
     ensure!(stack.containers()?.is_empty() && !stack.root.join(".xr/current").exists());
+    site(&stack, "[trust]\nrequired = true\n")?;
+    stack
+        .xr(&["install", "--yes"])?
+        .exits(1)
+        .says("nothing but the release says which key")
+        .says("hint: xr install --trust");
+    site(&stack, "")?;
     stack.xr(&["install", "--yes", "--dry-run"])?.exits(0).says("a key that the release itself brings");
     stack.xr(&["install", "--yes", "--trust-key", &ours_file])?.exits(0).never_says("itself brings");
     assert_eq!(verified(&stack)?, ["tree tag v1.0.0 --trust-key"]);
@@ -75,6 +82,18 @@ fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_i
         ensure!(!stack.root.join(".xr/generations/2").exists() && !stack.root.join(".xr/keyring").exists());
         Ok(())
     };
+
+    // A host without gpg is told.
+    let few = stack.scratch("bin")?;
+    for program in ["git", "docker"] {
+        let path = std::env::var("PATH")?;
+        let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
+        let found = found.find(|path| path.exists()).context("no program")?;
+        std::os::unix::fs::symlink(found, few.join(program))?;
+    }
+    let without = duct::cmd!(env!("CARGO_BIN_EXE_xr"), "doctor").env("PATH", few.display().to_string());
+    let done = Done::of(&["doctor"], stack.surround(without))?.exits(6);
+    ensure!(done.stdout.contains("cannot start `gpg`") && done.stdout.contains("> apt-get install gpg"), "{done}");
 
     // Not signed; light; signed by the key that it brings itself.
     write(&stack, "v1.1.0", next.public())?;

@@ -57,7 +57,6 @@ impl Policy {
 
 /// What decides about it.
 pub(crate) struct Rules<'a> {
-    pub root: &'a Path,
     pub home: &'a Home,
     pub site: &'a SiteTrust,
     /// Files that the admin names for one run.
@@ -70,23 +69,15 @@ impl Rules<'_> {
     /// # Errors
     /// Keys that cannot be read, or that are required and named nowhere.
     pub fn policy(&self, current: Option<&Generation>, generations: &Generations) -> Result<Option<Policy>> {
-        let published = match current {
-            Some(current) => {
-                let root = generations.files(current.number).join(self.root.file_name().unwrap_or_default());
-                let trust = xr_stack::load(&root)?.manifest.trust;
-                Some((Origin::Generation(current.number), read_keys(&root, &trust)?, trust))
-            }
-            None => None,
-        };
+        let published = current.map(|current| published(current, generations)).transpose();
+        let said = published.as_ref().ok().and_then(Option::as_ref).map(|(trust, _)| trust.clone()).unwrap_or_default();
         let own = |origin: Origin, named: &[PathBuf], what: &str| -> Result<Policy> {
             let files = named.iter().map(|path| {
                 let name = format!("{what}: {}", path.display());
                 let bytes = xr_stack::read_small(path).map_err(|error| unreadable(&name, error))?;
                 Ok(KeyFile { name, bytes })
             });
-            let keys = Keys::read(files.collect::<Result<_>>()?)?;
-            let publisher = published.as_ref().map(|(_, _, trust)| trust.clone()).unwrap_or_default();
-            self.with(origin, keys, publisher)
+            self.with(origin, Keys::read(files.collect::<Result<_>>()?)?, said.clone())
         };
         if !self.given.is_empty() {
             // Who hands over a key wants it used.
@@ -97,7 +88,8 @@ impl Rules<'_> {
             let named: Vec<PathBuf> = self.site.keys.iter().map(|name| self.home.path().join(name)).collect();
             return own(Origin::Site, &named, &format!("{}: trust.keys", self.home.site().display())).map(Some);
         }
-        published.map(|(origin, keys, trust)| self.with(origin, keys, trust)).transpose()
+        let Some(((trust, keys), current)) = published?.zip(current) else { return Ok(None) };
+        self.with(Origin::Generation(current.number), keys, trust).map(Some)
     }
 
     /// A policy with these keys.
@@ -115,6 +107,31 @@ impl Rules<'_> {
         }
         Ok(Policy { origin, keys, required, published })
     }
+}
+
+/// What a generation's release said of trust, and its keys, as the generation keeps them.
+fn published(generation: &Generation, generations: &Generations) -> Result<(Trust, Keys)> {
+    // Its one folder is named like the stack's, which may have been renamed since.
+    let folder = generations.files(generation.number);
+    let root =
+        fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+    let Some(root) = root else {
+        if generation.verified.is_empty() {
+            return Ok((Trust::default(), Keys::default()));
+        }
+        return Err(Fault::new(format!(
+            "{} is empty: the keys that the next release is checked with are lost",
+            folder.display()
+        ))
+        .hint("xr update --trust-key FILE   # the publisher's public key"));
+    };
+    let manifest = root.join("xr.toml");
+    let trust = match regular(&manifest)? {
+        Some(bytes) => xr_stack::trust_of(&manifest, bytes)?,
+        None => Trust::default(),
+    };
+    let keys = read_keys(&root, &trust)?;
+    Ok((trust, keys))
 }
 
 /// The keys that an `xr.toml` names, from the tree it stands in.

@@ -13,7 +13,7 @@ use crate::{
 /// As an update would find them; gpg is asked whether they are keys.
 pub(super) fn read(root: &Path, home: &Home, tree: &Trust, history: &History) -> Seen<Option<TrustFact>> {
     let site = Site::read(&home.site()).unwrap_or_default().trust; // that it cannot be read is told elsewhere
-    let rules = Rules { root, home, site: &site, given: &[] };
+    let rules = Rules { home, site: &site, given: &[] };
     let current = history.current.as_ref().ok().and_then(Option::as_ref);
     let policy = match rules.policy(current, &Generations::of(home))? {
         Some(policy) => policy,
