@@ -50,10 +50,19 @@ pub(crate) fn check(
     if checked.policy.keys.is_empty() {
         return Ok(checked);
     }
+    // What serves was judged when it came; the keys that it brought are for what comes after it.
+    let serves = current.filter(|current| commit.is_some() && current.commit.as_deref() == commit);
+    if let Some(current) = serves {
+        checked.carry_over(current);
+        if !current.verified.iter().any(|known| known.covers == Covers::Images) {
+            return Ok(checked);
+        }
+    }
     world.phase("verify");
     match commit {
+        _ if serves.is_some() => {}
         Some(commit) if checked.policy.keys.has_git() => {
-            let tree = tree(world, &checked.policy, current, resolution, commit);
+            let tree = tree(world, &checked.policy, resolution, commit);
             checked.take(world, tree)?;
         }
         None if !checked.policy.keys.has_minisign() => {
@@ -107,18 +116,8 @@ fn read(world: &World<'_>, commit: Option<&str>, path: &str) -> Result<Option<Ve
 }
 
 /// What git's own signature says of the tree.
-fn tree(
-    world: &World<'_>,
-    policy: &Policy,
-    current: Option<&Generation>,
-    resolution: &Resolution,
-    commit: &str,
-) -> Result<Verified> {
+fn tree(world: &World<'_>, policy: &Policy, resolution: &Resolution, commit: &str) -> Result<Verified> {
     let checkout = world.checkout.as_ref().ok_or_else(|| Fault::new("no git checkout"))?;
-    // What serves was checked when it came; the keys that it has brought since are for what comes after it.
-    if let Some(known) = known(current.filter(|current| current.commit.as_deref() == Some(commit)), Covers::Tree) {
-        return Ok(known);
-    }
     let ring = Keyring::make(&world.home.path().join("keyring"), &policy.keys, world.owner.as_ref())?;
     let signers = ring.allowed_signers();
     let keyring = xr_version_resolver::Keyring { gnupg_home: ring.gnupg_home(), allowed_signers: &signers };
@@ -132,8 +131,8 @@ fn tree(
     })
 }
 
-fn known(current: Option<&Generation>, covers: Covers) -> Option<Verified> {
-    current?.verified.iter().find(|known| known.covers == covers).cloned()
+fn known(current: Option<&Generation>) -> Option<Verified> {
+    current?.verified.iter().find(|known| known.covers == Covers::Images).cloned()
 }
 
 /// The release's signed list.
@@ -157,7 +156,7 @@ fn signed_list(
     let parse = || SignedList::parse(name, &bytes);
     let kept = current.map(|current| staging::root_of(world, current.number).join(name));
     let same = kept.is_some_and(|path| fs::read(path).is_ok_and(|kept| kept == bytes));
-    if let Some(known) = known(current.filter(|_| same), Covers::Images) {
+    if let Some(known) = known(current.filter(|_| same)) {
         return Ok((parse()?, known));
     }
     let signature = read(world, commit, &beside)?.ok_or_else(|| absent(&beside))?;

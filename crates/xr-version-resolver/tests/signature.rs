@@ -19,7 +19,9 @@ fn tag(world: &World, key: &SigningKey, name: &str) -> String {
 fn signer(world: &World, keys: &[&str], source: &Source, commit: &str) -> Result<Signer> {
     let file = |text: &&str| KeyFile { name: "key".into(), bytes: text.as_bytes().to_vec() };
     let keys = Keys::read(keys.iter().map(file).collect())?;
-    let ring = Keyring::make(&world.dir.path().join("keyring"), &keys, None)?;
+    // Under sudo in a user's clone git and gpg run as that user.
+    let owner = xr_host::owner_of(&world.clone)?;
+    let ring = Keyring::make(&world.clone.join(".git/keyring"), &keys, owner.as_ref())?;
     let signers = ring.allowed_signers();
     let keyring = xr_version_resolver::Keyring { gnupg_home: ring.gnupg_home(), allowed_signers: &signers };
     world.checkout().signer(source, commit, keyring)
@@ -45,6 +47,10 @@ fn a_tag_is_taken_from_trusted_keys_alone_whichever_program_made_them() {
     std::fs::write(&signers, format!("* {}", ssh.public())).unwrap();
     git(&world.clone, &["config", "gpg.ssh.allowedSignersFile", signers.to_str().unwrap()]);
     git(&world.clone, &["config", "gpg.program", "true"]);
+
+    if rustix::process::geteuid().is_root() {
+        xr_host::Cmd::new("chown").args(["-R", "nobody:nogroup"]).arg(&world.clone).ok().unwrap();
+    }
 
     let keys = [pgp.public(), ssh.public()];
     let good = signer(&world, &keys, &Source::Tag("v1.0.0".into()), &commit).unwrap();

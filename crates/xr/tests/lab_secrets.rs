@@ -70,6 +70,15 @@ impl Bystander<'_> {
     }
 }
 
+/// Sends the bystander home, also when the test panics.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -99,10 +108,11 @@ fn life(stack: &Stack, said: &mut Vec<Done>) -> Result<()> {
         unpack(stack, version, command, manifest)?;
         xr(3, &["update", "--yes", "-vv", "--json", "--progress", "json"])?;
     }
-    // Compose's own words about a value that it cannot read.
-    let broken = COMPOSE.replace("\"${SECRET_KEY}\"", "\"${SECRET_KEY:?not ${SECRET_KEY} but}${SECRET_KEY!}\"");
+    // Compose's own words about a value in the wrong place.
+    let broken = COMPOSE.replace("\"${PORT}:80\"", "\"${SECRET_KEY}:80\"");
     stack.unpack(&[("compose.yaml", &broken), ("VERSION", "v1.3.0")])?;
     xr(1, &["update", "--yes", "-vv"])?;
+    xr(6, &["doctor"])?;
     unpack(stack, "v1.1.0", SERVES, MANIFEST)?;
     xr(0, &["rollback", "--yes", "-vv"])?;
     // The doctor shows the last words of what is down.
@@ -159,9 +169,8 @@ fn a_secret_is_seen_by_nobody_whatever_happens_to_the_stack() -> Result<()> {
                 std::thread::yield_now();
             }
         });
-        let lived = life(&stack, &mut said);
-        done.store(true, Ordering::SeqCst);
-        lived
+        let _end = End(done);
+        life(&stack, &mut said)
     });
     lived?;
     assert_eq!(seen, BTreeSet::new());
@@ -180,6 +189,11 @@ fn a_secret_is_seen_by_nobody_whatever_happens_to_the_stack() -> Result<()> {
     // The failures were told all the same.
     let told = |part: &str| said.iter().any(|run| run.to_string().contains(part));
     ensure!(told("connect as app:******** with ******** failed") && told("the key is ********"));
+    ensure!(
+        told("hostPort: ********") || told("port: ********"),
+        "{}",
+        said.iter().map(Done::to_string).collect::<String>()
+    );
     // What the container wrote to steer a terminal is shown, and steers nothing.
     for run in &said {
         ensure!(!run.to_string().contains(['\x1b', '\x07']), "the terminal is steered by {:?}", run.to_string());

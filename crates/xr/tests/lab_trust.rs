@@ -15,14 +15,16 @@ use xr_lab::SigningKey;
 const TRUST: &str = "[trust]\nrequired = true\nkeys = [\"keys/release\"]\n";
 
 /// What the publisher has in his tree from now on: the release, and the key for what comes after it.
-fn write(stack: &Stack, version: &str, public: &str) -> Result<()> {
+fn write(stack: &Stack, version: &str, public: &str, images: &str) -> Result<()> {
     let work = stack.remote.work();
     if version != "v1.0.0" {
         stack.remote.release(version)?;
     }
     std::fs::create_dir_all(work.join("keys"))?;
     std::fs::write(work.join("keys/release"), public)?;
-    std::fs::write(work.join("xr.toml"), format!("{QUICK}{TRUST}"))?;
+    let also = if images.is_empty() { "" } else { ", \"keys/images\"" };
+    std::fs::write(work.join("keys/images"), images)?;
+    std::fs::write(work.join("xr.toml"), format!("{QUICK}{}", TRUST.replace("\"]", &format!("\"{also}]"))))?;
     stack.remote.commit("build: the key of what comes next")
 }
 
@@ -34,6 +36,19 @@ fn tag(stack: &Stack, version: &str, key: &SigningKey) -> Result<()> {
 
 fn site(stack: &Stack, trust: &str) -> Result<()> {
     std::fs::write(stack.root.join(".xr/site.toml"), trust).context("site.toml")
+}
+
+/// What the publisher writes after the push: the images of one version, of another version's names, a line each.
+fn image_list(stack: &Stack, from: &str, version: &str) -> Result<Vec<String>> {
+    let generation: Value = serde_json::from_str(&stack.file(".xr/generations/2/generation.json")?)?;
+    let images = generation["images"].as_array().context("no images")?;
+    let line = |image: &Value| {
+        let reference = image["reference"].as_str().context("no reference")?.replace(from, version);
+        let name = if reference.contains('/') { reference.clone() } else { format!("library/{reference}") };
+        let digest = stack.lab.registry().digest(&name)?.with_context(|| format!("no {name}"))?;
+        Ok(format!("{reference}@{digest}\n"))
+    };
+    images.iter().map(line).collect()
 }
 
 fn verified(stack: &Stack) -> Result<Vec<String>> {
@@ -48,11 +63,12 @@ fn verified(stack: &Stack) -> Result<Vec<String>> {
 fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_its_own_word() -> Result<()> {
     let stack = Stack::new(&Setup::default())?;
     let (ours, next) = (SigningKey::openpgp("Acme <release@acme.example>")?, SigningKey::ssh("next@acme.example")?);
+    let pair = KeyPair::generate_unencrypted_keypair()?;
     let keys = stack.scratch("keys")?;
     std::fs::write(keys.join("ours"), ours.public())?;
     std::fs::write(keys.join("next"), next.public())?;
     let (ours_file, next_file) = (keys.join("ours").display().to_string(), keys.join("next").display().to_string());
-    write(&stack, "v1.0.0", ours.public())?;
+    write(&stack, "v1.0.0", ours.public(), "")?;
     tag(&stack, "v1.0.0", &ours)?;
     stack.git(&["fetch", "--quiet", "--tags", "--force"])?;
     stack.git(&["reset", "--quiet", "--hard", "v1.0.0"])?;
@@ -96,7 +112,7 @@ fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_i
     ensure!(done.stdout.contains("cannot start `gpg`") && done.stdout.contains("> apt-get install gpg"), "{done}");
 
     // Not signed; light; signed by the key that it brings itself.
-    write(&stack, "v1.1.0", next.public())?;
+    write(&stack, "v1.1.0", next.public(), &pair.pk.to_box()?.to_string())?;
     stack.xr(&["update", "--yes"])?.exits(1).says("tag v1.1.0 is not signed").says("hint:");
     stack.remote.in_work(&["tag", "--force", "v1.1.0"])?;
     stack.remote.push()?;
@@ -130,7 +146,7 @@ fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_i
     // The old key brings the new one; from then on the old one counts no more.
     tag(&stack, "v1.1.0", &ours)?;
     let done = stack.xr(&["update", "--yes", "--dry-run"])?.exits(0);
-    ensure!(done.stdout.contains("trusted keys: changed keys/release"), "{done}");
+    ensure!(done.stdout.contains("trusted keys: new keys/images, changed keys/release"), "{done}");
     stack.xr(&["update", "--yes"])?.exits(0);
     stack.assert_all_of_it_is("v1.1.0")?;
     assert_eq!(verified(&stack)?, ["tree tag v1.1.0 generation 1"]);
@@ -138,7 +154,7 @@ fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_i
     let done = stack.xr(&["doctor", "-v"])?.exits(0);
     ensure!(done.stdout.contains("files: tag v1.1.0 signed by OpenPGP key"), "{done}");
     ensure!(done.stdout.contains("verified by keys of generation 2"), "{done}");
-    write(&stack, "v1.3.0", next.public())?;
+    write(&stack, "v1.3.0", next.public(), &pair.pk.to_box()?.to_string())?;
     tag(&stack, "v1.3.0", &ours)?;
     stack
         .xr(&["update", "--yes"])?
@@ -146,7 +162,17 @@ fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_i
         .says("tag v1.3.0 is signed with the OpenPGP key")
         .says("not a trusted one");
     tag(&stack, "v1.3.0", &next)?;
-    stack.xr(&["update", "--yes", "--dry-run"])?.exits(0);
+    stack.xr(&["update", "--yes"])?.exits(1).says("release.lock of v1.3.0 is missing");
+    // The images by digest as well, all of them.
+    let list = image_list(&stack, "v1.1.0", "v1.3.0")?;
+    for (lines, code, says) in [(list[1..].concat(), 1, "is not listed"), (list.concat(), 0, "")] {
+        std::fs::write(stack.remote.work().join("release.lock"), &lines)?;
+        let signature = minisign::sign(None, &pair.sk, lines.as_bytes(), None, None)?.to_string();
+        std::fs::write(stack.remote.work().join("release.lock.minisig"), signature)?;
+        stack.remote.commit("build: the images")?;
+        tag(&stack, "v1.3.0", &next)?;
+        stack.xr(&["update", "--yes", "--dry-run"])?.exits(code).says(says);
+    }
     stack.assert_all_of_it_is("v1.1.0")
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use xr_model::{Covers, Fault, Level, Mode, PinnedImage, Result, Verified};
+use xr_model::{Covers, Fault, Generation, Level, Mode, PinnedImage, Result, Verified};
 use xr_trust::SignedList;
 
 use super::{Origin, Policy, policy::regular, to_vouch_for};
@@ -25,6 +25,11 @@ impl Checked {
     /// The signatures that were checked.
     pub fn verified(&self) -> Vec<Verified> {
         self.verified.clone()
+    }
+
+    /// Takes over what was found out about the tree of the generation that serves.
+    pub fn carry_over(&mut self, serves: &Generation) {
+        self.verified.extend(serves.verified.iter().filter(|known| known.covers == Covers::Tree).cloned());
     }
 
     /// Takes a verdict on the tree.
