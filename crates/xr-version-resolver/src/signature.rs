@@ -150,6 +150,13 @@ fn judge(output: &Output, subject: String) -> Result<Signer> {
         let what = format!("cannot be checked: `{program}` is missing");
         return refuse(&what, &format!("apt-get install {package}   # whatever package has `{program}` here"));
     }
+    if said.contains("No user exists for uid") {
+        let hint = "chown the stack to a user that /etc/passwd knows, or ask the publisher for an OpenPGP signature";
+        return refuse(
+            "cannot be checked: ssh-keygen runs for no user without an account, and the stack's owner has none",
+            hint,
+        );
+    }
     if said.contains("No principal matched") || said.contains("no principal matched") {
         let key = said.lines().find_map(|line| line.strip_prefix("Good \"git\" signature with ")).map(fingerprint);
         let key = key.map(|key| format!("the SSH key {key}")).unwrap_or_else(|| "an SSH key".to_owned());
@@ -168,4 +175,36 @@ fn judge(output: &Output, subject: String) -> Result<Signer> {
 /// `ED25519 key SHA256:…` → `SHA256:…`.
 fn fingerprint(text: &str) -> &str {
     text.rsplit(' ').next().unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_signature_from_being_checked_is_told_from_a_bad_one() {
+        for (code, said, message, hint) in [
+            (1, "error: cannot run gpg: No such file or directory", "`gpg` is missing", "apt-get install gpg"),
+            (1, "error: cannot run ssh-keygen: No such file or directory", "`ssh-keygen` is missing", "openssh-client"),
+            (1, "No user exists for uid 12345", "the stack's owner has none", "chown"),
+            (1, "error: no signature found", "is not signed", "git tag --sign"),
+            (
+                1,
+                "[GNUPG:] ERRSIG 0123 22 8 00 1 9 ABCD",
+                "OpenPGP key 0123, which is not a trusted one",
+                "ask the publisher",
+            ),
+            // Good by one key and bad by another, or said to be good and not proven: no.
+            (0, "[GNUPG:] GOODSIG 1 A\n[GNUPG:] VALIDSIG F\n[GNUPG:] BADSIG 2 B", "has a bad signature", "ask"),
+            (0, "[GNUPG:] GOODSIG 1 A\n[GNUPG:] GOODSIG 2 B\n[GNUPG:] VALIDSIG F", "has no good signature", "ask"),
+            (0, "[GNUPG:] GOODSIG 1 A", "has no good signature", "ask"),
+            (1, "[GNUPG:] GOODSIG 1 A\n[GNUPG:] VALIDSIG F", "has no good signature", "ask"),
+            (1, "Good \"git\" signature for a with ED25519 key SHA256:x", "has no good signature", "ask"),
+        ] {
+            let output = Output { code, stdout: Vec::new(), stderr: said.as_bytes().to_vec() };
+            let fault = judge(&output, "tag v1".to_owned()).unwrap_err();
+            assert!(fault.message.contains(message), "{said}: {}", fault.message);
+            assert!(fault.hint.as_deref().unwrap_or_default().contains(hint), "{said}: {:?}", fault.hint);
+        }
+    }
 }
