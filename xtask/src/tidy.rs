@@ -8,7 +8,7 @@ use serde_json::Value;
 use xr_lab::Layout;
 
 /// The floor of each crate. A crate imports only floors below its own; `docs/ARCHITECTURE.md` says why.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("xr-model", 0),
     ("xr-plan", 1),
     ("xr-journal", 1),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 11] = [
     ("xr-version-resolver", 2),
     ("xr-env-writer", 2),
     ("xr-image-puller", 2),
+    ("xr-trust", 2),
     ("xr-engine", 3),
     ("xr", 4),
 ];

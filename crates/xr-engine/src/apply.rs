@@ -111,6 +111,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
             let mut outcome = match verdict {
                 Ok(verdict) => prepared.outcome(verdict, begun),
                 Err(fault) => {
+                    let fault = world.without_secrets(fault);
                     let mut outcome = prepared.outcome(Verdict::Degraded, begun);
                     let next = if world.engine.await_answer(Duration::ZERO).await {
                         "xr doctor"
@@ -211,7 +212,8 @@ async fn deeper(run: &Run<'_, '_>, failure: Failure) -> Failure {
         return failure;
     }
     let healthy = run.healthy.borrow().clone();
-    watch::look(run.world, &healthy).await.err().filter(|cause| cause.service.is_some()).unwrap_or(failure)
+    let cause = watch::look(run.world, &healthy).await.err().filter(|cause| cause.service.is_some());
+    cause.map_or(failure, |cause| run.world.failure_without_secrets(cause))
 }
 
 /// Journals, acts, journals.
@@ -233,6 +235,7 @@ pub(crate) async fn one(
             Ok(())
         }
         Err(failure) => {
+            let failure = run.world.failure_without_secrets(failure);
             let error = failure.fault.chain();
             run.world.tell(Event::StepFailed { step: step.id.0, title, error: error.clone() });
             // The failure itself matters more than its record.

@@ -7,6 +7,8 @@ use std::{
 
 use xr_model::{Fault, Level, Plan, Result, RunKind};
 
+use xr_stack::leads_out;
+
 use crate::{World, own_files::OwnFiles, staging};
 
 /// What became of the files that were in the way.
@@ -18,6 +20,8 @@ struct Laid {
     aside: Vec<String>,
     /// Left, because a service may have written there.
     left: Vec<String>,
+    /// Left, because they lie behind a symbolic link that leads out of the tree.
+    outside: Vec<String>,
 }
 
 /// Puts a generation's files in place. What the admin changed since the present one is set aside with the run.
@@ -80,6 +84,10 @@ fn say_left(world: &World<'_>, laid: &Laid, number: u32) {
         let text = "left as they are, because a service may have written them";
         world.say(Level::Warning, format!("{text}: {what}; generation {number} has them in {}", kept.display()));
     }
+    if !laid.outside.is_empty() {
+        let text = "not put back, because a symbolic link leads out of the stack";
+        world.say(Level::Warning, format!("{text}: {}", laid.outside.join(", ")));
+    }
 }
 
 /// Where a run keeps what it replaced in the tree and no generation has.
@@ -110,6 +118,11 @@ fn lay(layers: &Layers<'_>, root: &Path, writable: &[String], managed: [&str; 2]
             continue;
         }
         laid.changed = true;
+        let behind = relative.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if behind.is_some_and(|folder| leads_out(root, &folder.display().to_string())) {
+            laid.outside.push(name);
+            continue;
+        }
         let like = |tree: &Path| fs::read(tree.join(&relative)).ok() == present;
         if present.is_some() && name != managed[0] && !layers.known.iter().any(|tree| like(tree)) {
             if writable.contains(&name) && !layers.unpacked.is_some_and(like) {
@@ -117,11 +130,15 @@ fn lay(layers: &Layers<'_>, root: &Path, writable: &[String], managed: [&str; 2]
                 continue;
             }
             staging::copy(&target, &aside.join(&relative))?;
-            laid.aside.push(name);
+            laid.aside.push(name.clone());
         }
         if let Some(parent) = target.parent() {
             // As an archive would make it: what reads it in a container need not be its owner.
             fs::create_dir_all(parent).map_err(Fault::at(format!("cannot make {}", parent.display())))?;
+        }
+        if target.is_symlink() && leads_out(root, &name) {
+            // Written through it, a file of the host's would be lost; what it led to is set aside above, as a copy.
+            fs::remove_file(&target).map_err(Fault::at(format!("cannot remove the link {}", target.display())))?;
         }
         staging::copy(&path, &target)?;
     }
@@ -188,7 +205,7 @@ mod tests {
         let aside = at.join("aside");
         let layers = Layers { staged: &old, known: &[new], unpacked: None };
         let laid = lay(&layers, &root, &[], ["VERSION", ".env"], &aside).unwrap();
-        assert_eq!(laid, Laid { changed: true, aside: vec!["c.yaml".to_owned()], left: Vec::new() });
+        assert_eq!(laid, Laid { changed: true, aside: vec!["c.yaml".to_owned()], ..Laid::default() });
         for (file, text) in
             [("VERSION", "v1"), ("c.yaml", "old"), ("conf/a", "a1"), ("conf/b", "b1"), (".env", "K=3"), ("data", "d")]
         {
@@ -203,6 +220,27 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_written_through_a_link_that_leads_out_of_the_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path();
+        let old = tree(at, "1", &[("a.conf", "ours"), ("conf/b", "ours"), ("in.conf", "ours")]);
+        let host = tree(at, "host", &[("passwd", "host's"), ("etc/b", "host's")]);
+        let root = tree(at, "tree", &[("real.conf", "theirs")]);
+        std::os::unix::fs::symlink(host.join("passwd"), root.join("a.conf")).unwrap();
+        std::os::unix::fs::symlink(host.join("etc"), root.join("conf")).unwrap();
+        std::os::unix::fs::symlink("real.conf", root.join("in.conf")).unwrap();
+        let layers = Layers { staged: &old, known: &[], unpacked: None };
+        let laid = lay(&layers, &root, &[], ["VERSION", ".env"], &at.join("aside")).unwrap();
+        assert_eq!(laid.outside, ["conf/b"]);
+        assert_eq!(fs::read_to_string(host.join("passwd")).unwrap(), "host's");
+        assert_eq!(fs::read_to_string(host.join("etc/b")).unwrap(), "host's");
+        assert!(!root.join("a.conf").is_symlink() && root.join("in.conf").is_symlink());
+        for file in ["a.conf", "in.conf"] {
+            assert_eq!(fs::read_to_string(root.join(file)).unwrap(), "ours", "{file}");
+        }
+    }
+
+    #[test]
     fn what_a_service_may_have_written_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let old = tree(dir.path(), "1", &[("app.db", "rows of then"), ("nginx.conf", "one")]);
@@ -211,7 +249,15 @@ mod tests {
         let writable = ["app.db".to_owned(), "nginx.conf".to_owned()];
         let layers = Layers { staged: &old, known: &[], unpacked: Some(&new) };
         let laid = lay(&layers, &root, &writable, ["VERSION", ".env"], &dir.path().join("aside")).unwrap();
-        assert_eq!(laid, Laid { changed: true, aside: vec!["nginx.conf".to_owned()], left: vec!["app.db".to_owned()] });
+        assert_eq!(
+            laid,
+            Laid {
+                changed: true,
+                aside: vec!["nginx.conf".to_owned()],
+                left: vec!["app.db".to_owned()],
+                ..Laid::default()
+            }
+        );
         assert_eq!(fs::read_to_string(root.join("app.db")).unwrap(), "rows of today");
         assert_eq!(
             fs::read_to_string(root.join("nginx.conf")).unwrap(),

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::SystemTime};
 use serde::{Deserialize, Serialize};
 use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
-use xr_model::{Fault, Generation, Level, Plan, Result};
+use xr_model::{Fault, Generation, Level, Plan, Result, stays_inside};
 
 use crate::{
     World, bundle,
@@ -70,7 +70,10 @@ fn read(world: &World<'_>, run: &str) -> Result<(Before, SystemTime)> {
     let unreadable = || format!("cannot read {}", path.display());
     let begun = fs::metadata(&path).and_then(|meta| meta.modified()).map_err(Fault::at(unreadable()))?;
     let bytes = fs::read(&path).map_err(Fault::at(unreadable()))?;
-    let before = serde_json::from_slice(&bytes).map_err(Fault::at(format!("{} is damaged", path.display())))?;
+    let before: Before = serde_json::from_slice(&bytes).map_err(Fault::at(format!("{} is damaged", path.display())))?;
+    if let Some(wrong) = [&before.env, &before.version].into_iter().find(|path| !stays_inside(path)) {
+        return Err(Fault::new(format!("{}: `{wrong}` leads out of the stack: not what xr wrote", path.display())));
+    }
     Ok((before, begun))
 }
 

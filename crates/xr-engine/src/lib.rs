@@ -33,6 +33,7 @@ mod settings;
 mod smoke;
 mod staging;
 mod templates;
+mod trust;
 mod uninstall;
 mod unwind;
 mod volumes;

@@ -30,6 +30,7 @@ fn generation(number: u32, parent: Option<u32>, images: Vec<PinnedImage>) -> Gen
         services: vec![],
         images,
         changes: vec![],
+        verified: vec![],
     }
 }
 

@@ -42,9 +42,9 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
     let ended = if forward { finish(world, &past).await } else { back(world, &past, &journal).await };
     let (verdict, why) = match ended {
         Ok(verdict) => (verdict, None),
-        Err(fault) if !world.engine.await_answer(Duration::ZERO).await => return Err(fault),
+        Err(fault) if !world.engine.await_answer(Duration::ZERO).await => return Err(world.without_secrets(fault)),
         // Tried again it would fail again, and everything that could mend it would be refused for ever.
-        Err(fault) => (Verdict::Degraded, Some(fault)),
+        Err(fault) => (Verdict::Degraded, Some(world.without_secrets(fault))),
     };
     let (serving, generation) = match verdict {
         Verdict::Changed => (Some(past.plan.version.clone()), Some(past.plan.generation)),

@@ -12,12 +12,13 @@ use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
 use xr_model::{Fault, Invocation, Mode, Result, Version};
 use xr_stack::{Compose, Resolved, Stack};
-use xr_version_resolver::version_file;
+use xr_version_resolver::{Checkout, version_file};
 
 use crate::{
     World, mounted, own_files,
     settings::{self, EnvReport, Inputs},
     templates::{Present, Templates},
+    trust,
 };
 
 /// A staged generation.
@@ -73,6 +74,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
             paths.push(&layout.directory);
             // The whole tree when compose's files stand at its root.
             let paths: &[&str] = if layout.directory.is_empty() { &[] } else { &paths };
+            refuse_own_records(order, checkout, commit)?;
             checkout.stage(commit, paths, &root)?;
             copy_admins_own(world, &root)?;
         }
@@ -83,6 +85,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         let real = fault.message.replace(&root.display().to_string(), &world.root.display().to_string());
         Fault { message: format!("{} as released: {real}", order.version), ..fault }
     })?;
+    trust::stage(world, order.commit, &stack.manifest.trust, &root)?;
     // Of a bundle only VERSION: an `.env` elsewhere is the admin's doing.
     let unpacked = world.checkout.is_none().then(|| layout.way_out()).flatten().filter(|path| *path == layout.version);
     if let Some(path) = stack.layout.way_out().or(unpacked) {
@@ -91,6 +94,13 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
             order.version
         ))
         .hint("the publisher must mend it: xr writes this file"));
+    }
+    if let Some(path) = stack.layout.way_out_of_reading() {
+        return Err(Fault::new(format!(
+            "{} as released: {path} is, or lies behind, a symbolic link that leads out of the stack",
+            order.version
+        ))
+        .hint("the publisher must mend it: what it leads to is this host's own"));
     }
     let current = settings::read_env(&layout.env_path())?;
     let generation = world.generations.current()?;
@@ -115,6 +125,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         set: order.set,
     };
     let (env, report) = settings::next(&inputs)?;
+    world.learn_secrets(&env);
     let staged_layout = stack.layout.under(&root);
     write_atomic(&staged_layout.env_path(), &env.to_bytes(), 0o600, Ownership::Keep)?;
     let version_path = staged_layout.version_path();
@@ -164,6 +175,18 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     let unpacked = is_bundle && world.generations.current()?.is_some_and(|current| current.version != *order.version);
     let files_change = !same(&stack.layout.env) || !same(&stack.layout.version) || !mode_ok || unpacked;
     Ok(Staged { number, stack, invocation, resolved, env, report, files_change })
+}
+
+/// `.xr/` is the admin's and xr's: a release that brings files there would speak in their names.
+fn refuse_own_records(order: &Order<'_>, checkout: &Checkout, commit: &str) -> Result<()> {
+    if checkout.ids(commit, &[".xr"])?.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "{} as released: its tree has .xr, which holds this host's own settings and records",
+        order.version
+    ))
+    .hint("the publisher must take it out of git: git rm -r --cached .xr"))
 }
 
 /// A fault in compose files that are not those of the tree: looking at the tree would not show it.

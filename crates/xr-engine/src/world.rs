@@ -2,18 +2,19 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use futures_util::future;
+use xr_env_writer::{EnvFile, secret_values};
 use xr_host::{Engine, Identity, owner_of};
 use xr_image_puller::{Credentials, Retry, Sources};
 use xr_journal::{Generations, Home};
-use xr_model::{Container, Event, Invocation, Level, Observed, PinnedImage, Result};
-use xr_stack::{Compose, Site, Stack};
+use xr_model::{Container, Event, Fault, Invocation, Level, Observed, PinnedImage, Redactor, Result};
+use xr_stack::{Compose, Layout, Site, Stack};
 use xr_version_resolver::Checkout;
 
-use crate::Cancel;
+use crate::{Cancel, failure::Failure};
 
 /// Where events go. The engine does not know who listens.
 pub type Sink<'a> = &'a (dyn Fn(Event) + Sync);
@@ -44,6 +45,8 @@ pub struct World<'a> {
     pub cancel: Cancel,
     /// Where images come from, once that was asked.
     sources: OnceLock<Sources>,
+    /// The secrets that nothing told may hold.
+    secrets: Mutex<Redactor>,
 }
 
 impl<'a> World<'a> {
@@ -72,6 +75,7 @@ impl<'a> World<'a> {
         let stack = xr_stack::load(root)?;
         Ok(Self {
             site,
+            secrets: Mutex::new(secrets(&home, &stack.layout)),
             generations: Generations::of(&home),
             checkout,
             owner: owner_of(root)?,
@@ -138,9 +142,36 @@ impl<'a> World<'a> {
         Ok(all)
     }
 
-    /// Tells.
+    /// Learns the secrets of a file of settings that is about to count.
+    pub(crate) fn learn_secrets(&self, env: &EnvFile) {
+        self.redactor().learn(secret_values(env));
+    }
+
+    fn redactor(&self) -> MutexGuard<'_, Redactor> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault without a secret in it: what a program said may have held one.
+    pub(crate) fn without_secrets(&self, fault: Fault) -> Fault {
+        self.redactor().fault(fault)
+    }
+
+    /// The same for a step's failure with its log.
+    pub(crate) fn failure_without_secrets(&self, failure: Failure) -> Failure {
+        let redactor = self.redactor();
+        let log = failure.log.iter().map(|line| redactor.text(line)).collect();
+        Failure { fault: redactor.fault(failure.fault), log, service: failure.service }
+    }
+
+    /// Tells, no secret among it.
     pub fn tell(&self, event: Event) {
-        (self.events)(event);
+        (self.events)(match event {
+            Event::Message { level, text } => Event::Message { level, text: self.redactor().text(&text) },
+            Event::StepFailed { step, title, error } => {
+                Event::StepFailed { step, title, error: self.redactor().text(&error) }
+            }
+            event => event,
+        });
     }
 
     /// Tells in words.
@@ -173,4 +204,19 @@ impl Place {
         let checkout = Checkout::open(root)?.map(|checkout| checkout.patience(site.network.patience));
         Ok(Self { home, site, checkout })
     }
+}
+
+/// The secrets of the settings as they are and as each kept generation has them: an old container knows old ones. What
+/// cannot be read holds none that could be told; where that matters, it is a fault of its own.
+pub(crate) fn secrets(home: &Home, layout: &Layout) -> Redactor {
+    let name = layout.root.file_name().unwrap_or_default();
+    let kept = std::fs::read_dir(home.generations()).into_iter().flatten().flatten();
+    let kept = kept.map(|generation| generation.path().join("files").join(name).join(&layout.env));
+    let mut redactor = Redactor::default();
+    for path in kept.chain([layout.env_path()]) {
+        if let Ok(Some(file)) = crate::settings::parse_env(&path) {
+            redactor.learn(secret_values(&file));
+        }
+    }
+    redactor
 }

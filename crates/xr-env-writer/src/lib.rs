@@ -28,7 +28,7 @@ pub use entry::{Duplicate, Entry, Quoting, Value};
 pub use error::{EditError, ParseError, ParseErrorKind};
 pub use file::EnvFile;
 pub use interpolate::InterpolationError;
-pub use mask::{must_be_masked, names_secret};
+pub use mask::{must_be_masked, names_secret, secret_values};
 pub use merge::{MergeRules, Merged, TemplateChange, from_template, merge};
 pub use placeholder::{is_placeholder, is_secret_key};
 pub use repair::Fix;

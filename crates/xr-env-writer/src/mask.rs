@@ -1,11 +1,25 @@
 //! Which values must not be shown. When in doubt a value is masked: that costs the admin one option, a shown secret
 //! costs a new one. (Which secrets may be made up is another and stricter question: see `placeholder`.)
 
+use crate::EnvFile;
+
 /// Whether the value of this variable must not be shown to a bystander: by its name, or by what it looks like.
 pub fn must_be_masked(key: &str, value: &str) -> bool {
     let text = value.trim();
     let plain = text.is_empty() || SWITCH_VALUES.contains(&text.to_lowercase().as_str());
     !plain && (names_secret(key) || looks_secret(text))
+}
+
+/// The values of a file that must not be shown, and the passwords within them (`postgres://user:password@host`).
+pub fn secret_values(file: &EnvFile) -> Vec<String> {
+    let mut secrets = Vec::new();
+    for key in file.keys() {
+        let Some(value) = file.get(key).filter(|value| must_be_masked(key, &value.text)) else { continue };
+        let within = value.text.split("://").skip(1).filter_map(|rest| rest.split_once(':')?.1.rsplit_once('@'));
+        secrets.extend(within.map(|(password, _)| password.to_owned()));
+        secrets.push(value.text);
+    }
+    secrets
 }
 
 /// Whether a variable with this name may hold a secret: `DB_PASSWORD`, `PW`, `SENTRY_DSN`, not `PASSWORD_MIN_LENGTH`.
@@ -187,6 +201,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_values_that_must_not_be_shown_are_known_and_what_is_within_them() {
+        let text =
+            b"IMAGE_TAG=v1\nDB_PASSWORD='hun ter2'\nDATABASE_URL=postgres://u:p@ss@h/db\nDEBUG_TOKEN=true\nPIN=\n";
+        let file = EnvFile::parse(text).unwrap();
+        assert_eq!(secret_values(&file), ["hun ter2", "p@ss", "postgres://u:p@ss@h/db"]);
+    }
 
     #[test]
     fn secrets_are_masked_by_name_and_by_value() {

@@ -13,6 +13,7 @@ use xr_env_writer::{EnvFile, MergeRules, Secret, merge};
 use xr_journal::{Generations, Home, read_runs, unfinished};
 use xr_model::Version;
 use xr_stack::{Manifest, Resolved, Site};
+use xr_trust::{KeyFile, Keys, SignedList};
 use xr_version_resolver::version_file;
 
 pub use mutate::Mutator;
@@ -21,7 +22,7 @@ pub use mutate::Mutator;
 pub type Entry = fn(&[u8]);
 
 /// All entries, by the name of their target and of their folder in `fuzz/corpus`.
-pub const ENTRIES: [(&str, Entry); 8] = [
+pub const ENTRIES: [(&str, Entry); 10] = [
     ("env", env),
     ("env_merge", env_merge),
     ("version", version),
@@ -30,6 +31,8 @@ pub const ENTRIES: [(&str, Entry); 8] = [
     ("journal", journal),
     ("generation", generation),
     ("compose", compose),
+    ("keys", keys),
+    ("signed_list", signed_list),
 ];
 
 /// `.env`: what is parsed is written back byte for byte; a value that is set is read back, and nothing else has changed.
@@ -130,6 +133,25 @@ pub fn generation(data: &[u8]) {
 /// What `docker compose config` prints.
 pub fn compose(data: &[u8]) {
     let _ = Resolved::parse(&String::from_utf8_lossy(data), &Manifest::default());
+}
+
+/// A file that should hold public keys.
+pub fn keys(data: &[u8]) {
+    let _ = Keys::read(vec![KeyFile { name: "key".to_owned(), bytes: data.to_vec() }]);
+}
+
+/// A release's signed list, and its signature: no key signed that.
+///
+/// # Panics
+/// When one is accepted without a key.
+pub fn signed_list(data: &[u8]) {
+    if let Ok(list) = SignedList::parse("release.lock", data) {
+        let _ = list.check_images(&[]);
+        for file in list.files() {
+            let _ = list.check_file(file, Some(data));
+        }
+    }
+    assert!(SignedList::verify("release.lock", b"list", data, &Keys::default()).is_err());
 }
 
 fn folder() -> TempDir {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use xr_model::{Fault, GENERATION_FORMAT, Generation, Result};
+use xr_model::{Fault, GENERATION_FORMAT, Generation, Invocation, Result, stays_inside};
 
 use crate::{Home, Ownership, create_private_dir, write_atomic};
 
@@ -71,6 +71,12 @@ impl Generations {
             serde_json::from_slice(&bytes).map_err(|error| self.damaged(number, &path, &error))?;
         if generation.format > GENERATION_FORMAT {
             return Err(Fault::new(format!("{} was written by a newer xr", path.display())).hint("install that xr"));
+        }
+        if let Some(wrong) = not_ours(&generation, number) {
+            return Err(Fault::new(format!("{}: {wrong}: not what xr wrote", path.display())).hint(format!(
+                "restore {} from a backup, or set it aside; xr history lists the others",
+                xr_model::shell(&path)
+            )));
         }
         Ok(generation)
     }
@@ -160,6 +166,62 @@ impl Generations {
                 Err(Fault::new(format!("cannot remove {}", dir.display())).because(error))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// What a record says that xr never writes: its words become paths, unit names and filters.
+fn not_ours(generation: &Generation, number: u32) -> Option<String> {
+    let Invocation { directory, project, .. } = &generation.invocation;
+    let commit = generation.commit.as_deref().unwrap_or_default();
+    // See compose's own rule: https://docs.docker.com/compose/how-tos/project-name/
+    let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    if generation.number != number {
+        Some(format!("it says that it is generation {}", generation.number))
+    } else if !directory.is_empty() && !stays_inside(directory) {
+        Some(format!("the folder `{directory}` leads out of the stack"))
+    } else if !project.chars().all(named) || project.starts_with('-') {
+        Some(format!("`{project}` is no compose project's name"))
+    } else if !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Some(format!("`{commit}` is no commit"))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_leads_out_of_the_stack_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::of(dir.path());
+        let store = Generations::of(&home);
+        let record = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut json = serde_json::json!({
+                "format": 1, "number": 3, "parent": null, "made_by": "install", "version": "v1.0.0", "version_id": "",
+                "commit": "0123abcd", "branch": null, "applied_at": "", "mode": "production", "services": [],
+                "invocation": {"files": [], "directory": "docker", "profiles": [], "left_out": [], "project": "orbit"},
+                "images": [], "changes": []
+            });
+            change(&mut json);
+            create_private_dir(&store.dir(3)).unwrap();
+            write_atomic(&store.dir(3).join("generation.json"), json.to_string().as_bytes(), 0o600, Ownership::Keep)
+                .unwrap();
+            store.read(3).err().map(|fault| fault.message).unwrap_or_default()
+        };
+        assert_eq!(record(&|_| ()), "");
+        for (pointer, value, part) in [
+            ("/number", serde_json::json!(1), "it says that it is generation 1"),
+            ("/invocation/directory", "../../etc/x".into(), "`../../etc/x` leads out of the stack"),
+            ("/invocation/project", "../../etc/x".into(), "`../../etc/x` is no compose project's name"),
+            ("/invocation/project", "--all".into(), "no compose project's name"),
+            ("/commit", "--output=x".into(), "`--output=x` is no commit"),
+            ("/version", "v1/../../x".into(), "not a generation record"),
+        ] {
+            let message = record(&|json| *json.pointer_mut(pointer).unwrap() = value.clone());
+            assert!(message.contains(part), "{pointer}: {message}");
         }
     }
 }

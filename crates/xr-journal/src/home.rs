@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use xr_model::Result;
+use xr_model::{Fault, Result};
 
 use crate::create_private_dir;
 
@@ -16,6 +16,25 @@ impl Home {
     /// The `.xr/` of a stack, whether it exists or not.
     pub fn of(stack: &Path) -> Self {
         Self { dir: stack.join(".xr") }
+    }
+
+    /// Refuses a `.xr` that is a symbolic link: a publisher's tree can bring one, and xr would write where it leads.
+    ///
+    /// # Errors
+    /// When it is one.
+    pub fn refuse_link(&self) -> Result<()> {
+        let folders = [self.dir.clone(), self.journals(), self.generations(), self.dir.join("runs"), self.logs()];
+        match folders.into_iter().find(|path| path.is_symlink()) {
+            None => Ok(()),
+            Some(path) => Err(Fault::new(format!(
+                "{} is a symbolic link: xr's records are not written through one",
+                path.display()
+            ))
+            .hint(format!(
+                "ls -l {0}; rm {0}   # to have the records on another disk, mount it there (mount --bind)",
+                xr_model::shell(&path)
+            ))),
+        }
     }
 
     /// Makes the folder (0700), with a `.gitignore` that hides it from git.
@@ -78,5 +97,28 @@ impl Home {
     /// The admin's own settings.
     pub fn site(&self) -> PathBuf {
         self.dir.join("site.toml")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_not_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (stack, elsewhere) = (dir.path().join("stack"), dir.path().join("elsewhere"));
+        std::fs::create_dir_all(&stack).unwrap();
+        std::fs::create_dir_all(&elsewhere).unwrap();
+        let home = Home::of(&stack);
+        home.refuse_link().unwrap();
+        std::os::unix::fs::symlink(&elsewhere, stack.join(".xr")).unwrap();
+        let fault = home.refuse_link().unwrap_err();
+        assert!(fault.message.contains(".xr is a symbolic link") && fault.hint.is_some());
+        std::fs::remove_file(stack.join(".xr")).unwrap();
+        home.create().unwrap();
+        std::fs::remove_dir(stack.join(".xr/log")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, stack.join(".xr/log")).unwrap();
+        assert!(home.refuse_link().unwrap_err().message.contains(".xr/log is a symbolic link"));
     }
 }

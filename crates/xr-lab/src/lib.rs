@@ -27,6 +27,7 @@ mod registry;
 mod release;
 mod setup;
 mod shell;
+mod signing_key;
 mod wait;
 
 pub use base::{Base, build_base};
@@ -43,4 +44,5 @@ pub use proxy::{Proxy, Trouble};
 pub use registry::Registry;
 pub use release::{RELEASES, Release};
 pub use setup::setup;
+pub use signing_key::SigningKey;
 pub use wait::wait_for;

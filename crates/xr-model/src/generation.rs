@@ -35,6 +35,39 @@ pub struct Invocation {
     pub project: String,
 }
 
+/// What a signature speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Covers {
+    /// The release's files.
+    Tree,
+    /// The content of its images.
+    Images,
+}
+
+/// A signature that was checked before a release was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// What it speaks for.
+    pub covers: Covers,
+    /// What is signed: `tag v1.2.0`, `commit 0123456789ab`, `release.lock`.
+    pub subject: String,
+    /// The key's kind and fingerprint.
+    pub key: String,
+    /// Whom the key names; for minisign the signature's trusted comment.
+    pub owner: String,
+    /// By whose word the key counts: `.xr/site.toml`, `generation 3`, `--trust-key`, `the release itself`.
+    pub trusted_by: String,
+}
+
+impl std::fmt::Display for Verified {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let owner = if self.owner.is_empty() { String::new() } else { format!(" ({})", self.owner) };
+        let what = if self.covers == Covers::Tree { "files" } else { "images" };
+        write!(f, "{what}: {} signed by {}{owner}, key trusted by {}", self.subject, self.key, self.trusted_by)
+    }
+}
+
 /// `generations/<n>/generation.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Generation {
@@ -69,6 +102,9 @@ pub struct Generation {
     pub images: Vec<PinnedImage>,
     /// What changed from its parent, a line each.
     pub changes: Vec<String>,
+    /// The signatures that were checked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verified: Vec<Verified>,
 }
 
 impl Generation {

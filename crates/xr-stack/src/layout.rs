@@ -1,8 +1,8 @@
 //! Where a stack's files stand. Every default fits what products do; `xr.toml` can say otherwise.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use xr_model::{Fault, Result};
+use xr_model::{Fault, Result, is_file_name, stays_inside};
 
 use crate::manifest::Manifest;
 
@@ -82,17 +82,33 @@ fn refuse_ways_out(root: &Path, manifest: &Manifest) -> Result<()> {
     let lists = lists.into_iter().flat_map(|(key, list)| list.iter().flatten().map(move |path| (key, path)));
     let single = [("compose.env", compose.env.as_ref()), ("compose.template", compose.template.as_ref())];
     let single = single.into_iter().filter_map(|(key, path)| Some((key, path?)));
-    let inside = |path: &str| {
-        let mut parts = Path::new(path).components();
-        !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-    };
-    match lists.chain(single).chain([("version.file", &manifest.version.file)]).find(|(_, path)| !inside(path)) {
-        Some((key, path)) => {
-            Err(Fault::new(format!("{}: {key}: `{path}` leads out of the stack", root.join("xr.toml").display()))
-                .hint("paths are written from the stack's root, without `..`"))
-        }
+    let keys = manifest.trust.keys.iter().map(|path| ("trust.keys", path));
+    let single = single.chain(keys).chain([("trust.list", &manifest.trust.list)]);
+    let certificate = manifest.certificate.iter();
+    let single = single.chain(certificate.clone().map(|one| ("certificate.directory", &one.directory)));
+    let manifest_path = root.join("xr.toml");
+    let paths = lists.chain(single).chain([("version.file", &manifest.version.file)]);
+    if let Some((key, path)) = paths.into_iter().find(|(_, path)| !stays_inside(path)) {
+        return Err(Fault::new(format!("{}: {key}: `{path}` leads out of the stack", manifest_path.display()))
+            .hint("paths are written from the stack's root, without `..`"));
+    }
+    let names =
+        certificate.flat_map(|one| [("certificate.certificate", &one.certificate), ("certificate.key", &one.key)]);
+    let names = names.chain(manifest.backups.iter().map(|backup| ("backups.name", &backup.name)));
+    match names.into_iter().find(|(_, name)| !is_file_name(name)) {
+        Some((key, name)) => Err(Fault::new(format!("{}: {key}: `{name}` is no file name", manifest_path.display()))
+            .hint("a name without `/`: the folder is named elsewhere, or is xr's own")),
         None => Ok(()),
     }
+}
+
+/// Whether `path`, from `root`, is or lies behind a symbolic link that leads out of `root`, or nowhere.
+pub fn leads_out(root: &Path, path: &str) -> bool {
+    let Ok(root) = root.canonicalize() else { return false };
+    let path = root.join(path);
+    let link = path.is_symlink();
+    let real = if link { path.canonicalize().ok() } else { path.parent().and_then(|p| p.canonicalize().ok()) };
+    real.map_or(link, |real| !real.starts_with(&root))
 }
 
 impl Layout {
@@ -160,14 +176,13 @@ impl Layout {
     /// The first of the files that xr writes which a symbolic link leads out of the stack, when the publisher's tree has
     /// one: what was written there would land somewhere else.
     pub fn way_out(&self) -> Option<&str> {
-        let root = self.root.canonicalize().ok()?;
-        let leads_out = |path: &&str| {
-            let path = self.root.join(path);
-            let link = path.is_symlink();
-            let real = if link { path.canonicalize().ok() } else { path.parent().and_then(|p| p.canonicalize().ok()) };
-            real.map_or(link, |real| !real.starts_with(&root))
-        };
-        self.managed().into_iter().find(leads_out)
+        self.managed().into_iter().find(|path| leads_out(&self.root, path))
+    }
+
+    /// The same of the files that xr and compose read: what lies behind such a link is the host's own.
+    pub fn way_out_of_reading(&self) -> Option<&str> {
+        let read = self.files.iter().chain(&self.dev_files).chain(&self.template).map(String::as_str);
+        read.into_iter().find(|path| self.root.join(path).exists() && leads_out(&self.root, path))
     }
 
     /// The settings file's path.
@@ -231,6 +246,14 @@ mod tests {
         let refused = |toml: &str| Layout::find(&root, &toml::from_str(toml).unwrap()).unwrap_err().message;
         assert!(refused("[version]\nfile = \"../VERSION\"\n").contains("version.file: `../VERSION` leads out"));
         assert!(refused("[compose]\nenv = \"/etc/passwd\"\n").contains("compose.env"));
+        assert!(refused("[trust]\nkeys = [\"../key\"]\n").contains("trust.keys: `../key` leads out"));
+        let certificate = |directory: &str, key: &str| {
+            format!("[certificate]\ndirectory = {directory:?}\ncertificate = \"c\"\nkey = {key:?}\n")
+        };
+        assert!(refused(&certificate("../../etc", "k")).contains("certificate.directory"));
+        assert!(refused(&certificate("ssl", "../k")).contains("certificate.key: `../k` is no file name"));
+        let backup = "[[backups]]\nname = \"../../etc/cron.d/x\"\nimage = \"a\"\ncommand = []\n";
+        assert!(refused(backup).contains("backups.name"));
         let layout = Layout::find(&root, &Manifest::default()).unwrap();
         assert_eq!(layout.way_out(), None);
         std::os::unix::fs::symlink("docker/version", root.join("VERSION")).unwrap();

@@ -14,10 +14,10 @@ mod services;
 mod site;
 
 pub use compose::{Compose, Resolved, missing_value};
-pub use layout::{Layout, find_root};
+pub use layout::{Layout, find_root, leads_out};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
-    Requirements, SecretKey, ServiceRule, Smoke,
+    Requirements, SecretKey, ServiceRule, Smoke, Trust,
 };
-pub use presets::{Stack, load, read_small};
-pub use site::{Channel, Network, Site};
+pub use presets::{Stack, load, read_small, trust_of};
+pub use site::{Channel, Network, Site, SiteTrust};

@@ -50,6 +50,8 @@ pub struct Manifest {
     pub requirements: Requirements,
     /// How much to keep.
     pub keep: Keep,
+    /// Who signs the releases.
+    pub trust: Trust,
     /// When a preset fits; only in presets.
     #[serde(rename = "match", skip_serializing)]
     pub fits: Option<Fits>,
@@ -330,5 +332,35 @@ pub struct Keep {
 impl Default for Keep {
     fn default() -> Self {
         Self { generations: 5, backups: 5 }
+    }
+}
+
+/// `[trust]`: who signs the releases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trust {
+    /// Whether a release is refused that is not signed with one of the keys.
+    pub required: bool,
+    /// Files with public keys, from the root: OpenPGP, SSH (one key, or `allowed_signers`), minisign.
+    pub keys: Vec<String>,
+    /// The file, from the root, that lists the release's images by digest; its minisign signature is beside it (`.minisig`).
+    pub list: String,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self { required: false, keys: Vec::new(), list: "release.lock".into() }
+    }
+}
+
+impl Trust {
+    /// The signature of the list, from the root.
+    pub fn signature(&self) -> String {
+        format!("{}.minisig", self.list)
+    }
+
+    /// Every file that a release brings for its own trust, from the root.
+    pub fn files(&self) -> Vec<String> {
+        self.keys.iter().cloned().chain([self.list.clone(), self.signature()]).collect()
     }
 }

@@ -5,7 +5,11 @@ use std::{fs, io, path::Path};
 use toml::{Table, Value};
 use xr_model::{Fault, Result};
 
-use crate::{layout::Layout, manifest::Manifest, scan};
+use crate::{
+    layout::{Layout, leads_out},
+    manifest::{Manifest, Trust},
+    scan,
+};
 
 /// Presets by name: knowledge about products is data, never code. The first that fits is taken.
 const PRESETS: [(&str, &str); 1] = [("worker-stack", include_str!("../../../presets/worker-stack.toml"))];
@@ -32,6 +36,11 @@ pub struct Stack {
 /// An `xr.toml` with an unknown key or a wrong type (points at the spot), or no compose file.
 pub fn load(root: &Path) -> Result<Stack> {
     let path = root.join("xr.toml");
+    if path.is_symlink() && leads_out(root, "xr.toml") {
+        // A fault would show a line of whatever it leads to.
+        return Err(Fault::new(format!("{} is a symbolic link that leads out of the stack", path.display()))
+            .hint(format!("ls -l {}; the manifest is a file of the publisher's", xr_model::shell(&path))));
+    }
     let own = match read_small(&path) {
         Ok(bytes) => {
             let text = text_of(&path, bytes)?;
@@ -87,6 +96,16 @@ pub fn load(root: &Path) -> Result<Stack> {
         preset: chosen.map(|(name, _)| name.to_owned()),
         has_manifest: own.is_some(),
     })
+}
+
+/// What the text of an `xr.toml` says about trust; `path` is named in faults.
+///
+/// # Errors
+/// As [`load`].
+pub fn trust_of(path: &Path, bytes: Vec<u8>) -> Result<Trust> {
+    let text = text_of(path, bytes)?;
+    let manifest: Manifest = toml::from_str(&text).map_err(|error| point_at(path, &text, &error).hint(HINT))?;
+    Ok(manifest.trust)
 }
 
 fn fits(preset: &str, compose: &str) -> bool {
@@ -199,6 +218,17 @@ mod tests {
             }
             assert_eq!(load(dir.path()).unwrap().manifest.version.key, key, "{image} {manifest}");
         }
+    }
+
+    #[test]
+    fn a_manifest_that_is_a_link_to_a_file_of_the_hosts_shows_nothing_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let stack = dir.path().join("stack");
+        fs::create_dir(&stack).unwrap();
+        fs::write(dir.path().join("shadow"), "root:$y$hash:1::").unwrap();
+        std::os::unix::fs::symlink("../shadow", stack.join("xr.toml")).unwrap();
+        let fault = load(&stack).unwrap_err();
+        assert!(fault.message.ends_with("xr.toml is a symbolic link that leads out of the stack"), "{}", fault.chain());
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Site {
     /// How patient xr is with registries and the git remote.
     #[serde(skip_serializing_if = "Network::is_default")]
     pub network: Network,
+    /// Which signatures the admin asks for.
+    pub trust: SiteTrust,
 }
 
 /// How patient xr is with registries and the git remote.
@@ -68,6 +70,33 @@ fn tries<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<u32,
     if read == 0 { Err(D::Error::custom("expected 1 at least")) } else { Ok(read) }
 }
 
+/// `[trust]` of `.xr/site.toml`: it can ask for more than the publisher does, and for less only by `accept_unsigned`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SiteTrust {
+    /// Whether a release is refused that is not signed, whatever its publisher says.
+    pub required: bool,
+    /// Whether a release that is not signed is taken, whatever its publisher says.
+    pub accept_unsigned: bool,
+    /// Files with public keys, absolute or from `.xr/`; when there are any, they alone count.
+    pub keys: Vec<String>,
+    /// Files of the tree, from the root, that are the admin's own and in no publisher's list.
+    pub own: Vec<String>,
+}
+
+impl SiteTrust {
+    fn refuse_contradiction(&self, path: &Path) -> Result<()> {
+        if self.required && self.accept_unsigned {
+            return Err(Fault::new(format!(
+                "{}: trust: `required` and `accept_unsigned` contradict each other",
+                path.display()
+            ))
+            .hint("take one of the two out"));
+        }
+        Ok(())
+    }
+}
+
 impl Site {
     /// Reads the settings; the defaults when there is no file.
     ///
@@ -78,7 +107,10 @@ impl Site {
             Ok(bytes) => {
                 let text = presets::text_of(path, bytes)?;
                 let hint = "docs/xr-toml.md has every key of site.toml; an empty file will do too";
-                toml::from_str(&text).map_err(|error| presets::point_at(path, &text, &error).hint(hint))
+                let site: Self =
+                    toml::from_str(&text).map_err(|error| presets::point_at(path, &text, &error).hint(hint))?;
+                site.trust.refuse_contradiction(path)?;
+                Ok(site)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => {

@@ -173,6 +173,20 @@ impl Checkout {
         Ok(self.git(whole).run()?.code == 0 && self.git(["update-ref", name, commit]).run()?.code == 0)
     }
 
+    /// Brings the tag object `name` here, whatever it points at by now, and keeps it at `keep`.
+    pub(crate) fn fetch_tag(&self, name: &str, keep: &str) -> Result<()> {
+        let Some(remote) = self.remote()? else { return Ok(()) };
+        let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--refmap="];
+        if self.head()?.shallow {
+            args.push("--depth=1");
+        }
+        let refspec = format!("+refs/tags/{name}:{keep}");
+        args.extend([remote.as_str(), &refspec]);
+        let cmd = self.git_remote(args).own_group();
+        let output = cmd.run()?;
+        if output.code == 0 { Ok(()) } else { Err(self.remote_fault(&remote, &cmd, &output)) }
+    }
+
     /// Whether this clone knew `tag` by another object or commit than the remote's now; files only.
     pub(crate) fn knew_otherwise(&self, tag: &Tag, current: Option<&str>) -> bool {
         let before =
@@ -206,7 +220,7 @@ impl Checkout {
 }
 
 /// Where a fetched tag is kept: by commit, so that a re-pushed tag does not erase what it was.
-fn kept_tag(name: &str, commit: &str) -> String {
+pub(crate) fn kept_tag(name: &str, commit: &str) -> String {
     format!("refs/xr/tags/{name}/{commit}")
 }
 
@@ -257,6 +271,14 @@ impl Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_that_is_an_option_a_path_or_a_command_is_no_release() {
+        for name in ["--upload-pack=x", "-x", "v1.0.0$(x)", "../v1.0.0", "v1.0.0/../../x", "v1.0.0\x1b[2J", "v1.0.0;x"]
+        {
+            assert_eq!(Listed::parse(&format!("111\trefs/tags/{name}\n")).tags, [], "{name}");
+        }
+    }
 
     #[test]
     fn annotated_tags_lead_to_commits_and_other_tags_are_ignored() {

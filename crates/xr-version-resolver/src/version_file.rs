@@ -25,7 +25,14 @@ pub fn read(path: &Path) -> Result<Version> {
         }
         Fault::new(format!("cannot read {name}: {error}")).hint(format!("ls -l {name}"))
     })?;
-    parse(&name, &bytes)
+    parse(&name, &bytes).map_err(|fault| match fs::read_link(path) {
+        // Somebody's link to a file of the host's: what is in that is not told.
+        Ok(target) => {
+            Fault::new(format!("{name} is a link to {}, which is no version file: {EXPECTED}", target.display()))
+                .hint(format!("ls -l {name}"))
+        }
+        Err(_) => fault,
+    })
 }
 
 /// The version in `bytes`; `name` says in faults where they come from.
@@ -74,19 +81,31 @@ mod tests {
     #[test]
     fn anything_else_names_the_line_and_what_was_found() {
         let long = "x".repeat(100);
-        let table: [(&[u8], &str); 6] = [
+        let table: [(&[u8], &str); 10] = [
             (b"", "VERSION:1: empty"),
             (b" \n\n", "VERSION:1: empty"),
             (b"v1.0.0\nv1.1.0\n", "VERSION:2: a second line `v1.1.0`"),
             (b"\n<<<<<<< HEAD", "VERSION:2: `<<<<<<< HEAD` is not a version"),
             (b"\nv1\xff", "VERSION:2: not UTF-8"),
             (long.as_bytes(), "xxx…` is not a version"),
+            (b"v1.0.0$(touch /tmp/x)", "`v1.0.0$(touch /tmp/x)` is not a version"),
+            (b"v1.0.0\x1b[2J", "`v1.0.0?[2J` is not a version"),
+            (b"--upload-pack=x", "is not a version"),
+            (b"../../v1.0.0", "is not a version"),
         ];
         for (bytes, message) in table {
             let fault = parse("VERSION", bytes).expect_err(message);
             assert!(fault.message.contains(message) && fault.message.contains(EXPECTED), "{}", fault.message);
             assert!(fault.hint.is_some());
         }
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_file_that_a_link_leads_to() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/proc/self/status", dir.path().join("VERSION")).unwrap();
+        let message = read(&dir.path().join("VERSION")).unwrap_err().message;
+        assert!(message.contains("is a link to /proc/self/status") && !message.contains("Name:"), "{message}");
     }
 
     #[test]

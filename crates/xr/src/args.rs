@@ -162,6 +162,9 @@ pub struct Install {
     /// A registry mirror for the Docker engine and for xr's own pulls (repeatable)
     #[arg(long, value_name = "URL")]
     pub registry_mirror: Vec<String>,
+    /// A file with the publisher's public key (OpenPGP, SSH or minisign; repeatable): for this run no other key counts
+    #[arg(long, value_name = "FILE")]
+    pub trust_key: Vec<PathBuf>,
     #[command(flatten)]
     pub run: Run,
 }
@@ -187,6 +190,9 @@ pub struct Update {
     /// Take images that changed under their version
     #[arg(long)]
     pub accept_repushed: bool,
+    /// A file with the publisher's public key (OpenPGP, SSH or minisign; repeatable): for this run no other key counts
+    #[arg(long, value_name = "FILE")]
+    pub trust_key: Vec<PathBuf>,
     #[command(flatten)]
     pub run: Run,
 }

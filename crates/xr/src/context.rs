@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use xr_engine::{Cancel, World};
+use xr_journal::Home;
 use xr_model::{Fault, Result, exit};
 
 use crate::{args::Globals, logging, render::Renderer, signals};
@@ -65,7 +66,7 @@ impl Context {
 /// The stack's root: `--stack`, `XR_STACK`, or the nearest one upwards.
 ///
 /// # Errors
-/// When there is none.
+/// When there is none, or its `.xr` leads somewhere else.
 pub fn root(globals: &Globals) -> Result<PathBuf> {
     let named = |dir: &PathBuf| {
         let wrong = |what: &str| {
@@ -80,8 +81,10 @@ pub fn root(globals: &Globals) -> Result<PathBuf> {
             Err(error) => Err(wrong("cannot be opened").because(error)),
         }
     };
-    match &globals.stack {
-        Some(dir) => named(dir),
-        None => xr_stack::find_root(&std::env::current_dir().map_err(Fault::at("there is no current folder"))?),
-    }
+    let root = match &globals.stack {
+        Some(dir) => named(dir)?,
+        None => xr_stack::find_root(&std::env::current_dir().map_err(Fault::at("there is no current folder"))?)?,
+    };
+    Home::of(&root).refuse_link()?;
+    Ok(root)
 }

@@ -8,6 +8,7 @@ mod context;
 mod guard;
 mod logging;
 mod outcome;
+mod privacy;
 mod prompt;
 mod render;
 mod run;
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
         outcome::out(concat!("xr ", env!("CARGO_PKG_VERSION")));
         return ExitCode::from(outcome::delivered(xr_model::exit::OK));
     }
+    privacy::begin();
     // Answers the shell's completion requests and returns; does nothing otherwise.
     clap_complete::CompleteEnv::with_factory(command).complete();
     let args = args::Args::parse();

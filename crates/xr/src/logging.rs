@@ -5,6 +5,8 @@ use std::path::Path;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 use xr_journal::{Home, give_to_folders_owner};
 
+use crate::render;
+
 /// Days of logs kept.
 const DAYS: usize = 14;
 
@@ -13,6 +15,7 @@ pub fn begin(verbose: u8, root: &Path) {
     let level = if verbose >= 2 { "warn,xr=debug,xr_host=debug,xr_engine=debug" } else { "off" };
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(render::is_coloured(&std::io::stderr()))
         .with_target(false)
         .with_filter(EnvFilter::try_from_env("XR_LOG").unwrap_or_else(|_| EnvFilter::new(level)));
     let home = Home::of(root);

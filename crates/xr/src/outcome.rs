@@ -1,13 +1,13 @@
 //! How a command ends: its last words and its exit code.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
     sync::OnceLock,
 };
 
 use serde_json::json;
-use xr_model::{Event, Fault, Outcome, Verdict, exit};
+use xr_model::{Event, Fault, Outcome, Verdict, exit, printable, printable_json};
 
 use crate::context::Context;
 
@@ -133,7 +133,17 @@ static LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// A result line on standard output. That it cannot be written disturbs nobody here: see [`delivered`].
 pub fn out(line: &str) {
-    if let Err(error) = writeln!(io::stdout(), "{line}")
+    out_marked("", line);
+}
+
+/// A value as it is: a program that reads it gets every byte; only a terminal is spared what would steer it.
+pub fn out_value(value: &str) {
+    if io::stdout().is_terminal() { out(value) } else { out_marked(value, "") }
+}
+
+/// The same after a mark of xr's own, which may be coloured. Nothing else steers the terminal.
+pub fn out_marked(mark: &str, line: &str) {
+    if let Err(error) = writeln!(io::stdout(), "{mark}{}", printable(line))
         // A reader that went away (`| head`) is no error.
         && error.kind() != io::ErrorKind::BrokenPipe
     {
@@ -151,10 +161,10 @@ pub fn delivered(code: u8) -> u8 {
 
 /// A line on standard error.
 pub fn err(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
 /// One JSON document on standard output.
 pub fn print_json(value: &serde_json::Value) {
-    out(&serde_json::to_string_pretty(value).unwrap_or_default());
+    out(&printable_json(&serde_json::to_string_pretty(value).unwrap_or_default()));
 }

@@ -20,6 +20,7 @@ mod tags;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod trust;
 mod versions;
 
 use super::{facts::Facts, finding::Finding};
@@ -27,7 +28,7 @@ use super::{facts::Facts, finding::Finding};
 type Check = fn(&Facts) -> Vec<Finding>;
 
 /// What can be judged at any moment.
-const ALWAYS: [Check; 10] = [
+const ALWAYS: [Check; 11] = [
     stack::check,
     runs::check,
     docker::check,
@@ -37,6 +38,7 @@ const ALWAYS: [Check; 10] = [
     permissions::check,
     certificate::check,
     generations::check,
+    trust::check,
     machine::check,
 ];
 
@@ -60,6 +62,9 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
         findings.extend(containers::anything_serves(facts));
     } else {
         findings.extend(AT_REST.iter().flat_map(|check| check(facts)));
+    }
+    for finding in &mut findings {
+        finding.strike_out(&facts.secrets);
     }
     findings.sort_by_key(|finding| finding.severity);
     findings

@@ -7,7 +7,9 @@ use std::{
 
 use xr_env_writer::EnvFile;
 use xr_host::EngineInfo;
-use xr_model::{Container, Digest, Fault, Generation, ImageRef, LocalImage, PinnedImage, RunKind, Service, Version};
+use xr_model::{
+    Container, Digest, Fault, Generation, ImageRef, LocalImage, PinnedImage, Redactor, RunKind, Service, Version,
+};
 use xr_preflight::{Check, certificate::Expiry, ports::TakenPort};
 use xr_stack::{Layout, Manifest};
 use xr_version_resolver::Head;
@@ -63,6 +65,8 @@ pub struct Facts {
     pub containers: Seen<Vec<Container>>,
     /// Last words of containers in trouble, by id.
     pub last_words: BTreeMap<String, Vec<String>>,
+    /// What must not be told, whoever says it.
+    pub secrets: Redactor,
     /// Every image on the disk.
     pub images: Seen<Vec<LocalImage>>,
     /// The services as compose resolves them now; none where only hashes were asked for.
@@ -81,8 +85,25 @@ pub struct Facts {
     pub certificate: Option<CertificateFact>,
     /// What registries say (`--online`).
     pub registry: Option<Vec<(ImageRef, Seen<Digest>)>>,
+    /// Which keys the next release is checked with; none where nobody named any.
+    pub trust: Seen<Option<TrustFact>>,
     /// Seconds since 1970.
     pub now: i64,
+}
+
+/// Which keys the next release is checked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustFact {
+    /// By whose word.
+    pub origin: String,
+    /// Whether a release that is not signed is refused.
+    pub required: bool,
+    /// Whether a key can check git's signatures.
+    pub git: bool,
+    /// Whether a key can check a signed list.
+    pub list: bool,
+    /// Keys that sign nothing any more, and why.
+    pub spent: Vec<String>,
 }
 
 /// What `.xr/` holds.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
-use xr_model::{ImageRef, Version};
+use xr_model::{ImageRef, Redactor, Version};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -81,6 +81,14 @@ impl Finding {
     pub(crate) fn fix(mut self, fix: Fix) -> Self {
         self.fix = Some(fix);
         self
+    }
+
+    /// Strikes out secrets: what compose, a container or a registry said may hold one.
+    pub(crate) fn strike_out(&mut self, secrets: &Redactor) {
+        let texts = [&mut self.subject, &mut self.evidence].into_iter().chain(&mut self.log).chain(&mut self.command);
+        for text in texts {
+            *text = secrets.text(text);
+        }
     }
 
     /// The word for its severity; advice is told from what is simply fine.

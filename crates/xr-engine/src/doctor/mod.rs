@@ -10,7 +10,9 @@ mod mend;
 mod observe;
 
 pub use checks::judge;
-pub use facts::{CertificateFact, Facts, History, Place, RunUnderWay, Seen, Settings, Tree, Trouble, Unfinished};
+pub use facts::{
+    CertificateFact, Facts, History, Place, RunUnderWay, Seen, Settings, Tree, Trouble, TrustFact, Unfinished,
+};
 pub use finding::{Finding, Fix, Severity};
 pub use mend::{Mended, mend};
 pub use observe::{Look, observe};

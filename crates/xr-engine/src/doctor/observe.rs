@@ -6,6 +6,7 @@ mod history;
 mod places;
 mod settings;
 mod tree;
+mod trust;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -16,6 +17,7 @@ use xr_preflight::certificate;
 use xr_stack::{Layout, Manifest, Site};
 
 use super::facts::{CertificateFact, Facts, Seen, Trouble};
+use crate::world::secrets;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +74,8 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
         Err(trouble) => (Err(trouble), None),
     };
     let (places, foreign) = files.unwrap_or_default();
+    let known_secrets = layout.as_ref().map(|layout| secrets(&ground.home, layout)).unwrap_or_default();
+    let trust = trust::read(root, &ground.home, &manifest.trust, &history);
     let mut facts = Facts {
         root: root.to_owned(),
         layout,
@@ -88,6 +92,7 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
         strangers: engine.strangers,
         containers: engine.containers,
         last_words: engine.last_words,
+        secrets: known_secrets,
         images: engine.images,
         services,
         hashes,
@@ -97,6 +102,7 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
         machine: engine.machine,
         certificate: certificate.ok().flatten(),
         registry: engine.registry,
+        trust,
         now: jiff::Timestamp::now().as_second(),
     };
     let ports = engine::wanted_ports(&facts);

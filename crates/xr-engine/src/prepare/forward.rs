@@ -20,7 +20,7 @@ use crate::{
     images::{self, Pinning, Unpinned},
     moved, settings,
     staging::{self, Order, Staged},
-    volumes,
+    trust, volumes,
 };
 
 /// An install or update, ready to be planned.
@@ -61,6 +61,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     {
         checkout.refuse_switch(commit, &world.stack.layout.managed())?;
     }
+    let mut checked = trust::check(world, &request.trust_keys, current.as_ref(), &resolution)?;
     world.phase("stage");
     let without = request.without.clone().unwrap_or_else(|| {
         current.as_ref().map_or_else(|| world.site.without.clone(), |generation| generation.invocation.left_out.clone())
@@ -77,6 +78,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         without: &without,
     };
     let mut staged = staging::stage(world, &order)?;
+    checked.staged(world, &staged)?;
     if let Some(current) = &current {
         checks::same_project(&current.invocation.project, &staged.resolved.project)?;
     } else {
@@ -85,6 +87,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         if !staged.report.placeholders.is_empty() && world.engine.volumes(&staged.resolved.project).await?.is_empty() {
             order.replace_placeholders = true;
             staged = staging::stage(world, &order)?;
+            checked.staged(world, &staged)?;
         }
     }
     checks::fresh_secrets(world, &staged, current.is_none()).await?;
@@ -100,11 +103,13 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
             // Publishers spell the git tag and the images' tag apart: v1.2.0 and 1.2.0.
             let Some(other) = tag.respelled() else { return Err(fault) };
             staged = staging::stage(world, &Order { tag: &other, ..order })?;
+            checked.staged(world, &staged)?;
             let again = pinned(world, request, &staged, &resolution, mode, current.as_ref()).await;
             again.map_err(|_| fault)?
         }
         first => first?,
     };
+    checked.images(world, &images, mode)?;
     let services = kept(&staged);
     if kind == RunKind::Update && !images.iter().any(|i| i.versioned) && !services.iter().any(|s| s.builds) {
         let key = &staged.stack.manifest.version.key;
@@ -135,9 +140,11 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         ended: Vec::new(),
         images: images.clone(),
         changes: Vec::new(),
+        verified: checked.verified(),
     };
     generation.version_id = version_id(&generation);
     generation.changes = crate::files::changes(current.as_ref(), &generation, &staged.report);
+    generation.changes.extend(checked.rotation(world, &staged));
     generation.changes.extend(moved::warn(world, current.as_ref(), &staged, &services).await?);
     let unbuilt = services.iter().filter(|s| request.dry_run && s.builds && is_built_here(&generation.images, &s.name));
     generation.changes.extend(unbuilt.map(|service| format!("{}: its image is built here", service.name)));

@@ -8,7 +8,7 @@ mod request;
 use std::time::Duration;
 
 use xr_journal::RunLock;
-use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKind, Version, exit};
+use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKind, Verified, Version, exit};
 use xr_plan::{Origin, lint, plan};
 use xr_stack::Manifest;
 
@@ -62,7 +62,7 @@ pub async fn prepare(world: &World<'_>, request: &Request, lock: RunLock) -> Res
         Err(fault) => {
             // The refusal is what matters; what was staged is swept by the next run if not now.
             let _ = world.generations.discard_unrecorded();
-            Err(fault)
+            Err(world.without_secrets(fault))
         }
     }
 }
@@ -158,6 +158,11 @@ impl Prepared {
     /// What will change, a line each.
     pub fn changes(&self) -> &[String] {
         &self.generation.changes
+    }
+
+    /// The signatures that were checked.
+    pub fn verified(&self) -> &[Verified] {
+        &self.generation.verified
     }
 
     /// The version that serves now.

@@ -1,6 +1,6 @@
 //! What is asked for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use xr_model::Version;
 use xr_stack::Channel;
@@ -20,6 +20,8 @@ pub struct Request {
     pub accept_repushed: bool,
     /// Take no backup before the switch.
     pub no_backup: bool,
+    /// Files with public keys that alone count for this run.
+    pub trust_keys: Vec<PathBuf>,
     /// Only show the plan: nothing is built.
     pub dry_run: bool,
 }

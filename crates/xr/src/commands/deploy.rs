@@ -23,6 +23,7 @@ pub async fn update(context: &Context, args: &Update) -> Result<u8> {
         wanted: Wanted::Update { to: args.to.clone(), channel, allow_downgrade: args.allow_downgrade },
         refresh: args.refresh,
         accept_repushed: args.accept_repushed,
+        trust_keys: args.trust_key.clone(),
         ..request(args.run)
     };
     deploy(context, "update", &request, args.check).await
@@ -43,6 +44,7 @@ pub fn request(run: Run) -> Request {
         refresh: false,
         accept_repushed: false,
         no_backup: run.no_backup,
+        trust_keys: Vec::new(),
         dry_run: run.dry_run,
     }
 }
@@ -125,7 +127,7 @@ fn say_check(context: &Context, prepared: &Prepared) -> u8 {
 pub fn show_plan(context: &Context, prepared: &Prepared) {
     let plan = &prepared.plan;
     if context.globals.json {
-        print_json(&json!({"format": 1, "plan": plan, "changes": prepared.changes()}));
+        print_json(&json!({"format": 1, "plan": plan, "changes": prepared.changes(), "verified": prepared.verified()}));
         return;
     }
     if plan.is_empty() {
@@ -134,6 +136,9 @@ pub fn show_plan(context: &Context, prepared: &Prepared) {
     }
     for change in prepared.changes() {
         out(change);
+    }
+    for verified in prepared.verified() {
+        out(&format!("verified: {verified}"));
     }
     for (number, stage) in plan.stages.iter().enumerate() {
         let titles: Vec<String> = stage.steps.iter().map(|step| step.action.title()).collect();

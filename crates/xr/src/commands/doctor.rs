@@ -1,6 +1,6 @@
 //! `xr doctor`: what is wrong, the command that mends each, and with `--fix` the safe repairs.
 
-use std::io::{IsTerminal, stdout};
+use std::io::stdout;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -9,7 +9,8 @@ use xr_model::{Result, exit};
 
 use crate::{
     context::Context,
-    outcome::{err, out, print_json},
+    outcome::{err, out, out_marked, print_json},
+    render::is_coloured,
 };
 
 /// `xr doctor`
@@ -105,13 +106,11 @@ fn versions(facts: &Facts) -> Value {
 fn show(context: &Context, findings: &[Finding]) {
     let verbose = context.globals.verbose > 0;
     let shown: Vec<&Finding> = findings.iter().filter(|f| f.severity != Severity::Info || verbose).collect();
-    let colour = stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-        && std::env::var("TERM").is_ok_and(|term| term != "dumb");
+    let colour = is_coloured(&stdout());
     let width = shown.iter().map(|f| f.subject.chars().count()).max().unwrap_or(0).min(32);
     for finding in &shown {
         let evidence = finding.evidence.replace('\n', "\n           ");
-        out(&format!("{}  {:width$}  {evidence}", painted(finding, colour), finding.subject));
+        out_marked(&painted(finding, colour), &format!("  {:width$}  {evidence}", finding.subject));
         for line in &finding.log {
             out(&format!("         | {line}"));
         }

@@ -207,6 +207,7 @@ fn document(generation: &Generation, rows: &[Row], run: Option<&(bool, PastRun)>
         "made_by": generation.made_by,
         "mode": generation.mode,
         "commit": generation.commit,
+        "verified": generation.verified,
         "project": generation.invocation.project,
         "left_out": generation.invocation.left_out,
         "services": rows.iter().map(Row::json).collect::<Vec<_>>(),
@@ -223,6 +224,9 @@ fn head(generation: &Generation, run: Option<&(bool, PastRun)>) {
     out(&format!("{} (generation {number}, {mode}), applied {}", generation.version, moment(&generation.applied_at)));
     if !generation.invocation.left_out.is_empty() {
         out(&format!("left out: {}", generation.invocation.left_out.join(", ")));
+    }
+    for verified in &generation.verified {
+        out(&format!("verified: {verified}"));
     }
     if let Some(run) = run {
         err(&format!("warning: {}", run_line(run)));

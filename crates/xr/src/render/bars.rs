@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use xr_model::{Event, Level};
+use xr_model::{Event, Level, printable};
 
 use super::lines::seconds;
 
@@ -81,7 +81,7 @@ impl Bars {
 
     fn line(&self, text: &str) {
         // A terminal that went away is no error.
-        let _ = self.all.println(text);
+        let _ = self.all.println(printable(text));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Step>> {
@@ -98,7 +98,7 @@ impl Bars {
     fn spinner(&self, text: String) -> ProgressBar {
         let bar = self.all.add(ProgressBar::new_spinner());
         bar.set_style(style("{spinner} {msg}"));
-        bar.set_message(text);
+        bar.set_message(printable(&text).into_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
     }

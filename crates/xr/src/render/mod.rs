@@ -7,12 +7,19 @@ pub mod time;
 
 use std::io::{IsTerminal, stderr};
 
-use xr_model::{EVENT_FORMAT, Event};
+use xr_model::{EVENT_FORMAT, Event, printable_json};
 
 use crate::{
     args::{Globals, Progress},
     outcome::err,
 };
+
+/// Whether a stream is a terminal that shows colours, and nobody asked for none (<https://no-color.org>).
+pub fn is_coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var("TERM").is_ok_and(|term| term != "dumb")
+}
 
 /// Shows events.
 pub struct Renderer {
@@ -39,9 +46,10 @@ impl Renderer {
                 let other = bars.clone();
                 (Box::new(move |event| bars.show(event)), Box::new(move || other.finish()) as _)
             }
-            Progress::Json => {
-                (Box::new(|event: Event| err(&serde_json::to_string(&event).unwrap_or_default())), nothing())
-            }
+            Progress::Json => (
+                Box::new(|event: Event| err(&printable_json(&serde_json::to_string(&event).unwrap_or_default()))),
+                nothing(),
+            ),
             Progress::Quiet => (Box::new(lines::warnings), nothing()),
             _ => {
                 let verbose = globals.verbose > 0 || terminal;

@@ -103,6 +103,7 @@ pub(crate) fn healthy() -> Facts {
         services: services.clone(),
         images: vec![pinned("server", &["server"]), pinned("nginx", &["nginx"]), pinned("worker", &[])],
         changes: vec![],
+        verified: vec![],
     };
     let images = ["server", "nginx", "worker"].map(|n| image(&format!("sha256:id-{n}"), &format!("acme/{n}:v1.0.0")));
     Facts {
@@ -149,6 +150,7 @@ pub(crate) fn healthy() -> Facts {
         strangers: vec![],
         containers: Ok(services.iter().map(running).collect()),
         last_words: [].into(),
+        secrets: Default::default(),
         images: Ok(images.into()),
         services: Ok(None),
         hashes: Some(services.iter().map(|s| (s.name.clone(), format!("hash-{}", s.name))).collect()),
@@ -158,6 +160,7 @@ pub(crate) fn healthy() -> Facts {
         machine: vec![],
         certificate: None,
         registry: None,
+        trust: Ok(None),
         now: "2026-01-02T03:05:05Z".parse::<jiff::Timestamp>().unwrap().as_second(),
     }
 }

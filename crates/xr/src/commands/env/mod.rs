@@ -15,7 +15,7 @@ use xr_stack::Stack;
 use crate::{
     args::Globals,
     context::{self, Context},
-    outcome::{err, out, print_json},
+    outcome::{err, out, out_value, print_json},
     prompt, run,
 };
 
@@ -100,7 +100,7 @@ fn get(globals: &Globals, path: &PathBuf, key: &str) -> Result<u8> {
     if globals.json {
         print_json(&json!({"format": 1, "key": key, "value": value.text, "line": value.line}));
     } else {
-        out(&value.text);
+        out_value(&value.text);
     }
     Ok(exit::OK)
 }

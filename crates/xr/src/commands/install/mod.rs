@@ -25,6 +25,7 @@ pub async fn run(context: &Context, args: &Install) -> Result<u8> {
         wanted: Wanted::Install { version: args.version.clone(), dev: args.dev },
         set: answers::settings(context, &stack, args)?,
         without: without.map(|names| names.into_iter().filter(|name| !name.is_empty()).collect()),
+        trust_keys: args.trust_key.clone(),
         ..request(args.run)
     };
     let code = deploy(context, "install", &request, false).await?;
