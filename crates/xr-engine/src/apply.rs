@@ -1,20 +1,19 @@
 //! Executing a plan: every step journalled before and after, the way back taken when one fails.
 
-use std::{
-    cell::RefCell,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, time::Instant};
 
 use futures_util::future;
-use xr_journal::{ChildrenLock, Journal};
+use xr_journal::{ChildrenLock, Journal, Reserve};
 use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict};
 
 use crate::{
     World,
     actions::{self, Run},
+    checks::{self, Demand},
     clock,
     failure::Failure,
     files,
+    obstacle::obstacle,
     prepare::Prepared,
     unwind, watch,
 };
@@ -69,6 +68,9 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     }
     let before = async {
         refuse_moved_world(world, prepared).await?;
+        if checks::demand(prepared.plan.kind) != Demand::Room {
+            Reserve::of(&world.home).give_up_if_needed();
+        }
         let journal = Journal::begin(&world.home, &clock::now(), &prepared.plan, world.xr)?;
         files::save(world, journal.id(), &prepared.env.generated)?;
         Ok::<_, xr_model::Fault>((journal, ChildrenLock::share(&world.home)?))
@@ -110,13 +112,10 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
                 Ok(verdict) => prepared.outcome(verdict, begun),
                 Err(fault) => {
                     let mut outcome = prepared.outcome(Verdict::Degraded, begun);
-                    let next = if world.engine.await_answer(Duration::ZERO).await {
-                        "xr doctor"
-                    } else {
-                        // The way back is still open, so the run does not end here.
-                        open = true;
-                        "when Docker runs again: xr recover"
-                    };
+                    let obstacle = obstacle(world).await;
+                    // The way back is still open then, so the run does not end here.
+                    open = obstacle.is_some();
+                    let next = obstacle.unwrap_or_else(|| "xr doctor".to_owned());
                     outcome.hint = Some(format!("the way back failed: {}; {next}", fault.chain()));
                     outcome
                 }

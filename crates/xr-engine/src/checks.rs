@@ -177,15 +177,18 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
 
 /// What a run asks of the disk that `.xr/` and `.env` are on.
 #[derive(Debug, PartialEq, Eq)]
-enum Demand {
+pub(crate) enum Demand {
+    /// It must be there.
     Room,
+    /// It is told when there is little.
     Advice,
+    /// None.
     Nothing,
 }
 
 /// A full disk must not keep a stack down: what is there already is started without room, and the way back is often what
 /// frees some.
-fn demand(kind: RunKind) -> Demand {
+pub(crate) fn demand(kind: RunKind) -> Demand {
     match kind {
         RunKind::Install | RunKind::Update => Demand::Room,
         RunKind::Rollback => Demand::Advice,

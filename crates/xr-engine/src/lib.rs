@@ -24,6 +24,7 @@ mod images;
 mod lifecycle;
 mod mounted;
 mod moved;
+mod obstacle;
 mod own_files;
 mod prepare;
 mod prune;

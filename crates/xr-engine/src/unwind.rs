@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use xr_journal::Journal;
+use xr_journal::{Journal, Reserve};
 use xr_model::{Action, Fault, Level, Plan, Record, Result, StepId, Swap, Verdict};
 
 use crate::{
@@ -35,6 +35,7 @@ pub(crate) async fn unwind(
 ) -> Result<Verdict> {
     // What went wrong was told when it did, and is told again as the cause in the end.
     world.say(Level::Warning, if failure.is_interruption() { "interrupted; going back" } else { "going back" });
+    Reserve::of(&world.home).give_up_if_needed();
     // A way back is taken even when the disk refuses to note it.
     let note = |record: Record| {
         if let Err(fault) = journal.borrow_mut().append(&record) {

@@ -9,6 +9,8 @@ use std::{
 
 use xr_model::{Fault, Result};
 
+use crate::refusal::refused;
+
 /// Who shall own a written file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
@@ -27,21 +29,7 @@ pub enum Ownership {
 /// When the folder is not writable or the disk is full: the fault names `path`, which is then untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> Result<()> {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    try_write(&real, bytes, mode, ownership).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::StorageFull => Some(format!("free some space: df -h {}", path.display())),
-            io::ErrorKind::PermissionDenied => Some("run as the stack's owner or with sudo".to_owned()),
-            io::ErrorKind::ReadOnlyFilesystem => {
-                Some("remount the file system read-write, or move the stack".to_owned())
-            }
-            _ => None,
-        };
-        let fault = Fault::new(format!("cannot write {}", path.display())).because(error);
-        match hint {
-            Some(hint) => fault.hint(hint),
-            None => fault,
-        }
-    })
+    try_write(&real, bytes, mode, ownership).map_err(|error| refused("write", path, error))
 }
 
 fn try_write(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> io::Result<()> {

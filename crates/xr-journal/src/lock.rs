@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use xr_model::{Fault, Result, exit};
 
-use crate::{Holder, Home, unfinished};
+use crate::{Holder, Home, Reserve, refusal::refused, unfinished};
 
 /// The stack's lock, held until dropped.
 #[derive(Debug)]
@@ -28,11 +28,7 @@ impl RunLock {
         home.create()?;
         let path = home.lock();
         let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
-        let mut file = open().map_err(|error| {
-            Fault::new(format!("cannot open {}", path.display()))
-                .because(error)
-                .hint("run xr as the stack's owner, or with sudo, on a file system that is mounted read-write")
-        })?;
+        let mut file = open().map_err(|error| refused("open", &path, error))?;
         crate::atomic::give_to_folders_owner(&file, &path)
             .map_err(Fault::at(format!("cannot open {}", path.display())))?;
         match file.try_lock() {
@@ -45,6 +41,7 @@ impl RunLock {
                 };
                 // The note only helps a reader; a full disk must not stop a rollback.
                 let _ = write(&mut file);
+                Reserve::of(home).keep();
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
@@ -141,7 +138,7 @@ impl ChildrenLock {
             let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path)?;
             crate::atomic::give_to_folders_owner(&file, &path).map(|()| file)
         };
-        open().map_err(Fault::at(format!("cannot open {}", path.display())))
+        open().map_err(|error| refused("open", &path, error))
     }
 }
 

@@ -1,0 +1,20 @@
+//! What keeps a way back from being taken and goes away again: an engine that is down, a disk that takes nothing. The run
+//! is then left open, and the way back taken later; ended as degraded it would be nobody's business any more.
+
+use std::time::Duration;
+
+use xr_journal::takes_writes;
+
+use crate::World;
+
+/// What stands in the way now, as a sentence that tells what to do; nothing when the way back failed for another reason.
+pub(crate) async fn obstacle(world: &World<'_>) -> Option<String> {
+    if !world.engine.await_answer(Duration::ZERO).await {
+        return Some("when Docker runs again: xr recover".to_owned());
+    }
+    let env = world.stack.layout.env_path();
+    let folders = [world.home.path(), world.root.as_path(), env.parent().unwrap_or(&world.root)];
+    let refusal = folders.into_iter().find_map(|folder| takes_writes(folder).err())?;
+    let hint = refusal.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    Some(format!("{}{hint}; then: xr recover", refusal.chain()))
+}

@@ -1,0 +1,44 @@
+//! How much a disk still takes.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use xr_model::Result;
+
+use crate::refusal::refused;
+
+/// Bytes that are written on trial: more than the end of a run usually writes.
+const TRIAL: usize = 1 << 20;
+
+/// Bytes that are free to the user on a folder's disk; plenty where that cannot be told.
+pub(crate) fn free(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Tries whether a folder takes a file of 1 MiB, which is gone again afterwards.
+///
+/// # Errors
+/// When it does not: a full disk, a used-up quota, a file system that is mounted read-only, a folder of somebody else's.
+pub fn takes_writes(folder: &Path) -> Result<()> {
+    let attempt = || -> io::Result<()> {
+        let mut file = tempfile::tempfile_in(folder)?;
+        file.write_all(&[0x5a; TRIAL])?;
+        file.sync_all()
+    };
+    attempt().map_err(|error| refused("write to", folder, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_leaves_nothing_and_a_refusal_names_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        takes_writes(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(takes_writes(Path::new("/proc/self")).unwrap_err().message.contains("/proc/self"));
+    }
+}
