@@ -162,8 +162,10 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
     if pulls && prepared.generation.mode == Mode::Production {
         room(Path::new(&info.root), need, "xr prune; docker image prune")?;
     }
-    let home = world.home.path();
-    let little = room(home, STACK_DISK, &format!("df -h {}; xr prune", xr_model::shell(&home)));
+    let little = world
+        .disks()
+        .iter()
+        .try_for_each(|folder| room(folder, STACK_DISK, &format!("df -h {}; xr prune", xr_model::shell(folder))));
     match (little, demand(prepared.plan.kind)) {
         (Err(fault), Demand::Room) => Err(fault),
         (Err(fault), Demand::Advice) => {

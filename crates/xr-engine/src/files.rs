@@ -105,7 +105,8 @@ pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&
     }
     let env = fs::read(layout.env_path()).map_err(Fault::at(format!("cannot read {}", layout.env_path().display())))?;
     write_atomic(&world.root.join(&layout.env), &env, 0o600, Ownership::Keep)?;
-    crate::actions::provide::provide(world, &stack)
+    crate::actions::provide::provide(world, &stack)?;
+    world.sync()
 }
 
 /// Puts the tree back as it stood; that of a bundle, which the admin had unpacked before the run, as the present generation
@@ -140,12 +141,16 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
         let path = dir.join(name);
         fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))
     };
+    // What stands there as it did is not written again: the disk may be full, and that be the reason for going back.
+    let put = |path: &Path, bytes: &[u8], mode| match fs::read(path) {
+        Ok(now) if now == bytes => Ok(()),
+        _ => write_atomic(path, bytes, mode, Ownership::Keep),
+    };
     if before.had_version && !version_is_back {
-        write_atomic(&version, &saved("VERSION")?, 0o644, Ownership::Keep)?;
+        put(&version, &saved("VERSION")?, 0o644)?;
     }
     if before.had_env {
-        let old = with_secrets(&saved("env")?, &env, &before.made)?;
-        write_atomic(&env, &old, 0o600, Ownership::Keep)?;
+        put(&env, &with_secrets(&saved("env")?, &env, &before.made)?, 0o600)?;
     }
     Ok(())
 }

@@ -38,6 +38,7 @@ mod unwind;
 mod volumes;
 mod watch;
 mod world;
+mod written;
 
 pub use apply::apply;
 pub use cancel::Cancel;

@@ -12,9 +12,7 @@ pub(crate) async fn obstacle(world: &World<'_>) -> Option<String> {
     if !world.engine.await_answer(Duration::ZERO).await {
         return Some("when Docker runs again: xr recover".to_owned());
     }
-    let env = world.stack.layout.env_path();
-    let folders = [world.home.path(), world.root.as_path(), env.parent().unwrap_or(&world.root)];
-    let refusal = folders.into_iter().find_map(|folder| takes_writes(folder).err())?;
+    let refusal = world.disks().iter().find_map(|folder| takes_writes(folder).err())?;
     let hint = refusal.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     Some(format!("{}{hint}; then: xr recover", refusal.chain()))
 }

@@ -64,7 +64,10 @@ pub(crate) async fn unwind(
         }
     }
     undone?;
-    prove(world, plan, project, failure).await
+    let verdict = prove(world, plan, project, failure).await?;
+    // Not before: a disk that is busy must not keep the old version from serving.
+    world.sync()?;
+    Ok(verdict)
 }
 
 /// Undoes every begun step, in reverse; but the files come first, because an old container that is started reads them then.

@@ -59,6 +59,16 @@ fn try_write(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> io::
     File::open(folder)?.sync_all()
 }
 
+/// Has everything that was written to a folder's file system on the disk when it returns: what other programs wrote there
+/// (git's files) must outlive a power cut as surely as the record that says that it was done.
+///
+/// # Errors
+/// When the disk refuses it.
+pub fn sync_disk(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|folder| rustix::fs::syncfs(&folder).map_err(io::Error::from));
+    synced.map_err(|error| refused("write to the disk of", folder, error))
+}
+
 /// Makes a folder, and those above it, that only its owner can enter (0700); owned like the folder it stands in.
 ///
 /// # Errors
@@ -81,8 +91,9 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
         Ok(())
     };
     make().map_err(|error| {
-        let fault = Fault::new(format!("cannot make {}", path.display())).because(error);
-        fault.hint(format!("ls -ld {}; run xr as its owner, or with sudo", xr_model::shell(&parent)))
+        let fault = refused("make", path, error);
+        let look = format!("ls -ld {}; run xr as its owner, or with sudo", xr_model::shell(parent));
+        Fault { hint: fault.hint.or(Some(look)), ..fault }
     })
 }
 

@@ -15,7 +15,7 @@ mod refusal;
 mod reserve;
 mod room;
 
-pub use atomic::{Ownership, create_private_dir, give_to_folders_owner, write_atomic};
+pub use atomic::{Ownership, create_private_dir, give_to_folders_owner, sync_disk, write_atomic};
 pub use generations::Generations;
 pub use holder::Holder;
 pub use home::Home;
@@ -24,4 +24,4 @@ pub use lock::{ChildrenLock, RunLock};
 pub use order::run_order;
 pub use past::{PastRun, read_runs, unfinished};
 pub use reserve::Reserve;
-pub use room::takes_writes;
+pub use room::{read_only, takes_writes};

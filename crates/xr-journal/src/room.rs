@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use xr_model::Result;
+use xr_model::{Fault, Result};
 
 use crate::refusal::refused;
 
@@ -30,6 +30,13 @@ pub fn takes_writes(folder: &Path) -> Result<()> {
     attempt().map_err(|error| refused("write to", folder, error))
 }
 
+/// That a folder's file system is mounted read-only; nothing when files can be made there, or cannot for another reason.
+/// The mount's own flag does not tell: the kernel may have stopped writing after an error.
+pub fn read_only(folder: &Path) -> Option<Fault> {
+    let error = tempfile::tempfile_in(folder).err()?;
+    (error.kind() == io::ErrorKind::ReadOnlyFilesystem).then(|| refused("write to", folder, error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +46,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         takes_writes(dir.path()).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(read_only(dir.path()).is_none() && read_only(Path::new("/proc/self")).is_none());
         assert!(takes_writes(Path::new("/proc/self")).unwrap_err().message.contains("/proc/self"));
     }
 }
