@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
+    io::{Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -13,6 +13,9 @@ use xr_model::{Fault, Result, exit};
 
 use crate::{Holder, Home, Reserve, refusal::refused, unfinished};
 
+/// How long a holder may take to write itself into the lock.
+const INTRODUCTION: Duration = Duration::from_millis(300);
+
 /// The stack's lock, held until dropped.
 #[derive(Debug)]
 pub struct RunLock {
@@ -20,7 +23,8 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Takes the lock for `command` at the moment `at` (RFC 3339), or says who holds it and what that is doing. Never waits.
+    /// Takes the lock for `command` at the moment `at` (RFC 3339), or says who holds it and what that is doing. Does not
+    /// wait for its end.
     ///
     /// # Errors
     /// [`exit::LOCKED`] when another run holds it.
@@ -45,9 +49,7 @@ impl RunLock {
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                let holder = if holder.trim().is_empty() { "another xr".to_owned() } else { holder.trim().to_owned() };
+                let holder = holder(home);
                 Err(Fault::new(format!("another run holds the lock {}: {holder}{}", path.display(), doing(home)))
                     .hint("--wait 10m waits for its end; `xr status` shows how it goes")
                     .code(exit::LOCKED))
@@ -56,6 +58,23 @@ impl RunLock {
                 Err(Fault::new(format!("cannot lock {}", path.display())).because(error))
             }
         }
+    }
+}
+
+/// Who holds the lock. One that took it this very moment has yet to write itself into it; until then there stands who
+/// held it before.
+fn holder(home: &Home) -> String {
+    let begun = Instant::now();
+    while begun.elapsed() < INTRODUCTION {
+        if let Some(holder) = Holder::of(home) {
+            return holder.to_string();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Another program (`flock`), or one whose processes are not seen from here.
+    match fs::read_to_string(home.lock()).unwrap_or_default().trim() {
+        "" => "another program".to_owned(),
+        note => format!("another program; the last that is noted: {note}"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Disks that are full or fail, before a run and in the middle of one: the old version serves or the new one, xr says
 //! which disk it is and what to do, and once the fault is gone the next command makes the stack whole.
 
+#![allow(clippy::disallowed_methods, reason = "a test writes its own files")]
+
 mod support;
 
 use anyhow::{Result, ensure};
