@@ -71,9 +71,9 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         if checks::demand(prepared.plan.kind) != Demand::Room {
             Reserve::of(&world.home).give_up_if_needed();
         }
+        let children = ChildrenLock::share(&world.home)?;
         let journal = Journal::begin(&world.home, &clock::now(), &prepared.plan, world.xr)?;
-        files::save(world, journal.id(), &prepared.env.generated)?;
-        Ok::<_, xr_model::Fault>((journal, ChildrenLock::share(&world.home)?))
+        Ok::<_, xr_model::Fault>((journal, children))
     };
     let (journal, _children) = match before.await {
         Ok((journal, children)) => (RefCell::new(journal), children),
@@ -82,7 +82,10 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     let run = Run { world, prepared, id: journal.borrow().id().to_owned(), healthy: RefCell::default() };
     let mut started: Vec<StepId> = Vec::new();
     let mut open = false;
-    let result = steps(&run, &journal, &mut started).await;
+    let result = match files::save(world, &run.id, &prepared.env.generated) {
+        Ok(()) => steps(&run, &journal, &mut started).await,
+        Err(fault) => Err(fault.into()),
+    };
     let mut outcome = match result {
         Ok(()) => {
             let mut outcome = prepared.outcome(Verdict::Changed, begun);
@@ -150,6 +153,10 @@ fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
     let gone = outcome.verdict == Verdict::RolledBack && failure.service.is_some();
     let other = if gone { other_release(outcome.command) } else { None };
     outcome.hint = outcome.hint.or(other).or(failure.fault.hint);
+    if outcome.verdict != Verdict::Interrupted {
+        // Of an engine that was restarted in between, say, only its connections told.
+        outcome.hint.get_or_insert_with(|| "xr doctor".to_owned());
+    }
     outcome.service = failure.service;
     outcome.log = failure.log;
     outcome

@@ -6,8 +6,8 @@
 mod support;
 
 use anyhow::{Result, ensure};
-use support::{Done, PATIENCE, Setup, Stack, disk::Disk};
-use xr_lab::wait_for;
+use support::{Done, PATIENCE, Setup, Stack, disk::Disk, machine::Machine};
+use xr_lab::{HostKind, wait_for};
 
 const UPDATE: [&str; 2] = ["update", "--yes"];
 /// A backup that lasts until the test lets it end: a run stands still before anything is switched.
@@ -180,4 +180,67 @@ fn a_stack_folder_that_turns_read_only_goes_on_serving_and_is_whole_once_it_is_r
     stack.assert_all_of_it_is("v1.1.0")?;
     assert_eq!(stack.visits()?, 1);
     stack.assert_compose_agrees()
+}
+
+/// Leaves so much room where Docker keeps its images, as `truncate` spells it.
+fn leave(room: &str) -> String {
+    format!(
+        "cd /var/lib/docker; rm -f spare filler; truncate -s 0 spare; [ {room} = 0 ] || fallocate -l {room} spare; : > filler
+         for size in 256M 16M 1M 64K 4K; do
+             while fallocate -o $(stat -c %s filler) -l $size filler 2>/dev/null; do :; done
+         done; rm spare"
+    )
+}
+
+#[test]
+fn a_full_disk_under_docker_is_refused_before_a_run_and_taken_back_during_one() -> Result<()> {
+    let machine = Machine::new(HostKind::Docker, "full")?;
+    machine.host.must(
+        "service docker stop; mount -t tmpfs -o size=3g,mode=711 docker /var/lib/docker; service docker start >/dev/null",
+    )?;
+    machine.docker_answers()?;
+    machine.xr("install --yes")?;
+    machine.http("POST", "/api/visits")?;
+    machine.remote.release("v1.1.0")?;
+    machine.publish()?;
+    let ids = || machine.host.must("docker ps -a --no-trunc --format '{{.ID}} {{.Names}}' | sort");
+    let before = ids()?;
+    let refused = |command: &str, code: i32, says: &[&str]| -> Result<()> {
+        let (ended, said) = machine.try_xr(command)?;
+        let told = says.iter().all(|part| said.contains(part)) && !said.contains("panicked");
+        ensure!(ended == code && told, "{command}: {ended}: {said}");
+        assert_eq!(before, ids()?);
+        machine.assert_it_is("v1.0.0")
+    };
+
+    // Before a run.
+    machine.host.must(&leave("200M"))?;
+    refused(
+        "update --yes",
+        1,
+        &["too little disk at /var/lib/docker", "1024 MiB needed", "hint: xr prune; docker image prune"],
+    )?;
+
+    // While images are pulled: this release says that it needs next to nothing.
+    std::fs::write(machine.remote.work().join("xr.toml"), GATE.to_owned() + "\n[requirements]\ndisk_mib = 1\n")?;
+    machine.remote.release("v1.3.0")?;
+    machine.publish()?;
+    machine.host.must(&leave("2M"))?;
+    refused("update --yes", 1, &["no space left on device", "v1.0.0", "hint: "])?;
+
+    // When the new containers are created.
+    machine.host.must("rm -f /var/lib/docker/filler")?;
+    let open = "docker exec $(docker ps -q --filter label=com.docker.compose.service=redis) touch /tmp/open";
+    machine.interrupt("update --yes", "backup", &format!("({}); {open}", leave("0")))?;
+    let code = machine.ended()?;
+    let said = machine.host.must("cat /var/log/run.log")?;
+    ensure!(code == "3" && said.contains("no space left on device") && said.contains("hint: "), "{code}: {said}");
+    machine.assert_it_is("v1.0.0")?;
+    assert_eq!(before, ids()?);
+
+    machine.host.must("rm -f /var/lib/docker/filler")?;
+    machine.xr("update --yes")?;
+    machine.assert_it_is("v1.3.0")?;
+    assert_eq!(machine.visits()?, 1);
+    Ok(())
 }

@@ -3,6 +3,7 @@
 
 pub mod disk;
 mod http;
+pub mod machine;
 mod picture;
 mod xr;
 
