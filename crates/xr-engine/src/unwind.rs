@@ -120,7 +120,9 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     // Before a first install a stack may have run that xr did not start: it has no generation, and has to serve again too.
     if let Some(Ok(old)) = plan.from.map(|from| world.generations.read(from)) {
         for image in &old.images {
-            if !image.image_id.is_empty() && world.engine.image(&image.image_id).await?.is_some() {
+            // A tag that is right is not written again: the engine's disk may be full.
+            let means = world.engine.image(image.reference.as_str()).await?.is_some_and(|it| it.id == image.image_id);
+            if !image.image_id.is_empty() && !means && world.engine.image(&image.image_id).await?.is_some() {
                 world.engine.tag(&image.image_id, &image.reference).await?;
             }
         }

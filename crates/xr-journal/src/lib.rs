@@ -24,4 +24,4 @@ pub use lock::{ChildrenLock, RunLock};
 pub use order::run_order;
 pub use past::{PastRun, read_runs, unfinished};
 pub use reserve::Reserve;
-pub use room::{read_only, takes_writes};
+pub use room::{is_full, read_only, takes_writes};

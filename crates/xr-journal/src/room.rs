@@ -17,6 +17,11 @@ pub(crate) fn free(folder: &Path) -> u64 {
     rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Whether a folder's disk has less room than the end of a run may take; for folders that are not xr's own to write to.
+pub fn is_full(folder: &Path) -> bool {
+    free(folder) < TRIAL as u64
+}
+
 /// Tries whether a folder takes a file of 1 MiB, which is gone again afterwards.
 ///
 /// # Errors
@@ -45,6 +50,7 @@ mod tests {
     fn a_trial_leaves_nothing_and_a_refusal_names_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         takes_writes(dir.path()).unwrap();
+        assert!(!is_full(dir.path()) && !is_full(Path::new("/no/such/folder")));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         assert!(read_only(dir.path()).is_none() && read_only(Path::new("/proc/self")).is_none());
         assert!(takes_writes(Path::new("/proc/self")).unwrap_err().message.contains("/proc/self"));
