@@ -1,20 +1,19 @@
 //! Executing a plan: every step journalled before and after, the way back taken when one fails.
 
-use std::{
-    cell::RefCell,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, time::Instant};
 
 use futures_util::future;
-use xr_journal::{ChildrenLock, Journal};
+use xr_journal::{ChildrenLock, Journal, Reserve};
 use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict, exit};
 
 use crate::{
     World,
     actions::{self, Run},
+    checks::{self, Demand},
     clock,
     failure::Failure,
     files,
+    obstacle::obstacle,
     prepare::Prepared,
     unwind, watch,
 };
@@ -70,9 +69,12 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     }
     let before = async {
         refuse_moved_world(world, prepared).await?;
+        if checks::demand(prepared.plan.kind) != Demand::Room {
+            Reserve::of(&world.home).give_up_if_needed();
+        }
+        let children = ChildrenLock::share(&world.home)?;
         let journal = Journal::begin(&world.home, &clock::now(), &prepared.plan, world.xr)?;
-        files::save(world, journal.id(), &prepared.env.generated)?;
-        Ok::<_, xr_model::Fault>((journal, ChildrenLock::share(&world.home)?))
+        Ok::<_, xr_model::Fault>((journal, children))
     };
     let (journal, _children) = match before.await {
         Ok((journal, children)) => (RefCell::new(journal), children),
@@ -81,7 +83,10 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     let run = Run { world, prepared, id: journal.borrow().id().to_owned(), healthy: RefCell::default() };
     let mut started: Vec<StepId> = Vec::new();
     let (mut open, mut touched) = (false, true);
-    let result = steps(&run, &journal, &mut started).await;
+    let result = match files::save(world, &run.id, &prepared.env.generated) {
+        Ok(()) => steps(&run, &journal, &mut started).await,
+        Err(fault) => Err(fault.into()),
+    };
     let mut outcome = match result {
         Ok(()) => {
             let mut outcome = prepared.outcome(Verdict::Changed, begun);
@@ -113,13 +118,10 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
                 Err(fault) => {
                     let fault = world.without_secrets(fault);
                     let mut outcome = prepared.outcome(Verdict::Degraded, begun);
-                    let next = if world.engine.await_answer(Duration::ZERO).await {
-                        "xr doctor"
-                    } else {
-                        // The way back is still open, so the run does not end here.
-                        open = true;
-                        "when Docker runs again: xr recover"
-                    };
+                    let obstacle = obstacle(world).await;
+                    // The way back is still open then, so the run does not end here.
+                    open = obstacle.is_some();
+                    let next = obstacle.unwrap_or_else(|| "xr doctor".to_owned());
                     outcome.hint = Some(format!("the way back failed: {}; {next}", fault.chain()));
                     outcome
                 }
@@ -157,6 +159,10 @@ fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
     let gone = outcome.verdict == Verdict::RolledBack && failure.service.is_some();
     let other = if gone { other_release(outcome.command) } else { None };
     outcome.hint = outcome.hint.or(other).or(failure.fault.hint);
+    if outcome.verdict != Verdict::Interrupted {
+        // Of an engine that was restarted in between, say, only its connections told.
+        outcome.hint.get_or_insert_with(|| "xr doctor".to_owned());
+    }
     outcome.service = failure.service;
     outcome.log = failure.log;
     outcome

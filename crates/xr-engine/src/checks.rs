@@ -162,8 +162,10 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
     if pulls && prepared.generation.mode == Mode::Production {
         room(Path::new(&info.root), need, "xr prune; docker image prune")?;
     }
-    let home = world.home.path();
-    let little = room(home, STACK_DISK, &format!("df -h {}; xr prune", xr_model::shell(&home)));
+    let little = world
+        .disks()
+        .iter()
+        .try_for_each(|folder| room(folder, STACK_DISK, &format!("df -h {}; xr prune", xr_model::shell(folder))));
     match (little, demand(prepared.plan.kind)) {
         (Err(fault), Demand::Room) => Err(fault),
         (Err(fault), Demand::Advice) => {
@@ -177,15 +179,18 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
 
 /// What a run asks of the disk that `.xr/` and `.env` are on.
 #[derive(Debug, PartialEq, Eq)]
-enum Demand {
+pub(crate) enum Demand {
+    /// It must be there.
     Room,
+    /// It is told when there is little.
     Advice,
+    /// None.
     Nothing,
 }
 
 /// A full disk must not keep a stack down: what is there already is started without room, and the way back is often what
 /// frees some.
-fn demand(kind: RunKind) -> Demand {
+pub(crate) fn demand(kind: RunKind) -> Demand {
     match kind {
         RunKind::Install | RunKind::Update => Demand::Room,
         RunKind::Rollback => Demand::Advice,

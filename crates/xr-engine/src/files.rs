@@ -1,6 +1,6 @@
 //! The tree's own files: how they stood before a run, putting a generation's files in place, and what changed.
 
-use std::{fs, path::Path, time::SystemTime};
+use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 use xr_env_writer::EnvFile;
@@ -27,6 +27,9 @@ pub struct Before {
     pub made: Vec<String>,
     /// Whether there was a VERSION.
     pub had_version: bool,
+    /// Whether git's index was locked; by whom, xr does not know.
+    #[serde(default)]
+    pub git_was_locked: bool,
     /// The generation whose files stood there.
     pub generation: Option<u32>,
     /// Where `.env` and VERSION stood, from the root.
@@ -56,6 +59,7 @@ pub(crate) fn save(world: &World<'_>, run: &str, generated: &[String]) -> Result
         had_env: keep(&layout.env_path(), "env")?,
         made: if world.generations.current()?.is_none() { generated.to_vec() } else { Vec::new() },
         had_version: keep(&layout.version_path(), "VERSION")?,
+        git_was_locked: world.checkout.as_ref().is_some_and(xr_version_resolver::Checkout::is_locked),
         generation: world.generations.current()?.map(|g| g.number),
         env: layout.env.clone(),
         version: layout.version.clone(),
@@ -64,17 +68,15 @@ pub(crate) fn save(world: &World<'_>, run: &str, generated: &[String]) -> Result
     write_atomic(&dir.join("before.json"), &json, 0o600, Ownership::Keep)
 }
 
-/// How the tree stood before a run, and when that was noted.
-fn read(world: &World<'_>, run: &str) -> Result<(Before, SystemTime)> {
+/// How the tree stood before a run.
+fn read(world: &World<'_>, run: &str) -> Result<Before> {
     let path = world.home.run(run).join("before.json");
-    let unreadable = || format!("cannot read {}", path.display());
-    let begun = fs::metadata(&path).and_then(|meta| meta.modified()).map_err(Fault::at(unreadable()))?;
-    let bytes = fs::read(&path).map_err(Fault::at(unreadable()))?;
+    let bytes = fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))?;
     let before: Before = serde_json::from_slice(&bytes).map_err(Fault::at(format!("{} is damaged", path.display())))?;
     if let Some(wrong) = [&before.env, &before.version].into_iter().find(|path| !stays_inside(path)) {
         return Err(Fault::new(format!("{}: `{wrong}` leads out of the stack: not what xr wrote", path.display())));
     }
-    Ok((before, begun))
+    Ok(before)
 }
 
 /// Whether there was a VERSION before a run; none when nothing is kept of it.
@@ -82,7 +84,7 @@ pub(crate) fn had_version(world: &World<'_>, run: &str) -> Result<Option<bool>> 
     if !world.home.run(run).join("before.json").exists() {
         return Ok(None);
     }
-    read(world, run).map(|(before, _)| Some(before.had_version))
+    read(world, run).map(|before| Some(before.had_version))
 }
 
 /// Puts a generation's files in place: the tree at its commit, VERSION and `.env` as staged.
@@ -107,18 +109,22 @@ pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&
     }
     let env = fs::read(layout.env_path()).map_err(Fault::at(format!("cannot read {}", layout.env_path().display())))?;
     write_atomic(&world.root.join(&layout.env), &env, 0o600, Ownership::Keep)?;
-    crate::actions::provide::provide(world, &stack)
+    crate::actions::provide::provide(world, &stack)?;
+    world.sync()
 }
 
 /// Puts the tree back as it stood; that of a bundle, which the admin had unpacked before the run, as the present generation
 /// has it. On a first install the `.env` stays: its secrets may already be in a volume.
 pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
-    let (before, begun) = read(world, run)?;
+    let before = read(world, run)?;
     let dir = world.home.run(run);
     let (env, version) = (world.root.join(&before.env), world.root.join(&before.version));
     match (&world.checkout, &before.commit) {
         (Some(checkout), Some(commit)) => {
-            checkout.remove_lock_since(begun)?;
+            // Otherwise a git that the run had started has left it.
+            if !before.git_was_locked {
+                checkout.remove_lock()?;
+            }
             let there = checkout.head()?.commit == *commit;
             match checkout.switch(commit, before.branch.as_deref(), &[&before.version, &before.env]) {
                 // A git that was killed may have written files before it moved HEAD; where none did, an admin's edit since
@@ -139,12 +145,16 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
         let path = dir.join(name);
         fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))
     };
+    // What stands there as it did is not written again: the disk may be full, and that be the reason for going back.
+    let put = |path: &Path, bytes: &[u8], mode| match fs::read(path) {
+        Ok(now) if now == bytes => Ok(()),
+        _ => write_atomic(path, bytes, mode, Ownership::Keep),
+    };
     if before.had_version && !version_is_back {
-        write_atomic(&version, &saved("VERSION")?, 0o644, Ownership::Keep)?;
+        put(&version, &saved("VERSION")?, 0o644)?;
     }
     if before.had_env {
-        let old = with_secrets(&saved("env")?, &env, &before.made)?;
-        write_atomic(&env, &old, 0o600, Ownership::Keep)?;
+        put(&env, &with_secrets(&saved("env")?, &env, &before.made)?, 0o600)?;
     }
     Ok(())
 }

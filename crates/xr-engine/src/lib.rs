@@ -25,6 +25,7 @@ mod leftovers;
 mod lifecycle;
 mod mounted;
 mod moved;
+mod obstacle;
 mod own_files;
 mod prepare;
 mod prune;
@@ -39,6 +40,7 @@ mod unwind;
 mod volumes;
 mod watch;
 mod world;
+mod written;
 
 pub use apply::apply;
 pub use cancel::Cancel;

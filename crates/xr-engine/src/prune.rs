@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use xr_host::Tenant;
-use xr_journal::read_runs;
+use xr_journal::{read_runs, run_order};
 use xr_model::{Fault, Generation, Level, LocalImage, PinnedImage, Result};
 
 use crate::{World, lifecycle};
@@ -168,13 +168,17 @@ fn old_backups(world: &World<'_>, keep: usize) -> Result<Vec<(PathBuf, u64)>> {
         let meta = entry.metadata().map_err(Fault::at(format!("cannot read {}", entry.path().display())))?;
         files.extend(meta.is_file().then(|| (entry.file_name().to_string_lossy().into_owned(), meta.len())));
     }
-    files.sort();
+    files.sort_by(|(one, _), (other, _)| run_order(one).cmp(&run_order(other)));
     Ok(past(files, keep).into_iter().map(|(name, size)| (folder.join(name), size)).collect())
 }
 
-/// Of `<stamp>-g<n>-<kind>` names in order of time: those past the newest `keep` of their kind, and unfinished ones.
+/// Of `<run>-<stamp>-g<n>-<kind>` names, the oldest first: those past the newest `keep` of their kind, and unfinished ones.
+/// Before runs had numbers the names began with the stamp.
 fn past(files: Vec<(String, u64)>, keep: usize) -> Vec<(String, u64)> {
-    let kind = |name: &str| name.splitn(3, '-').nth(2).unwrap_or(name).to_owned();
+    let kind = |name: &str| {
+        let before = if run_order(name).0.is_some() { 3 } else { 2 };
+        name.splitn(before + 1, '-').nth(before).unwrap_or(name).to_owned()
+    };
     let newer = |at: usize, name: &str| {
         files[at + 1..].iter().filter(|(other, _)| kind(other) == kind(name) && !other.ends_with(".part")).count()
     };

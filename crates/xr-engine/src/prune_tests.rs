@@ -110,6 +110,17 @@ fn the_newest_backups_of_each_kind_stay() {
     ]);
     let old: Vec<String> = past(all, 2).into_iter().map(|(name, _)| name).collect();
     assert_eq!(old, ["20260101T000000-g1-a.sql", "20260104T000000-g2-a.part"]);
+    // The clock was set back before run 8; 20260101 is of before runs had numbers.
+    let all = files(&[
+        "20260101T000000-g1-a.sql",
+        "000007-20260105T000000-g1-a.sql",
+        "000008-20250102T000000-g1-a.sql",
+        "000009-20250103T000000-g1-b-c.sql",
+    ]);
+    assert_eq!(
+        past(all, 1).into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["20260101T000000-g1-a.sql", "000007-20260105T000000-g1-a.sql"]
+    );
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use xr_journal::{ChildrenLock, Journal, PastRun, unfinished};
+use xr_journal::{ChildrenLock, Journal, PastRun, Reserve, unfinished};
 use xr_model::{Action, Fault, Level, Outcome, Record, Result, Verdict};
 
-use crate::{World, actions::remove_old, clock, failure::Failure, leftovers, unwind};
+use crate::{World, actions::remove_old, clock, failure::Failure, leftovers, obstacle::obstacle, unwind};
 
 /// How long what a killed run had started may still be at work, before it is asked to end and before it is made to.
 const ORPHANS: Duration = Duration::from_secs(30);
@@ -33,6 +33,7 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
     let orphans = tokio::task::spawn_blocking(move || ChildrenLock::wait_for_orphans(&home, ORPHANS));
     orphans.await.map_err(Fault::at("a thread died"))??;
     let _children = ChildrenLock::share(&world.home)?;
+    Reserve::of(&world.home).give_up_if_needed();
     let journal = RefCell::new(Journal::open(&world.home, &past.id)?);
     let recorded = past.plan.steps().find(|step| matches!(step.action, Action::Record { .. }));
     let pointed = world.generations.current()?.is_some_and(|g| g.number == past.plan.generation)
@@ -42,9 +43,11 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
     let ended = if forward { finish(world, &past).await } else { back(world, &past, &journal).await };
     let (verdict, why) = match ended {
         Ok(verdict) => (verdict, None),
-        Err(fault) if !world.engine.await_answer(Duration::ZERO).await => return Err(world.without_secrets(fault)),
-        // Tried again it would fail again, and everything that could mend it would be refused for ever.
-        Err(fault) => (Verdict::Degraded, Some(world.without_secrets(fault))),
+        Err(fault) => match obstacle(world).await {
+            Some(obstacle) => return Err(world.without_secrets(fault).hint(obstacle)),
+            // Tried again it would fail again, and everything that could mend it would be refused for ever.
+            None => (Verdict::Degraded, Some(world.without_secrets(fault))),
+        },
     };
     let (serving, generation) = match verdict {
         Verdict::Changed => (Some(past.plan.version.clone()), Some(past.plan.generation)),
@@ -69,7 +72,11 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
         undo: None,
         try_later: false,
     };
-    journal.borrow_mut().append(&Record::RunEnded { at: clock::now(), outcome: outcome.clone() })?;
+    let ended = Record::RunEnded { at: clock::now(), outcome: outcome.clone() };
+    journal.borrow_mut().append(&ended).map_err(|fault| Fault {
+        message: format!("the {} is ended, but that cannot be noted: {}", past.plan.kind.as_str(), fault.message),
+        ..fault
+    })?;
     Ok(Some(Recovery { run: past.id, outcome }))
 }
 

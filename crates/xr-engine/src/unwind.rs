@@ -3,7 +3,7 @@
 use std::{cell::RefCell, time::Duration};
 
 use futures_util::future;
-use xr_journal::Journal;
+use xr_journal::{Journal, Reserve};
 use xr_model::{Action, Container, Fault, Level, Plan, Record, Result, StepId, Swap, Verdict};
 
 use crate::{
@@ -36,6 +36,7 @@ pub(crate) async fn unwind(
 ) -> Result<Verdict> {
     // What went wrong was told when it did, and is told again as the cause in the end.
     world.say(Level::Warning, if failure.is_interruption() { "interrupted; going back" } else { "going back" });
+    Reserve::of(&world.home).give_up_if_needed();
     // A way back is taken even when the disk refuses to note it.
     let note = |record: Record| {
         if let Err(fault) = journal.borrow_mut().append(&record) {
@@ -64,7 +65,10 @@ pub(crate) async fn unwind(
         }
     }
     undone?;
-    prove(world, plan, project, failure).await
+    let verdict = prove(world, plan, project, failure).await?;
+    // Not before: a disk that is busy must not keep the old version from serving.
+    world.sync()?;
+    Ok(verdict)
 }
 
 /// Undoes every begun step, in reverse; but the files come first, because an old container that is started reads them then.
@@ -127,7 +131,9 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     // Before a first install a stack may have run that xr did not start: it has no generation, and has to serve again too.
     if let Some(Ok(old)) = plan.from.map(|from| world.generations.read(from)) {
         for image in &old.images {
-            if !image.image_id.is_empty() && world.engine.image(&image.image_id).await?.is_some() {
+            // A tag that is right is not written again: the engine's disk may be full.
+            let means = world.engine.image(image.reference.as_str()).await?.is_some_and(|it| it.id == image.image_id);
+            if !image.image_id.is_empty() && !means && world.engine.image(&image.image_id).await?.is_some() {
                 world.engine.tag(&image.image_id, &image.reference).await?;
             }
         }

@@ -9,12 +9,12 @@ use futures_util::future;
 use xr_env_writer::{EnvFile, secret_values};
 use xr_host::{Engine, Identity, owner_of};
 use xr_image_puller::{Credentials, Retry, Sources};
-use xr_journal::{Generations, Home};
+use xr_journal::{Generations, Home, sync_disk};
 use xr_model::{Container, Event, Fault, Invocation, Level, Observed, PinnedImage, Redactor, Result};
 use xr_stack::{Compose, Layout, Site, Stack};
 use xr_version_resolver::Checkout;
 
-use crate::{Cancel, failure::Failure};
+use crate::{Cancel, failure::Failure, written};
 
 /// Where events go. The engine does not know who listens.
 pub type Sink<'a> = &'a (dyn Fn(Event) + Sync);
@@ -140,6 +140,19 @@ impl<'a> World<'a> {
         let mut all = self.engine.containers(project).await?;
         all.retain(|c| c.service == service && !old.iter().any(|o| o.id == c.id));
         Ok(all)
+    }
+
+    /// One folder for each disk that xr writes to.
+    pub(crate) fn disks(&self) -> Vec<PathBuf> {
+        written::disks(&self.root, Some(&self.stack.layout.env_path()), self.home.path())
+    }
+
+    /// Has the tree's files, which git wrote, on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses it.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.disks().iter().try_for_each(|folder| sync_disk(folder))
     }
 
     /// Learns the secrets of a file of settings that is about to count.

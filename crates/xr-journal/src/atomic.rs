@@ -9,6 +9,8 @@ use std::{
 
 use xr_model::{Fault, Result};
 
+use crate::refusal::refused;
+
 /// Who shall own a written file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
@@ -30,21 +32,7 @@ const TEMPORARY: &str = ".xr-new";
 /// When the folder is not writable or the disk is full: the fault names `path`, which is then untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> Result<()> {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    try_write(&real, bytes, mode, ownership).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::StorageFull => Some(format!("free some space: df -h {}", path.display())),
-            io::ErrorKind::PermissionDenied => Some("run as the stack's owner or with sudo".to_owned()),
-            io::ErrorKind::ReadOnlyFilesystem => {
-                Some("remount the file system read-write, or move the stack".to_owned())
-            }
-            _ => None,
-        };
-        let fault = Fault::new(format!("cannot write {}", path.display())).because(error);
-        match hint {
-            Some(hint) => fault.hint(hint),
-            None => fault,
-        }
-    })
+    try_write(&real, bytes, mode, ownership).map_err(|error| refused("write", path, error))
 }
 
 fn try_write(path: &Path, bytes: &[u8], mode: u32, ownership: Ownership) -> io::Result<()> {
@@ -87,6 +75,16 @@ pub fn remove_broken_off(folder: &Path) {
     }
 }
 
+/// Has everything that was written to a folder's file system on the disk when it returns: what other programs wrote there
+/// (git's files) must outlive a power cut as surely as the record that says that it was done.
+///
+/// # Errors
+/// When the disk refuses it.
+pub fn sync_disk(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|folder| rustix::fs::syncfs(&folder).map_err(io::Error::from));
+    synced.map_err(|error| refused("write to the disk of", folder, error))
+}
+
 /// Makes a folder, and those above it, that only its owner can enter (0700); owned like the folder it stands in.
 ///
 /// # Errors
@@ -109,8 +107,9 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
         Ok(())
     };
     make().map_err(|error| {
-        let fault = Fault::new(format!("cannot make {}", path.display())).because(error);
-        fault.hint(format!("ls -ld {}; run xr as its owner, or with sudo", xr_model::shell(&parent)))
+        let fault = refused("make", path, error);
+        let look = format!("ls -ld {}; run xr as its owner, or with sudo", xr_model::shell(parent));
+        Fault { hint: fault.hint.or(Some(look)), ..fault }
     })
 }
 

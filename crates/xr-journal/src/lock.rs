@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
+    io::{Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -11,7 +11,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use xr_model::{Fault, Result, exit};
 
-use crate::{Holder, Home, unfinished};
+use crate::{Holder, Home, Reserve, refusal::refused, unfinished};
+
+/// How long a holder may take to write itself into the lock.
+const INTRODUCTION: Duration = Duration::from_millis(300);
 
 /// The stack's lock, held until dropped.
 #[derive(Debug)]
@@ -20,7 +23,8 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Takes the lock for `command` at the moment `at` (RFC 3339), or says who holds it and what that is doing. Never waits.
+    /// Takes the lock for `command` at the moment `at` (RFC 3339), or says who holds it and what that is doing. Does not
+    /// wait for its end.
     ///
     /// # Errors
     /// [`exit::LOCKED`] when another run holds it.
@@ -28,11 +32,7 @@ impl RunLock {
         home.create()?;
         let path = home.lock();
         let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
-        let mut file = open().map_err(|error| {
-            Fault::new(format!("cannot open {}", path.display()))
-                .because(error)
-                .hint("run xr as the stack's owner, or with sudo, on a file system that is mounted read-write")
-        })?;
+        let mut file = open().map_err(|error| refused("open", &path, error))?;
         crate::atomic::give_to_folders_owner(&file, &path)
             .map_err(Fault::at(format!("cannot open {}", path.display())))?;
         match file.try_lock() {
@@ -45,12 +45,11 @@ impl RunLock {
                 };
                 // The note only helps a reader; a full disk must not stop a rollback.
                 let _ = write(&mut file);
+                Reserve::of(home).keep();
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                let holder = if holder.trim().is_empty() { "another xr".to_owned() } else { holder.trim().to_owned() };
+                let holder = holder(home);
                 Err(Fault::new(format!("another run holds the lock {}: {holder}{}", path.display(), doing(home)))
                     .hint("--wait 10m waits for its end; `xr status` shows how it goes")
                     .code(exit::LOCKED))
@@ -59,6 +58,23 @@ impl RunLock {
                 Err(Fault::new(format!("cannot lock {}", path.display())).because(error))
             }
         }
+    }
+}
+
+/// Who holds the lock. One that took it this very moment has yet to write itself into it; until then there stands who
+/// held it before.
+fn holder(home: &Home) -> String {
+    let begun = Instant::now();
+    while begun.elapsed() < INTRODUCTION {
+        if let Some(holder) = Holder::of(home) {
+            return holder.to_string();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Another program (`flock`), or one whose processes are not seen from here.
+    match fs::read_to_string(home.lock()).unwrap_or_default().trim() {
+        "" => "another program".to_owned(),
+        note => format!("another program; the last that is noted: {note}"),
     }
 }
 
@@ -141,7 +157,7 @@ impl ChildrenLock {
             let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path)?;
             crate::atomic::give_to_folders_owner(&file, &path).map(|()| file)
         };
-        open().map_err(Fault::at(format!("cannot open {}", path.display())))
+        open().map_err(|error| refused("open", &path, error))
     }
 }
 

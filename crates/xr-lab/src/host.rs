@@ -74,6 +74,8 @@ impl Host {
         // `--privileged` without SYS_RESOURCE, which some machines do not have to give
         argv.extend(["--cap-add=ALL", "--cap-drop=SYS_RESOURCE"]);
         argv.extend(["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]);
+        // as on any machine: what is there does not outlive a power cut
+        argv.push("--tmpfs=/run:mode=755");
         argv.extend(["--volume=/sys/fs/cgroup:/sys/fs/cgroup", kind.base().name()]);
         engine.docker(&argv)?;
         let mut host = Self { name: name.to_owned(), container, address: String::new(), key, engine: engine.clone() };

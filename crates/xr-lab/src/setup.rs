@@ -9,7 +9,7 @@ use crate::Layout;
 use crate::shell::{patiently, run, step};
 
 /// A file that shows its package to be there, and the package.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("/usr/sbin/dockerd", "docker.io"),
     ("/usr/sbin/iptables", "iptables"),
     ("/usr/sbin/ip", "iproute2"),
@@ -19,6 +19,7 @@ const PACKAGES: [(&str, &str); 10] = [
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/ssh", "openssh-client"),
     ("/usr/bin/git", "git"),
+    ("/usr/bin/faketime", "faketime"),
     ("/usr/lib/postgresql/15/bin/initdb", "postgresql-15"),
 ];
 

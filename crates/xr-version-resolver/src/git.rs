@@ -19,11 +19,21 @@ const FOREIGN: [&str; 8] = [
     "GIT_QUARANTINE_PATH",
 ];
 
+const SETTINGS: [&str; 6] = [
+    "core.fileMode=false",
+    "core.fsync=added,reference",
+    "core.fsyncMethod=batch",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "color.ui=false",
+];
+
 impl Checkout {
     /// `git <args>` in this checkout.
     ///
     /// A file's mode alone is not a local change (`chmod +x` by the admin), and no garbage collection is left behind
-    /// in the background.
+    /// in the background. What git writes is on the disk when it ends (`core.fsync`, git 2.36): a reference that outlives a
+    /// power cut and the objects that do not make a clone that git refuses to work with.
     pub(crate) fn git<I: IntoIterator<Item: Into<OsString>>>(&self, args: I) -> Cmd {
         let foreign: Vec<&str> = FOREIGN.into_iter().filter(|name| env::var_os(name).is_some()).collect();
         let mut cmd = if foreign.is_empty() {
@@ -31,7 +41,7 @@ impl Checkout {
         } else {
             Cmd::new("env").args(foreign.into_iter().flat_map(|name| ["-u", name])).arg("git")
         };
-        for setting in ["core.fileMode=false", "gc.auto=0", "maintenance.auto=false", "color.ui=false"] {
+        for setting in SETTINGS {
             cmd = cmd.arg("-c").arg(setting);
         }
         cmd = cmd

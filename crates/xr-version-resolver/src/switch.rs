@@ -1,6 +1,6 @@
 //! Moving the work tree to a release.
 
-use std::{fs, time::SystemTime};
+use std::{fs, io, path::PathBuf};
 
 use xr_model::{Fault, Result};
 
@@ -53,18 +53,28 @@ impl Checkout {
         self.free_way(&head, commit, head.branch.as_deref(), managed).map(drop)
     }
 
-    /// Removes git's lock on the index when it was made at `moment` or later: a git that xr started then and that was
-    /// killed has left it. The caller knows that it has ended.
+    /// Whether git's index is locked: by a git at work, or by one that was killed.
+    pub fn is_locked(&self) -> bool {
+        self.index_lock().symlink_metadata().is_ok()
+    }
+
+    /// Removes git's lock on the index, if there is one. The caller knows that a git which xr started left it, and that
+    /// it has ended.
     ///
     /// # Errors
     /// When it cannot be removed.
-    pub fn remove_lock_since(&self, moment: SystemTime) -> Result<()> {
-        let lock = self.git_dir.join("index.lock");
-        let made = fs::symlink_metadata(&lock).and_then(|meta| meta.modified());
-        if made.is_ok_and(|made| made >= moment) {
-            fs::remove_file(&lock).map_err(Fault::at(format!("cannot remove {}", lock.display())))?;
+    pub fn remove_lock(&self) -> Result<()> {
+        let lock = self.index_lock();
+        match fs::remove_file(&lock) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Fault::new(format!("cannot remove {}", lock.display())).because(error))
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn index_lock(&self) -> PathBuf {
+        self.git_dir.join("index.lock")
     }
 
     fn free_way(&self, head: &Head, commit: &str, branch: Option<&str>, managed: &[&str]) -> Result<Way> {
@@ -97,7 +107,7 @@ impl Checkout {
     }
 
     fn refuse_unfinished(&self) -> Result<()> {
-        let lock = self.git_dir.join("index.lock");
+        let lock = self.index_lock();
         if lock.exists() {
             return Err(self.lock_fault(&lock.display().to_string()));
         }

@@ -53,7 +53,9 @@ pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> std::result::Result<
     let Some(container) = source(world, backup, &run.prepared.observed.containers).await? else { return Ok(()) };
     let stamp: String = clock::now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
     let from = run.prepared.plan.from.unwrap_or(0);
-    let path = world.home.backups().join(format!("{stamp}-g{from}-{}", backup.name));
+    // The run's number first: the newest backup is that of the newest run, whatever the clock says.
+    let number = run.id.split('-').next().unwrap_or_default();
+    let path = world.home.backups().join(format!("{number}-{stamp}-g{from}-{}", backup.name));
     let half = path.with_extension("part");
     let named = || format!("backup `{}`: cannot write {}", backup.name, path.display());
     let mut file = OpenOptions::new()

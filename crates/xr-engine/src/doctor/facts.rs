@@ -51,6 +51,8 @@ pub struct Facts {
     pub settings: Settings,
     /// Modes and owners of files that must be private.
     pub places: Vec<Place>,
+    /// Folders that xr writes to whose file system is mounted read-only.
+    pub read_only: Vec<Trouble>,
     /// Files in the clone that are not its owner's.
     pub foreign: Vec<PathBuf>,
     /// Whose the stack is: user, group.

@@ -8,7 +8,10 @@ mod settings;
 mod tree;
 mod trust;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use tokio::task::spawn_blocking;
 use xr_journal::Home;
@@ -17,7 +20,7 @@ use xr_preflight::certificate;
 use xr_stack::{Layout, Manifest, Site};
 
 use super::facts::{CertificateFact, Facts, Seen, Trouble};
-use crate::world::secrets;
+use crate::{world::secrets, written};
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +36,9 @@ pub(super) struct Ground {
     pub home: Home,
     pub project: String,
     /// Where compose runs.
-    pub folder: std::path::PathBuf,
+    pub folder: PathBuf,
+    /// One folder for each disk that xr writes to.
+    pub disks: Vec<PathBuf>,
 }
 
 /// Looks at the stack at `root`. Changes nothing.
@@ -49,21 +54,23 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
     let settings = settings::read(root, &home, layout.as_ref(), &history);
     let project = compose::project(root, layout.as_ref(), current, settings.env.as_ref().ok().and_then(Option::as_ref));
     let folder = layout.as_ref().map_or_else(|| root.to_owned(), Layout::directory_path);
-    let ground = Ground { home, project, folder };
+    let env = layout.as_ref().map(Layout::env_path);
+    let disks = written::disks(root, env.as_deref(), home.path());
+    let ground = Ground { home, project, folder, disks };
 
     let call = compose::Call::new(layout.as_ref(), &manifest, &settings, current);
     let composed = spawn_blocking(move || call.map(|call| call.run()));
     let version = spawn_blocking(move || look.thorough.then(compose::version).flatten());
     let tree = tree::read(root, layout.as_ref());
     let files = {
-        let (root, env, home) = (root.to_owned(), layout.as_ref().map(Layout::env_path), ground.home.clone());
-        spawn_blocking(move || places::read(&root, env.as_deref(), &home, owner))
+        let (root, home, disks) = (root.to_owned(), ground.home.clone(), ground.disks.clone());
+        spawn_blocking(move || places::read(&root, env.as_deref(), &home, owner, &disks))
     };
     let certificate = {
         let (root, layout, rule) = (root.to_owned(), layout.clone(), manifest.certificate.clone());
         spawn_blocking(move || certificate_of(&root, layout.as_ref(), rule?))
     };
-    let engine = engine::read(root, &ground, &history, &manifest, look);
+    let engine = engine::read(&ground, &history, &manifest, look);
     let (composed, version, tree, files, certificate, engine) =
         tokio::join!(composed, version, tree, files, certificate, engine);
 
@@ -73,7 +80,7 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
         Ok(None) => (Ok(None), None),
         Err(trouble) => (Err(trouble), None),
     };
-    let (places, foreign) = files.unwrap_or_default();
+    let (places, foreign, read_only) = files.unwrap_or_default();
     let known_secrets = layout.as_ref().map(|layout| secrets(&ground.home, layout)).unwrap_or_default();
     let trust = trust::read(root, &ground.home, &manifest.trust, &history);
     let mut facts = Facts {
@@ -85,6 +92,7 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
         tree,
         settings,
         places,
+        read_only,
         foreign,
         owner,
         engine: engine.info,

@@ -1,7 +1,9 @@
 //! A stack of one's own in the shared lab: its own clone, compose project, port and folders, gone with the test.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
+pub mod disk;
 mod http;
+pub mod machine;
 mod picture;
 mod witness;
 mod xr;
@@ -331,6 +333,14 @@ impl Stack {
             argv.get(1) == Some(&b"guard".as_slice()) && argv.contains(&root.as_bytes())
         });
         guards.filter_map(Pid::from_raw).collect()
+    }
+
+    /// Waits until no xr of this stack has its lock or stands guard any more.
+    pub fn wait_until_nobody_is_at_work(&self) -> Result<()> {
+        let lock = self.root.join(".xr/lock");
+        let free = || std::fs::File::open(&lock).is_ok_and(|file| file.try_lock().is_ok());
+        wait_for("the end of the run", PATIENCE, free)?;
+        self.kill_guards()
     }
 
     /// Kills them, and those that they post meanwhile.

@@ -1,4 +1,4 @@
-//! Who can read the secrets, and whose the files are.
+//! Who can read the secrets, whose the files are, and whether they can be written at all.
 
 use crate::doctor::{
     facts::Facts,
@@ -29,6 +29,9 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             found.push(finding.fix(Fix::Owner { paths: vec![place.path.clone()], uid, gid }));
         }
     }
+    for trouble in &facts.read_only {
+        found.push(Finding::problem("permission.disk", "disk", &trouble.message).hint(trouble.hint.clone()));
+    }
     if let Some(first) = facts.foreign.first() {
         let git = facts.root.join(".git");
         let more =
@@ -50,6 +53,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::{super::testing::*, *};
+    use crate::doctor::Trouble;
 
     #[test]
     fn modes_and_owners_are_judged() {
@@ -65,6 +69,16 @@ mod tests {
             assert_eq!(words(&check(&facts)), expect, "{mode:o} {uid}");
             assert!(check(&facts).iter().all(|f| (f.word() == "ok") == f.fix.is_none()));
         }
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_writes_is_a_problem_with_its_remedy() {
+        let trouble = Trouble { message: "cannot write to /srv: read-only".into(), hint: Some("mount".into()) };
+        let found = check(&changed(|f| f.read_only = vec![trouble.clone()]));
+        assert_eq!(
+            (words(&found), found[0].command.as_deref()),
+            (vec!["problem permission.disk".into()], Some("mount"))
+        );
     }
 
     #[test]

@@ -139,6 +139,7 @@ pub(crate) fn healthy() -> Facts {
             known_keys: [].into(),
         },
         places: vec![Place { path: "/srv/orbit/docker/.env".into(), mode: 0o600, wanted: 0o600, uid: 1000 }],
+        read_only: vec![],
         foreign: vec![],
         owner: (1000, 1000),
         engine: Ok(EngineInfo {

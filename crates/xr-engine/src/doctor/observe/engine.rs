@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +12,6 @@ use futures_util::future;
 use tokio::task::spawn_blocking;
 use xr_host::{Engine, EngineInfo};
 use xr_image_puller::{Credentials, Retry, Sources, resolve_all};
-use xr_journal::Home;
 use xr_model::{Container, Digest, Health, ImageRef, LocalImage, Port};
 use xr_preflight::{Check, machine, ports::TakenPort};
 use xr_stack::{Manifest, Site};
@@ -42,11 +40,11 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Lines of a container's log.
 const LINES: usize = 3;
 
-pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manifest: &Manifest, look: Look) -> Answers {
+pub(super) async fn read(ground: &Ground, history: &History, manifest: &Manifest, look: Look) -> Answers {
     let engine = match Engine::connect() {
         Ok(engine) => engine,
         Err(fault) => {
-            let machine = machine_of(manifest, vec![root.to_owned()], apart(root, &ground.home)).await;
+            let machine = machine_of(manifest, Vec::new(), ground.disks.clone()).await;
             let (containers, images) = (Err(no_engine()), Err(no_engine()));
             return Answers {
                 info: Err(fault.into()),
@@ -61,9 +59,8 @@ pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manife
     };
     let about = async {
         let info = engine.info().await.map_err(Trouble::from);
-        let mut disks: Vec<PathBuf> = info.iter().map(|info| PathBuf::from(&info.root)).collect();
-        disks.push(root.to_owned());
-        (info, machine_of(manifest, disks, apart(root, &ground.home)).await)
+        let data: Vec<PathBuf> = info.iter().map(|info| PathBuf::from(&info.root)).collect();
+        (info, machine_of(manifest, data, ground.disks.clone()).await)
     };
     let containers = async {
         let (containers, folders) =
@@ -88,13 +85,6 @@ pub(super) async fn read(root: &Path, ground: &Ground, history: &History, manife
     Answers { info, containers, strangers, last_words, images: images.map_err(Trouble::from), machine, registry }
 }
 
-/// The folder of the records, when its disk is not the stack's: `.xr/` may be a mount, or a link.
-fn apart(root: &Path, home: &Home) -> Option<PathBuf> {
-    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
-    let apart = device(home.path()).is_some_and(|disk| device(root) != Some(disk));
-    apart.then(|| home.path().to_owned())
-}
-
 /// Those containers that were made from another folder.
 fn elsewhere(here: &Path, folders: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -102,16 +92,18 @@ fn elsewhere(here: &Path, folders: BTreeMap<String, String>) -> BTreeMap<String,
     folders.into_iter().filter(|(_, folder)| real(Path::new(folder)) != here).collect()
 }
 
-async fn machine_of(manifest: &Manifest, disks: Vec<PathBuf>, records: Option<PathBuf>) -> Vec<Check> {
+/// Looks at the machine: at the disk of the engine's `data`, and at those that xr writes to, the stack's first.
+async fn machine_of(manifest: &Manifest, data: Vec<PathBuf>, disks: Vec<PathBuf>) -> Vec<Check> {
     let requirements = machine::Requirements {
         memory: manifest.requirements.memory_mib << 20,
         disk: manifest.requirements.disk_mib << 20,
         architectures: Vec::new(),
     };
     let look = move || {
-        let mut checks = machine::examine(&requirements, &disks.iter().map(PathBuf::as_path).collect::<Vec<_>>());
-        // No image and no volume comes there: it needs what a run needs.
-        checks.extend(records.map(|records| machine::disk(&records, STACK_DISK)));
+        let large: Vec<&Path> = data.iter().chain(disks.first()).map(PathBuf::as_path).collect();
+        let mut checks = machine::examine(&requirements, &large);
+        // No image and no volume comes to the others: they need what a run needs.
+        checks.extend(disks.iter().skip(1).map(|folder| machine::disk(folder, STACK_DISK)));
         checks
     };
     spawn_blocking(look).await.unwrap_or_default()
@@ -195,23 +187,4 @@ pub(super) fn ports(ports: Ports) -> (Vec<TakenPort>, Vec<(String, String)>) {
     );
     let silent = silent.collect();
     (xr_preflight::ports::taken(&ports.wanted), silent)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_disk_of_the_records_is_looked_at_when_it_is_another() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        let home = Home::of(root);
-        assert_eq!(apart(root, &home), None);
-        fs::create_dir(home.path()).unwrap();
-        assert_eq!(apart(root, &home), None);
-        fs::remove_dir(home.path()).unwrap();
-        // Every Linux has this one mounted apart.
-        std::os::unix::fs::symlink("/proc", home.path()).unwrap();
-        assert_eq!(apart(root, &home).as_deref(), Some(home.path()));
-    }
 }

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use xr_journal::{Generations, Holder, Home, unfinished};
+use xr_journal::{Generations, Holder, Home, read_runs, unfinished};
 
 use crate::doctor::facts::{History, RunUnderWay, Trouble, Unfinished};
 
 pub(super) fn read(home: &Home) -> History {
     let generations = Generations::of(home);
+    // All of them are read: history shows every run.
     let unfinished = unfinished(home)
+        .and_then(|run| read_runs(home).map(|_| run))
         .map(|run| run.map(|run| Unfinished { kind: run.plan.kind, version: run.plan.version.clone(), at: run.at }));
     History {
         current: generations.current().map_err(Trouble::from),

@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use xr_journal::Home;
+use xr_journal::{Home, read_only};
 use xr_model::{Fault, Result};
 
-use crate::doctor::facts::Place;
+use crate::doctor::facts::{Place, Trouble};
 
 /// Enough to say that something is wrong; the repair goes through all of it.
 const ENOUGH: usize = 10_000;
@@ -20,14 +20,22 @@ pub(super) fn owner(root: &Path) -> Result<(u32, u32)> {
         .map_err(|error| Fault::new(format!("cannot read {}", root.display())).because(error).hint("xr --stack DIR …"))
 }
 
-pub(super) fn read(root: &Path, env: Option<&Path>, home: &Home, owner: (u32, u32)) -> (Vec<Place>, Vec<PathBuf>) {
+/// Private files, files in the clone that are not its owner's, file systems that are mounted read-only.
+pub(super) fn read(
+    root: &Path,
+    env: Option<&Path>,
+    home: &Home,
+    owner: (u32, u32),
+    disks: &[PathBuf],
+) -> (Vec<Place>, Vec<PathBuf>, Vec<Trouble>) {
     let private = [(env.map(Path::to_owned), 0o600), (Some(home.path().to_owned()), 0o700), (Some(home.lock()), 0o600)];
     let places = private.into_iter().filter_map(|(path, wanted)| {
         let path = path?;
         let meta = fs::metadata(&path).ok()?;
         Some(Place { path, mode: meta.mode() & 0o7777, wanted, uid: meta.uid() })
     });
-    (places.collect(), foreign(&root.join(".git"), owner.0))
+    let read_only = disks.iter().filter_map(|folder| read_only(folder).map(Trouble::from));
+    (places.collect(), foreign(&root.join(".git"), owner.0), read_only.collect())
 }
 
 /// Git's own files and folders, down to the folders of objects; the objects themselves are read-only and do not matter.
