@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     files,
     prepare::Prepared,
-    unwind, watch,
+    redact, unwind, watch,
 };
 
 impl Prepared {
@@ -84,8 +84,11 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     let mut outcome = match result {
         Ok(()) => {
             let mut outcome = prepared.outcome(Verdict::Changed, begun);
-            outcome.undo = prepared.plan.from.map(|_| match prepared.plan.kind {
-                RunKind::Rollback => format!("xr rollback --generation {}", prepared.plan.from.unwrap_or(0)),
+            outcome.undo = prepared.plan.from.map(|from| match prepared.plan.kind {
+                RunKind::Rollback if !prepared.desired.restores.is_empty() => {
+                    format!("xr rollback --generation {from} --restore-data")
+                }
+                RunKind::Rollback => format!("xr rollback --generation {from}"),
                 _ => "xr rollback".to_owned(),
             });
             outcome
@@ -104,7 +107,10 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
                 )
                 .await
             } else {
-                Ok(if failure.is_interruption() { Verdict::Interrupted } else { Verdict::Failed })
+                let project = prepared.generation.invocation.project.as_str();
+                let verdict = if failure.is_interruption() { Verdict::Interrupted } else { Verdict::Failed };
+                unwind::unload_untouched(world, &prepared.plan, &started, project).await;
+                Ok(verdict)
             };
             let mut outcome = match verdict {
                 Ok(verdict) => prepared.outcome(verdict, begun),
@@ -206,7 +212,8 @@ async fn deeper(run: &Run<'_, '_>, failure: Failure) -> Failure {
         return failure;
     }
     let healthy = run.healthy.borrow().clone();
-    watch::look(run.world, &healthy).await.err().filter(|cause| cause.service.is_some()).unwrap_or(failure)
+    let fallen = watch::look(run.world, &healthy).await.err().filter(|cause| cause.service.is_some());
+    fallen.map_or(failure, |fallen| redact::failure(run.world, run.prepared, fallen))
 }
 
 /// Journals, acts, journals.
@@ -228,11 +235,12 @@ pub(crate) async fn one(
             Ok(())
         }
         Err(failure) => {
+            let failure = redact::failure(run.world, run.prepared, failure);
             let error = failure.fault.chain();
             run.world.tell(Event::StepFailed { step: step.id.0, title, error: error.clone() });
             // The failure itself matters more than its record.
             let _ = journal.borrow_mut().append(&Record::StepFailed { step: step.id, error });
-            if matches!(step.action, Action::RemoveOld { .. }) {
+            if matches!(step.action, Action::RemoveOld { .. } | Action::DropAside { .. }) {
                 run.world.say(Level::Warning, failure.fault.chain());
                 return Ok(());
             }

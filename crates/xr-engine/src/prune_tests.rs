@@ -98,17 +98,28 @@ fn an_image_goes_when_no_kept_generation_and_no_container_has_it() {
 }
 
 #[test]
-fn the_newest_backups_of_each_kind_stay() {
-    let files = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<Vec<_>>();
-    let all = files(&[
-        "20260101T000000-g1-a.sql",
-        "20260102T000000-g1-a.sql",
-        "20260102T000000-g1-b-c.sql",
-        "20260103T000000-g2-a.sql",
-        "20260104T000000-g2-a.part",
-    ]);
-    let old: Vec<String> = past(all, 2).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(old, ["20260101T000000-g1-a.sql", "20260104T000000-g2-a.part"]);
+fn the_newest_backups_of_each_kind_stay_and_what_a_kept_generation_needs_for_its_data() {
+    let gone = |stay: &[u32]| {
+        let names = [
+            "20260101T000000-g1-a.sql",
+            "20260101T000000-g1-a.sql.sha256",
+            "20260102T000000-g1-a.sql",
+            "20260102T000000-g1-b-c.sql",
+            "20260103T000000-g2-a.sql",
+            "20260104T000000-g3-a.part",
+            "20260104T000000-g3-a.sql",
+            "20260104T000000-g3-a.sql.sha256",
+            "20260105T000000-g3-a.sql.sha256",
+            "the-admins-own.sql",
+        ];
+        let files = names.iter().map(|name| (PathBuf::from(name), 1)).collect();
+        let gone = past(files, 2, &stay.iter().copied().collect()).into_iter();
+        gone.map(|(path, _)| path.display().to_string()).collect::<Vec<_>>()
+    };
+    let always = ["20260101T000000-g1-a.sql", "20260101T000000-g1-a.sql.sha256"];
+    let rubbish = ["20260104T000000-g3-a.part", "20260105T000000-g3-a.sql.sha256"];
+    assert_eq!(gone(&[2, 3]), [&always[..], &["20260102T000000-g1-a.sql"], &rubbish].concat());
+    assert_eq!(gone(&[1, 2, 3]), [&always[..], &rubbish].concat());
 }
 
 #[test]

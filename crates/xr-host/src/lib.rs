@@ -3,14 +3,17 @@
 mod children;
 mod cmd;
 mod containers;
+mod ending;
 mod engine;
 mod exec;
+mod family;
 mod health_words;
 mod identity;
 mod images;
 mod mounted;
 mod neighbours;
 mod networks;
+mod program;
 mod project_folders;
 mod usage;
 
@@ -21,4 +24,5 @@ pub use exec::Probe;
 pub use identity::{Identity, owner_of};
 pub use mounted::MountedVolume;
 pub use neighbours::QuickNeighbours;
+pub use program::{Program, Said};
 pub use usage::Tenant;

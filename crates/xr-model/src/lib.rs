@@ -17,7 +17,7 @@ pub use event::{EVENT_FORMAT, Event, Level, Outcome, Verdict};
 pub use fault::{Fault, Result, exit};
 pub use generation::{GENERATION_FORMAT, Generation, Invocation, Mode};
 pub use image::{Digest, ImageRef, PinnedImage};
-pub use plan::{Action, Plan, RunKind, Stage, Step, StepId, Swap};
+pub use plan::{Action, Plan, Restore, RunKind, Stage, Step, StepId, Swap};
 pub use record::{JOURNAL_FORMAT, Record};
 pub use service::{Condition, Dependency, HealthCheck, Port, Service};
 pub use shell::shell;

@@ -16,7 +16,7 @@ pub use compose::{Compose, Resolved, missing_value};
 pub use layout::{Layout, find_root};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
-    Requirements, SecretKey, ServiceRule, Smoke,
+    Requirements, RestorePart, SecretKey, ServiceRule, Smoke,
 };
 pub use presets::{Stack, load, read_small};
 pub use site::{Channel, Site};

@@ -1,0 +1,104 @@
+//! Ending a program in a container. An engine has no call for it, and a connection that is dropped ends nothing: the
+//! program's processes are signalled, as far as this machine sees them and they are the container's.
+
+use std::time::{Duration, Instant};
+
+use bollard::{models::ExecConfig, query_parameters::InspectContainerOptions};
+use rustix::process::{Pid, Signal, kill_process};
+use xr_model::Result;
+
+use crate::{engine::Engine, family};
+
+/// How long a program may take to end after SIGTERM before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the end of a killed one is waited for.
+const LAST: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Engine {
+    /// Ends every run of a program in a container that a process which is gone may have left: known by its arguments,
+    /// as far as `argv` has them. True when none is left.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn end_programs(&self, container: &str, argv: &[String]) -> Result<bool> {
+        let found = self.docker.inspect_container(container, None::<InspectContainerOptions>).await;
+        let mut gone = true;
+        for exec in found.ok().and_then(|found| found.exec_ids).unwrap_or_default() {
+            let Ok(seen) = self.docker.inspect_exec(&exec).await else { continue };
+            let process = seen.process_config.unwrap_or_default();
+            let runs: Vec<String> =
+                process.entrypoint.into_iter().chain(process.arguments.unwrap_or_default()).collect();
+            if seen.running == Some(true) && runs.starts_with(argv) {
+                let leader = seen.pid.and_then(|pid| i32::try_from(pid).ok());
+                gone &= self.end_exec(&exec, container, leader).await;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The number on the engine's machine of a program's first process; none when it has ended or is not told.
+    pub(crate) async fn leader_of(&self, exec: &str) -> Option<i32> {
+        let pid = self.docker.inspect_exec(exec).await.ok()?.pid?;
+        i32::try_from(pid).ok().filter(|pid| *pid > 0)
+    }
+
+    /// Ends a program with what it has started: SIGTERM, and SIGKILL for what is left after a while. False when something
+    /// of it lives on: the processes cannot be seen from here, or may not be signalled.
+    pub(crate) async fn end_exec(&self, exec: &str, container: &str, leader: Option<i32>) -> bool {
+        let Some(leader) = leader.filter(|pid| *pid > 0) else { return !self.runs(exec).await };
+        let mut family = family::of(leader, container);
+        for (signal, patience) in [(Signal::TERM, GRACE), (Signal::KILL, LAST)] {
+            // What it has started since is its too.
+            family.extend(
+                family::of(leader, container).into_iter().filter(|one| !family.contains(one)).collect::<Vec<_>>(),
+            );
+            self.signal(container, &family, signal).await;
+            let begun = Instant::now();
+            while begun.elapsed() < patience {
+                family.retain(family::Member::lives);
+                if family.is_empty() {
+                    return !self.runs(exec).await;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        false
+    }
+
+    async fn runs(&self, exec: &str) -> bool {
+        let begun = Instant::now();
+        loop {
+            let runs = self.docker.inspect_exec(exec).await.is_ok_and(|seen| seen.running == Some(true));
+            // The engine hears of an end a moment later.
+            if !runs || begun.elapsed() > GRACE {
+                return runs;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn signal(&self, container: &str, family: &[family::Member], signal: Signal) {
+        let refused = family.iter().filter(|one| {
+            let pid = Pid::from_raw(one.pid);
+            pid.is_some_and(|pid| kill_process(pid, signal) == Err(rustix::io::Errno::PERM))
+        });
+        let inside: Vec<String> = refused.filter_map(family::Member::pid_inside).map(|pid| pid.to_string()).collect();
+        if inside.is_empty() {
+            return;
+        }
+        // A user who may use the engine but not signal root's processes has the container's own root do it.
+        let name = if signal == Signal::KILL { "-KILL" } else { "-TERM" };
+        let fixed = ["sh", "-c", "kill \"$@\"", "kill", name].map(str::to_owned);
+        let config = ExecConfig {
+            cmd: Some(fixed.into_iter().chain(inside).collect()),
+            user: Some("0".to_owned()),
+            ..Default::default()
+        };
+        if let Ok(exec) = self.docker.create_exec(container, config).await {
+            let detached = bollard::exec::StartExecOptions { detach: true, ..Default::default() };
+            // Whether it helped is seen by who still lives.
+            let _ = self.docker.start_exec(&exec.id, Some(detached)).await;
+        }
+    }
+}
