@@ -42,7 +42,7 @@ pub(crate) async fn await_container(
     cancel: &Cancel,
 ) -> std::result::Result<Container, Failure> {
     let id = &container.id;
-    let test = world.engine.health_test(id).await?;
+    let (test, _) = world.engine.health_test(id).await?;
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut said = if test.is_empty() {
