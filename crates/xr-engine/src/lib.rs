@@ -38,6 +38,7 @@ mod tail;
 mod templates;
 mod uninstall;
 mod unwind;
+mod unwind_order;
 mod volumes;
 mod watch;
 mod world;

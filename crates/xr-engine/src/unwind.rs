@@ -11,6 +11,7 @@ use crate::{
     failure::Failure,
     files,
     health::{Expectation, await_container},
+    unwind_order,
 };
 
 /// How long an engine that does not answer is waited for, in each round.
@@ -66,8 +67,7 @@ pub(crate) async fn unwind(
     prove(world, plan, project, failure).await
 }
 
-/// Undoes every begun step, in reverse; but the data come first, because what is started uses them, and then the files,
-/// because an old container that is started reads them.
+/// Undoes every begun step; the data come first, because what is started uses them.
 async fn undo_all(
     world: &World<'_>,
     (note, say): (&dyn Fn(Record), &dyn Fn(String)),
@@ -79,9 +79,7 @@ async fn undo_all(
 ) -> Result<()> {
     put_data_back(world, note, plan, started, project, created).await?;
     let mut first_fault = None;
-    let files = |step: &&xr_model::Step| matches!(step.action, Action::SwitchFiles { .. });
-    let begun = || plan.steps().rev().filter(|step| started.contains(&step.id));
-    for step in begun().filter(files).chain(begun().filter(|step| !files(step))) {
+    for step in unwind_order::order(plan, started) {
         let undone = match &step.action {
             Action::Start { swap } => start::undo(world, project, swap).await,
             Action::SwitchOver { swap, detach, .. } => switch_over::undo(world, project, swap, detach, created).await,

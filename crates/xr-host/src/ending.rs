@@ -7,10 +7,17 @@ use bollard::{models::ExecConfig, query_parameters::InspectContainerOptions};
 use rustix::process::{Pid, Signal, kill_process};
 use xr_model::Result;
 
-use crate::{engine::Engine, family};
+use crate::{
+    engine::Engine,
+    family::{self, Member},
+};
 
 /// How long a program may take to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long the last of a chain of processes are signalled before those that have started them. A parent that goes first
+/// leaves its children to the container's first process, and one that is PostgreSQL takes a strange child that was ended by
+/// a signal for a crash of its own: it ends all connections and recovers.
+const FROM_BELOW: Duration = Duration::from_secs(2);
 /// How long the end of a killed one is waited for.
 const LAST: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -30,7 +37,7 @@ impl Engine {
             let runs: Vec<String> =
                 process.entrypoint.into_iter().chain(process.arguments.unwrap_or_default()).collect();
             if seen.running == Some(true) && runs.starts_with(argv) {
-                let leader = seen.pid.and_then(|pid| i32::try_from(pid).ok());
+                let leader = seen.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
                 gone &= self.end_exec(&exec, container, leader).await;
             }
         }
@@ -46,20 +53,28 @@ impl Engine {
     /// Ends a program with what it has started: SIGTERM, and SIGKILL for what is left after a while. False when something
     /// of it lives on: the processes cannot be seen from here, or may not be signalled.
     pub(crate) async fn end_exec(&self, exec: &str, container: &str, leader: Option<i32>) -> bool {
-        let Some(leader) = leader.filter(|pid| *pid > 0) else { return !self.runs(exec).await };
-        let mut family = family::of(leader, container);
+        let leader = match leader {
+            None => self.leader_of(exec).await,
+            known => known,
+        };
+        let Some(leader) = leader else { return !self.runs(exec).await };
+        let mut family = Vec::new();
         for (signal, patience) in [(Signal::TERM, GRACE), (Signal::KILL, LAST)] {
-            // What it has started since is its too.
-            family.extend(
-                family::of(leader, container).into_iter().filter(|one| !family.contains(one)).collect::<Vec<_>>(),
-            );
-            self.signal(container, &family, signal).await;
             let begun = Instant::now();
+            let mut told: Vec<Member> = Vec::new();
             while begun.elapsed() < patience {
-                family.retain(family::Member::lives);
-                if family.is_empty() {
+                family = family::of(leader, container, &family);
+                if family.iter().all(|one| one.zombie) {
                     return !self.runs(exec).await;
                 }
+                let has_children = |one: &Member| family.iter().any(|other| other.parent == one.pid);
+                let due = |one: &&Member| {
+                    let from_below = begun.elapsed() < FROM_BELOW && has_children(one);
+                    !one.zombie && !from_below && !told.iter().any(|other| other.is(one))
+                };
+                let due: Vec<Member> = family.iter().filter(due).cloned().collect();
+                self.signal(container, &due, signal).await;
+                told.extend(due);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -78,12 +93,12 @@ impl Engine {
         }
     }
 
-    async fn signal(&self, container: &str, family: &[family::Member], signal: Signal) {
+    async fn signal(&self, container: &str, family: &[Member], signal: Signal) {
         let refused = family.iter().filter(|one| {
             let pid = Pid::from_raw(one.pid);
             pid.is_some_and(|pid| kill_process(pid, signal) == Err(rustix::io::Errno::PERM))
         });
-        let inside: Vec<String> = refused.filter_map(family::Member::pid_inside).map(|pid| pid.to_string()).collect();
+        let inside: Vec<String> = refused.filter_map(Member::pid_inside).map(|pid| pid.to_string()).collect();
         if inside.is_empty() {
             return;
         }

@@ -9,6 +9,10 @@ use std::{fs, str};
 pub(crate) struct Member {
     /// Its number here.
     pub pid: i32,
+    /// Who started it, or has taken it over.
+    pub parent: i32,
+    /// Whether it has ended and waits for its parent to hear of it.
+    pub zombie: bool,
     started: String,
 }
 
@@ -21,9 +25,9 @@ struct Stat {
 }
 
 impl Member {
-    /// Whether it still runs; one that has ended and waits for its parent does not.
-    pub(crate) fn lives(&self) -> bool {
-        stat(self.pid).is_some_and(|now| now.started == self.started && !now.zombie)
+    /// Whether it is the same process.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        (self.pid, &self.started) == (other.pid, &other.started)
     }
 
     /// Its number in the container, from the innermost of its namespaces.
@@ -34,15 +38,18 @@ impl Member {
 }
 
 /// The processes of the program whose first process is `leader`, as far as they are in this container: on an engine that
-/// runs elsewhere the same number is another's.
-pub(crate) fn of(leader: i32, container: &str) -> Vec<Member> {
+/// runs elsewhere the same number is another's. Those that were `known` before are among them, and what they started,
+/// whoever is their parent now.
+pub(crate) fn of(leader: i32, container: &str, known: &[Member]) -> Vec<Member> {
     if container.is_empty() {
         return Vec::new();
     }
     let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let all: Vec<(i32, Stat)> = numbers.filter_map(|pid| Some((pid, stat(pid)?))).collect();
+    let still = |pid: i32, stat: &Stat| known.iter().any(|one| one.pid == pid && one.started == stat.started);
     let mut ours = vec![leader];
+    ours.extend(all.iter().filter(|(pid, stat)| still(*pid, stat)).map(|(pid, _)| *pid));
     loop {
         let more: Vec<i32> = all
             .iter()
@@ -55,8 +62,8 @@ pub(crate) fn of(leader: i32, container: &str) -> Vec<Member> {
         ours.extend(more);
     }
     all.into_iter()
-        .filter(|(pid, stat)| ours.contains(pid) && !stat.zombie && is_in(*pid, container))
-        .map(|(pid, stat)| Member { pid, started: stat.started })
+        .filter(|(pid, stat)| ours.contains(pid) && (stat.zombie || is_in(*pid, container)))
+        .map(|(pid, Stat { parent, zombie, started, .. })| Member { pid, parent, zombie, started })
         .collect()
 }
 
@@ -82,18 +89,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_known_by_its_number_and_its_start() {
+    fn a_process_that_is_in_no_such_container_is_nobodys() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let me = Member { pid, started: stat(pid).unwrap().started };
-        assert!(me.lives());
-        assert!(!Member { started: "0".to_owned(), ..me.clone() }.lives());
-        assert!(me.pid_inside().is_some());
+        assert!(of(pid, "0123456789abcdef", &[]).is_empty());
+        assert!(of(pid, "", &[]).is_empty());
     }
 
     #[test]
-    fn a_process_that_is_in_no_such_container_is_nobodys() {
+    fn a_later_process_with_the_same_number_is_another() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        assert!(of(pid, "0123456789abcdef").is_empty());
-        assert!(of(pid, "").is_empty());
+        let Stat { parent, zombie, started, .. } = stat(pid).unwrap();
+        let me = Member { pid, parent, zombie, started };
+        assert!(!me.zombie && me.pid_inside().is_some());
+        assert!(me.is(&me.clone()) && !me.is(&Member { started: "0".to_owned(), ..me.clone() }));
     }
 }

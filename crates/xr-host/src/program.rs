@@ -1,6 +1,7 @@
 //! Running a program in a container to its end, or until it is broken off: then nothing of it lives on.
 
 use std::{
+    cell::Cell,
     future::Future,
     io::{self, Read},
     pin::pin,
@@ -16,8 +17,8 @@ use crate::engine::Engine;
 
 /// How much of a program's input is read at once.
 const CHUNK: usize = 256 << 10;
-/// Between two looks at a program that has closed its output and goes on.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two questions to the engine about a program.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a program says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,8 @@ pub struct Program<'a> {
 
 impl Engine {
     /// Runs a program in a container and gives its exit code; none when `until` came first. Then, and when its output
-    /// cannot be taken, the program is ended with everything that it has started.
+    /// cannot be taken, the program is ended. What it has started ends with it in any case, but for what has left its session
+    /// before it ended.
     ///
     /// # Errors
     /// When the container does not run, the engine does not answer, or `hear` refuses.
@@ -61,12 +63,12 @@ impl Engine {
         };
         let exec = self.docker.create_exec(container, config).await.map_err(Fault::at(named.clone()))?;
         let started = self.docker.start_exec(&exec.id, None).await.map_err(Fault::at(named.clone()))?;
-        // Known now, since it may end before those that it has started.
-        let leader = self.leader_of(&exec.id).await;
+        let leader = Cell::new(None);
         let mut until = pin!(until);
         let talked = tokio::select! {
             talked = talk(started, program.input, program.hear) => Some(talked),
             () = &mut until => None,
+            () = self.learn_leader(&exec.id, &leader) => None,
         };
         let ended = match talked {
             Some(Ok(())) => tokio::select! {
@@ -77,16 +79,32 @@ impl Engine {
             None => None,
         };
         match ended {
-            Some(Ok(code)) => Ok(Some(code)),
+            Some(Ok(code)) => {
+                // What it has left behind in its session was part of it.
+                if leader.get().is_some() {
+                    self.end_exec(&exec.id, container, leader.get()).await;
+                }
+                Ok(Some(code))
+            }
             Some(Err(fault)) => {
-                self.end_exec(&exec.id, container, leader).await;
+                self.end_exec(&exec.id, container, leader.get()).await;
                 Err(Fault::new(named).because(fault))
             }
             None => {
-                self.end_exec(&exec.id, container, leader).await;
+                self.end_exec(&exec.id, container, leader.get()).await;
                 Ok(None)
             }
         }
+    }
+
+    /// Notes a program's first process, which may end before those that it has started; the engine knows it a moment after
+    /// the start. Never ends by itself.
+    async fn learn_leader(&self, exec: &str, leader: &Cell<Option<i32>>) {
+        while leader.get().is_none() {
+            leader.set(self.leader_of(exec).await);
+            tokio::time::sleep(PAUSE).await;
+        }
+        std::future::pending().await
     }
 
     /// The exit code of a program that has said its last word: it may have closed its output and go on.

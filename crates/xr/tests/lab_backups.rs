@@ -46,6 +46,14 @@ fn updated(manifest: &str) -> Result<Stack> {
     Ok(stack)
 }
 
+/// A child that PostgreSQL does not know and that ends by a signal has it end all connections and recover.
+fn assert_database_never_fell(stack: &Stack) -> Result<()> {
+    let logs = duct::cmd!("docker", "logs", &stack.container("postgres")?.id);
+    let told = stack.surround(logs).stderr_to_stdout().stdout_capture().read()?;
+    ensure!(!told.contains("terminated by signal") && !told.contains("recovery mode"), "{told}");
+    Ok(())
+}
+
 fn dumps(stack: &Stack) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(stack.root.join(".xr/backups"))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
@@ -110,8 +118,8 @@ fn a_rollback_with_data_brings_back_the_rows_of_before_and_its_undo_those_of_aft
 }
 
 #[test]
-fn data_that_cannot_be_put_back_stay_and_nothing_else_moves() -> Result<()> {
-    let stack = updated(QUICK)?;
+fn data_that_cannot_be_put_back_or_lived_with_stay_as_they_were() -> Result<()> {
+    let stack = updated(&format!("{QUICK}\n[[smoke]]\nservice = \"nginx\"\npath = \"/api/\"\nstatus = 200\n"))?;
     let before = stack.picture()?;
     let dump = dump_of(&stack, 1)?;
     let (whole, sum) = (std::fs::read(&dump)?, dump.with_extension("sql.sha256"));
@@ -141,9 +149,20 @@ fn data_that_cannot_be_put_back_stay_and_nothing_else_moves() -> Result<()> {
     std::fs::write(&dump, text)?;
     stack.xr(&argv)?.exits(1).says("cannot be loaded").says("TABEL").says("hint: nothing was switched");
     unmoved("no SQL")?;
+    // A dump that the database takes and the product cannot live with: all is taken back, data and containers.
+    let text = String::from_utf8_lossy(&whole);
+    let key = "ALTER TABLE ONLY public.visits\n    ADD CONSTRAINT visits_pkey PRIMARY KEY (id);";
+    ensure!(text.contains(key), "another pg_dump");
+    std::fs::write(&dump, text.replace(key, "DROP TABLE public.visits;"))?;
+    stack.xr(&argv)?.exits(3).says("was rolled back: v1.1.0 is healthy").says("hint: ");
+    assert_eq!(before.ids(), stack.picture()?.ids(), "the containers of before, and no other");
+    stack.assert_all_of_it_is("v1.1.0")?;
+    stack.assert_compose_agrees()?;
+    assert_eq!(stack.visits()?, 5);
+    assert_eq!(databases(&stack)?, "orbit-data postgres template1");
     std::fs::remove_file(&dump)?;
     stack.xr(&argv)?.exits(1).says("there is no backup `postgres.sql` of generation 1").says("hint: there are, in ");
-    unmoved("none")?;
+    assert_eq!(stack.visits()?, 5);
     stack.xr(&["rollback", "--yes"])?.exits(0);
     stack.assert_all_of_it_is("v1.0.0")?;
     assert_eq!(stack.visits()?, 5, "without the flag data stay");
@@ -182,6 +201,7 @@ fn a_restore_that_is_killed_anywhere_leaves_all_data_of_before_or_all_of_the_dum
         let wanted = if version == "v1.0.0" { 3 } else { 5 };
         assert_eq!(stack.visits()?, wanted, "{version} after {step}");
         assert_eq!(databases(&stack)?, "orbit-data postgres template1", "after {step}");
+        assert_database_never_fell(&stack).with_context(|| format!("after {step}"))?;
         stack.assert_compose_agrees()?;
         if version == "v1.0.0" {
             return Ok(());
@@ -190,4 +210,97 @@ fn a_restore_that_is_killed_anywhere_leaves_all_data_of_before_or_all_of_the_dum
     stack.xr(&argv)?.exits(0);
     assert_eq!(stack.visits()?, 3);
     stack.assert_all_of_it_is("v1.0.0")
+}
+
+/// Publishes v1.1.0, or once more, with this backup before it is switched to.
+fn publish(stack: &Stack, script: &str, more: &str) -> Result<()> {
+    let backup = format!(
+        "{QUICK}\n[[backups]]\nname = \"data.sql\"\nimage = \"postgres\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n{more}\n"
+    );
+    std::fs::write(stack.remote.work().join("xr.toml"), backup)?;
+    stack.remote.commit("fix: the backup")?;
+    stack.remote.in_work(&["tag", "--force", "-m", "v1.1.0", "v1.1.0"])?;
+    stack.remote.push()
+}
+
+#[test]
+fn an_update_whose_backup_fails_hangs_breaks_off_or_finds_the_disk_full_stops_before_anything_moves() -> Result<()> {
+    let stack = Stack::installed(&Setup::default())?;
+    stack.visit()?;
+    stack.remote.release("v1.1.0")?;
+    let before = stack.picture()?;
+    let update = ["update", "--yes"];
+    let postgres = stack.container("postgres")?.id;
+    let dumping = || stack.docker(&["top", &postgres, "-eo", "pid,args"]).is_ok_and(|all| all.contains("pg_dump"));
+    let unmoved = |why: &str| -> Result<()> {
+        assert_eq!(before, stack.picture()?, "{why}");
+        assert_eq!(stack.visits().with_context(|| why.to_owned())?, 1, "{why}");
+        assert_eq!(dumps(&stack)?, Vec::<PathBuf>::new(), "{why}: half a backup is none");
+        ensure!(!dumping(), "{why}: it lives on");
+        // A child that PostgreSQL does not know and that ends by a signal has it end all connections and recover.
+        let told =
+            stack.surround(duct::cmd!("docker", "logs", &postgres)).stderr_to_stdout().stdout_capture().read()?;
+        ensure!(!told.contains("terminated by signal"), "{why}: {told}");
+        Ok(())
+    };
+    const DUMP: &str = "pg_dumpall --username \"$POSTGRES_USER\"";
+
+    publish(&stack, &format!("{DUMP}; echo no such tape $POSTGRES_PASSWORD >&2; exit 7"), "")?;
+    let done = stack.xr(&update)?.exits(1).says("backup `data.sql` failed with exit code 7").says("no such tape ***");
+    done.says("hint: nothing was switched").never_says(&stack.setting("DB_PASSWORD")?);
+    unmoved("exit code")?;
+
+    // Somebody holds a table: the dump waits for it, in several processes one below the other.
+    let client = ["psql", "-qAt", "-U", "orbit", "-d", "orbit", "-c"];
+    let ask = |text: &str| stack.docker(&[&["exec", &postgres][..], &client, &[text]].concat());
+    let locks = "BEGIN; LOCK TABLE users; SELECT pg_sleep(7201)";
+    stack.docker(&[&["exec", "-d", &postgres][..], &client, &[locks]].concat())?;
+    let locked =
+        "SELECT count(*) FROM pg_locks WHERE relation = 'users'::regclass AND mode = 'AccessExclusiveLock' AND granted";
+    wait_for("the lock", PATIENCE, || ask(locked).is_ok_and(|count| count == "1"))?;
+    publish(&stack, DUMP, "timeout = \"2s\"")?;
+    stack.xr(&update)?.exits(1).says("backup `data.sql` said nothing for 2 s").says("hint: nothing was switched");
+    unmoved("hangs")?;
+    // Killed while it hangs: its guard leaves nothing at work in the database's container.
+    publish(&stack, DUMP, "")?;
+    let run = stack.start_xr(&update)?;
+    wait_for("the backup", PATIENCE, || dumping() || run.ended())?;
+    run.kill_group()?;
+    wait_for("the guard's work", PATIENCE, || stack.newest_run_has_ended() && stack.guards().is_empty())?;
+    ensure!(run.end()?.code == -1);
+    for half in dumps(&stack)? {
+        assert_eq!((half.extension(), mode(&half)?), (Some("part".as_ref()), 0o600));
+        std::fs::remove_file(half)?;
+    }
+    unmoved("killed")?;
+    ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'")?;
+
+    publish(&stack, &format!("{DUMP} | head -c 1500"), "ends_with = \"cluster dump complete\"")?;
+    stack.xr(&update)?.exits(1).says("broke off: its 1500 bytes do not end with").says("hint: nothing was switched");
+    unmoved("cut off")?;
+    publish(&stack, "exit 0", "")?;
+    stack.xr(&update)?.exits(1).says("backup `data.sql` is empty").says("hint: nothing was switched");
+    unmoved("empty")?;
+
+    // A disk of its own, which is too small.
+    let folder = stack.root.join(".xr/backups").display().to_string();
+    stack.surround(duct::cmd!("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", &folder)).run()?;
+    publish(&stack, &format!("{DUMP}; {DUMP}; {DUMP}; seq 100000"), "")?;
+    let full = stack.xr(&update);
+    let told = unmoved("disk full");
+    stack.surround(duct::cmd!("umount", &folder)).run()?;
+    full?.exits(1).says("cannot write").says("No space left").says("hint: nothing was switched; df -h ");
+    told?;
+
+    publish(&stack, DUMP, "ends_with = \"cluster dump complete\"")?;
+    stack.xr(&update)?.exits(0);
+    stack.assert_all_of_it_is("v1.1.0")?;
+    assert_eq!((stack.visits()?, dumps(&stack)?.len()), (1, 2));
+    // Taken by the publisher's own command, and put back by the default one.
+    stack.visit()?;
+    stack
+        .xr(&["rollback", "--restore-data", "--yes"])?
+        .exits(1)
+        .says("there is no backup `postgres.sql` of generation 1");
+    Ok(())
 }

@@ -111,12 +111,14 @@ fn a_hook_that_asks_to_be_tried_later_is_within_its_time_and_one_that_fails_is_t
     ensure!(!journal.contains(&password), "{done}");
     assert_eq!(before.ids(), stack.picture()?.ids());
 
-    // Twice later, then done.
+    // Twice later, then done; what it leaves in the background ends with it.
     let file = "/var/lib/orbit/results/tries";
-    let third = format!("echo x >> {file}; [ $(wc -l < {file}) -ge 3 ] || exit 75");
+    let third = format!("sleep 7105 >&- 2>&- & sleep 0.5; echo x >> {file}; [ $(wc -l < {file}) -ge 3 ] || exit 75");
     publish_again(&stack, &hook("server", &third, "1m"))?;
     stack.xr(&["update", "--yes"])?.exits(0);
     stack.assert_all_of_it_is("v1.1.0")?;
     assert_eq!(stack.docker(&["exec", &stack.container("server")?.id, "wc", "-l", file])?, format!("3 {file}"));
+    let left = processes(&stack, "server")?;
+    ensure!(!left.contains("sleep 7105"), "a hook that went well has left something behind:\n{left}");
     Ok(())
 }
