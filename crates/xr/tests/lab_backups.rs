@@ -223,6 +223,24 @@ fn publish(stack: &Stack, script: &str, more: &str) -> Result<()> {
     stack.remote.push()
 }
 
+/// A disk of its own under the backups, which is too small for any; gone with the value.
+struct SmallDisk<'a>(&'a Stack);
+
+impl<'a> SmallDisk<'a> {
+    fn over(stack: &'a Stack) -> Result<Self> {
+        let mount = duct::cmd!("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", ".xr/backups");
+        ensure!(stack.surround(mount).run()?.status.success(), "no disk");
+        Ok(Self(stack))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        // A disk that stays is seen by the test, which wants its dumps afterwards.
+        let _ = self.0.surround(duct::cmd!("umount", ".xr/backups")).run();
+    }
+}
+
 #[test]
 fn an_update_whose_backup_fails_hangs_breaks_off_or_finds_the_disk_full_stops_before_anything_moves() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
@@ -283,12 +301,11 @@ fn an_update_whose_backup_fails_hangs_breaks_off_or_finds_the_disk_full_stops_be
     unmoved("empty")?;
 
     // A disk of its own, which is too small.
-    let folder = stack.root.join(".xr/backups").display().to_string();
-    stack.surround(duct::cmd!("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", &folder)).run()?;
+    let disk = SmallDisk::over(&stack)?;
     publish(&stack, &format!("{DUMP}; {DUMP}; {DUMP}; seq 100000"), "")?;
     let full = stack.xr(&update);
     let told = unmoved("disk full");
-    stack.surround(duct::cmd!("umount", &folder)).run()?;
+    drop(disk);
     full?.exits(1).says("cannot write").says("No space left").says("hint: nothing was switched; df -h ");
     told?;
 
