@@ -90,8 +90,11 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     let mut outcome = match result {
         Ok(()) => {
             let mut outcome = prepared.outcome(Verdict::Changed, begun);
-            outcome.undo = prepared.plan.from.map(|_| match prepared.plan.kind {
-                RunKind::Rollback => format!("xr rollback --generation {}", prepared.plan.from.unwrap_or(0)),
+            outcome.undo = prepared.plan.from.map(|from| match prepared.plan.kind {
+                RunKind::Rollback if !prepared.desired.restores.is_empty() => {
+                    format!("xr rollback --generation {from} --restore-data")
+                }
+                RunKind::Rollback => format!("xr rollback --generation {from}"),
                 _ => "xr rollback".to_owned(),
             });
             outcome
@@ -111,7 +114,10 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
                 )
                 .await
             } else {
-                Ok(if failure.is_interruption() { Verdict::Interrupted } else { Verdict::Failed })
+                let project = prepared.generation.invocation.project.as_str();
+                let verdict = if failure.is_interruption() { Verdict::Interrupted } else { Verdict::Failed };
+                unwind::unload_untouched(world, &prepared.plan, &started, project).await;
+                Ok(verdict)
             };
             let mut outcome = match verdict {
                 Ok(verdict) => prepared.outcome(verdict, begun),
@@ -275,7 +281,7 @@ fn is_recorded(run: &Run<'_, '_>, step: &Step) -> bool {
             plan.from != Some(plan.generation)
                 && matches!(run.world.generations.current(), Ok(Some(serves)) if serves.number == plan.generation)
         }
-        Action::RemoveOld { .. } => true,
+        Action::RemoveOld { .. } | Action::DropAside { .. } => true,
         _ => false,
     }
 }

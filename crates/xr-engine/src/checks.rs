@@ -220,7 +220,8 @@ fn ports(prepared: &Prepared) -> Result<()> {
         .hint(format!("ss -ltnp 'sport = :{}'; stop that program, or publish another port in .env", port.published)))
 }
 
-fn room(path: &Path, need: u64, hint: &str) -> Result<()> {
+/// Refuses a disk with less than `need` bytes left.
+pub(crate) fn room(path: &Path, need: u64, hint: &str) -> Result<()> {
     let Some(there) = path.ancestors().find(|one| one.exists()) else { return Ok(()) };
     let Ok(stat) = rustix::fs::statvfs(there) else { return Ok(()) };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);

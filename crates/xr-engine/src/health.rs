@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use xr_host::Probe;
-use xr_model::{Container, ContainerState, Fault, Health, Result};
+use xr_model::{Container, ContainerState, Fault, Health};
 
 use crate::{Cancel, World, failure::Failure};
 
@@ -42,7 +42,7 @@ pub(crate) async fn await_container(
     cancel: &Cancel,
 ) -> std::result::Result<Container, Failure> {
     let id = &container.id;
-    let test = world.engine.health_test(id).await?;
+    let (test, _) = world.engine.health_test(id).await?;
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut said = if test.is_empty() {
@@ -98,10 +98,9 @@ pub(crate) async fn await_container(
     }
 }
 
-/// A probe that does not hang longer than the engine would wait, nor fail the wait: the container may be restarting.
+/// A probe that does not fail the wait: the container may be restarting.
 async fn probe(world: &World<'_>, id: &str, test: &[String]) -> Option<Probe> {
-    let answer = tokio::time::timeout(Duration::from_secs(30), world.engine.probe(id, test)).await;
-    answer.ok().and_then(Result::ok)
+    world.engine.probe(id, test).await.ok()
 }
 
 fn restarts(container: &Container) -> bool {

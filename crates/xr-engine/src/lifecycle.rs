@@ -168,6 +168,7 @@ async fn present(world: &World<'_>, kind: RunKind) -> Result<Prepared> {
         files_change: false,
         hooks: Vec::new(),
         backups: Vec::new(),
+        restores: Vec::new(),
         settle: manifest.health.settle.unwrap_or(Duration::ZERO),
         smoke: generation.services.iter().any(|s| !s.ports.is_empty()),
     };

@@ -1,12 +1,20 @@
 //! What nothing needs any more: generations and backups past their number, and the images only those had.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use xr_host::Tenant;
 use xr_journal::{read_runs, run_order};
 use xr_model::{Fault, Generation, Level, LocalImage, PinnedImage, Result};
 
-use crate::{World, lifecycle};
+use crate::{
+    World,
+    dumps::{Dump, HALF, SUM, sum_of},
+    lifecycle,
+};
 
 /// What can go.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +69,7 @@ pub async fn prunable(world: &World<'_>) -> Result<Prunable> {
     let (images, shared) = old_images(&stay, &go, &images, &tenants, &current.invocation.project);
     Ok(Prunable {
         generations: go.iter().map(|g| (g.number, g.version.to_string())).collect(),
-        backups: old_backups(world, keep.backups)?,
+        backups: old_backups(world, keep.backups, &kept)?,
         runs: old_runs(world, keep.generations)?,
         images,
         shared,
@@ -159,31 +167,43 @@ pub(crate) fn name_of(reference: &str) -> &str {
     }
 }
 
-/// Backups past the newest `keep` of each kind, and halves of broken-off ones. The caller holds the lock: nobody writes one now.
-fn old_backups(world: &World<'_>, keep: usize) -> Result<Vec<(PathBuf, u64)>> {
+/// Backups past the newest `keep` of each kind, but for those that a generation which stays needs for its data; halves of
+/// broken-off ones, and digests without a dump. The caller holds the lock: nobody writes one now.
+fn old_backups(world: &World<'_>, keep: usize, stay: &BTreeSet<u32>) -> Result<Vec<(PathBuf, u64)>> {
     let folder = world.home.backups();
     let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
-    let mut files: Vec<(String, u64)> = Vec::new();
+    let mut files = Vec::new();
     for entry in entries.filter_map(std::result::Result::ok) {
         let meta = entry.metadata().map_err(Fault::at(format!("cannot read {}", entry.path().display())))?;
-        files.extend(meta.is_file().then(|| (entry.file_name().to_string_lossy().into_owned(), meta.len())));
+        files.extend(meta.is_file().then(|| (entry.path(), meta.len())));
     }
-    files.sort_by(|(one, _), (other, _)| run_order(one).cmp(&run_order(other)));
-    Ok(past(files, keep).into_iter().map(|(name, size)| (folder.join(name), size)).collect())
+    files.sort_by(|(one, _), (other, _)| order(one).cmp(&order(other)));
+    Ok(past(files, keep, stay))
 }
 
-/// Of `<run>-<stamp>-g<n>-<kind>` names, the oldest first: those past the newest `keep` of their kind, and unfinished ones.
-/// Before runs had numbers the names began with the stamp.
-fn past(files: Vec<(String, u64)>, keep: usize) -> Vec<(String, u64)> {
-    let kind = |name: &str| {
-        let before = if run_order(name).0.is_some() { 3 } else { 2 };
-        name.splitn(before + 1, '-').nth(before).unwrap_or(name).to_owned()
+fn order(path: &Path) -> (Option<u64>, &str) {
+    run_order(path.file_name().and_then(|name| name.to_str()).unwrap_or_default())
+}
+
+/// Of the files of `.xr/backups/`, the oldest first, those that can go.
+fn past(files: Vec<(PathBuf, u64)>, keep: usize, stay: &BTreeSet<u32>) -> Vec<(PathBuf, u64)> {
+    let dumps: Vec<Dump> = files.iter().filter_map(|(path, size)| Dump::of(path, *size)).collect();
+    let kept = |at: usize, dump: &Dump| {
+        let newer = || dumps[at + 1..].iter().filter(|other| other.backup == dump.backup);
+        let newest_of_its_generation = !newer().any(|other| other.generation == dump.generation);
+        newer().count() < keep || (newest_of_its_generation && stay.contains(&dump.generation))
     };
-    let newer = |at: usize, name: &str| {
-        files[at + 1..].iter().filter(|(other, _)| kind(other) == kind(name) && !other.ends_with(".part")).count()
+    let kept: BTreeSet<PathBuf> = dumps
+        .iter()
+        .enumerate()
+        .filter(|(at, dump)| kept(*at, dump))
+        .flat_map(|(_, dump)| [dump.path.clone(), sum_of(&dump.path)])
+        .collect();
+    let ours = |path: &PathBuf| {
+        let name = path.to_string_lossy();
+        name.ends_with(HALF) || name.ends_with(SUM) || dumps.iter().any(|dump| dump.path == *path)
     };
-    let old = |at: usize, name: &str| name.ends_with(".part") || newer(at, name) >= keep;
-    files.iter().enumerate().filter(|(at, (name, _))| old(*at, name)).map(|(_, file)| file.clone()).collect()
+    files.into_iter().filter(|(path, _)| ours(path) && !kept.contains(path)).collect()
 }
 
 /// Files from before runs that ended, but for the newest.

@@ -99,28 +99,42 @@ fn an_image_goes_when_no_kept_generation_and_no_container_has_it() {
 }
 
 #[test]
-fn the_newest_backups_of_each_kind_stay() {
-    let files = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<Vec<_>>();
-    let all = files(&[
-        "20260101T000000-g1-a.sql",
-        "20260102T000000-g1-a.sql",
-        "20260102T000000-g1-b-c.sql",
-        "20260103T000000-g2-a.sql",
-        "20260104T000000-g2-a.part",
-    ]);
-    let old: Vec<String> = past(all, 2).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(old, ["20260101T000000-g1-a.sql", "20260104T000000-g2-a.part"]);
-    // The clock was set back before run 8; 20260101 is of before runs had numbers.
-    let all = files(&[
+fn the_newest_backups_of_each_kind_stay_and_what_a_kept_generation_needs_for_its_data() {
+    let gone = |stay: &[u32]| {
+        let names = [
+            "20260101T000000-g1-a.sql",
+            "20260101T000000-g1-a.sql.sha256",
+            "20260102T000000-g1-a.sql",
+            "20260102T000000-g1-b-c.sql",
+            "20260103T000000-g2-a.sql",
+            "20260104T000000-g3-a.part",
+            "20260104T000000-g3-a.sql",
+            "20260104T000000-g3-a.sql.sha256",
+            "20260105T000000-g3-a.sql.sha256",
+            "the-admins-own.sql",
+        ];
+        let files = names.iter().map(|name| (PathBuf::from(name), 1)).collect();
+        let gone = past(files, 2, &stay.iter().copied().collect()).into_iter();
+        gone.map(|(path, _)| path.display().to_string()).collect::<Vec<_>>()
+    };
+    let always = ["20260101T000000-g1-a.sql", "20260101T000000-g1-a.sql.sha256"];
+    let rubbish = ["20260104T000000-g3-a.part", "20260105T000000-g3-a.sql.sha256"];
+    assert_eq!(gone(&[2, 3]), [&always[..], &["20260102T000000-g1-a.sql"], &rubbish].concat());
+    assert_eq!(gone(&[1, 2, 3]), [&always[..], &rubbish].concat());
+}
+
+#[test]
+fn of_backups_the_newest_is_that_of_the_newest_run_whatever_the_clock_said() {
+    // The clock was set back before run 8; the first name is of before runs had numbers.
+    let names = [
         "20260101T000000-g1-a.sql",
         "000007-20260105T000000-g1-a.sql",
         "000008-20250102T000000-g1-a.sql",
         "000009-20250103T000000-g1-b-c.sql",
-    ]);
-    assert_eq!(
-        past(all, 1).into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
-        ["20260101T000000-g1-a.sql", "000007-20260105T000000-g1-a.sql"]
-    );
+    ];
+    let files = names.iter().map(|name| (PathBuf::from(name), 1)).collect();
+    let gone: Vec<_> = past(files, 1, &BTreeSet::new()).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(gone, names[..2].iter().map(PathBuf::from).collect::<Vec<_>>());
 }
 
 #[test]

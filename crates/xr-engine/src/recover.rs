@@ -5,7 +5,15 @@ use std::{cell::RefCell, time::Duration};
 use xr_journal::{ChildrenLock, Journal, PastRun, Reserve, unfinished};
 use xr_model::{Action, Fault, Level, Outcome, Record, Result, Verdict};
 
-use crate::{World, actions::remove_old, clock, failure::Failure, leftovers, obstacle::obstacle, unwind};
+use crate::{
+    World,
+    actions::{remove_old, restore},
+    clock,
+    failure::Failure,
+    leftovers,
+    obstacle::obstacle,
+    orphans, staging, unwind,
+};
 
 /// How long what a killed run had started may still be at work, before it is asked to end and before it is made to.
 const ORPHANS: Duration = Duration::from_secs(30);
@@ -85,16 +93,26 @@ async fn finish(world: &World<'_>, past: &PastRun) -> Result<Verdict> {
         if let Action::RemoveOld { swaps } = &step.action {
             remove_old::act(world, swaps).await.map_err(|failure| failure.fault)?;
         }
+        if let Action::DropAside { restore: restored } = &step.action {
+            let manifest = xr_stack::load(&staging::root_of(world, past.plan.generation))?.manifest;
+            let project = world.generations.read(past.plan.generation)?.invocation.project;
+            let dropped = restore::drop_aside(world, &project, &manifest, restored).await;
+            if let Err(failure) = dropped {
+                world.say(Level::Warning, failure.fault.chain());
+            }
+        }
     }
     Ok(Verdict::Changed)
 }
 
 async fn back(world: &World<'_>, past: &PastRun, journal: &RefCell<Journal>) -> Result<Verdict> {
+    let project = project(world, past)?;
+    orphans::end(world, past, &project).await?;
     if !past.plan.touches_the_stack(&past.started) {
+        unwind::unload_untouched(world, &past.plan, &past.started, &project).await;
         return Ok(Verdict::Failed);
     }
     let_stops_end(world, past).await?;
-    let project = project(world, past)?;
     let cause = past.unwinding.clone().unwrap_or_else(|| "the run was killed".to_owned());
     let failure = Failure::from(Fault::new(cause));
     unwind::unwind(world, journal, &past.id, &past.plan, &past.started, &project, &failure).await
@@ -122,7 +140,7 @@ fn project(world: &World<'_>, past: &PastRun) -> Result<String> {
     if let Some(from) = past.plan.from {
         return Ok(world.generations.read(from)?.invocation.project);
     }
-    let staged = crate::staging::root_of(world, past.plan.generation);
+    let staged = staging::root_of(world, past.plan.generation);
     let stack = xr_stack::load(&staged)?;
     let env = crate::settings::parse_env(&stack.layout.env_path())?.unwrap_or_default();
     let files = crate::settings::compose_files(&stack.layout, &env, xr_model::Mode::Production);

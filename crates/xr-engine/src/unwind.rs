@@ -1,6 +1,9 @@
 //! The way back: every begun step undone in reverse, then proof that the old version serves.
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use futures_util::future;
 use xr_journal::{Journal, Reserve};
@@ -8,10 +11,11 @@ use xr_model::{Action, Container, Fault, Level, Plan, Record, Result, StepId, Sw
 
 use crate::{
     Cancel, World,
-    actions::{create_containers, start, stop_old, switch_over},
+    actions::{create_containers, restore, start, stop_old, switch_over},
     failure::Failure,
     files,
     health::{Expectation, await_container},
+    unwind_order,
 };
 
 /// How long an engine that does not answer is waited for, in each round.
@@ -37,9 +41,12 @@ pub(crate) async fn unwind(
     // What went wrong was told when it did, and is told again as the cause in the end.
     world.say(Level::Warning, if failure.is_interruption() { "interrupted; going back" } else { "going back" });
     Reserve::of(&world.home).give_up_if_needed();
-    // A way back is taken even when the disk refuses to note it.
+    // A way back is taken even when the disk refuses to note it, which is told once.
+    let told = Cell::new(false);
     let note = |record: Record| {
-        if let Err(fault) = journal.borrow_mut().append(&record) {
+        if let Err(fault) = journal.borrow_mut().append(&record)
+            && !told.replace(true)
+        {
             world.say(Level::Warning, fault.chain());
         }
     };
@@ -71,7 +78,7 @@ pub(crate) async fn unwind(
     Ok(verdict)
 }
 
-/// Undoes every begun step, in reverse; but the files come first, because an old container that is started reads them then.
+/// Undoes every begun step; the data come first, because what is started uses them.
 async fn undo_all(
     world: &World<'_>,
     (note, say): (&dyn Fn(Record), &dyn Fn(String)),
@@ -81,10 +88,9 @@ async fn undo_all(
     project: &str,
     created: &[Swap],
 ) -> Result<()> {
+    put_data_back(world, note, plan, started, project, created).await?;
     let mut first_fault = None;
-    let files = |step: &&xr_model::Step| matches!(step.action, Action::SwitchFiles { .. });
-    let begun = || plan.steps().rev().filter(|step| started.contains(&step.id));
-    for step in begun().filter(files).chain(begun().filter(|step| !files(step))) {
+    for step in unwind_order::order(plan, started) {
         let undone = match &step.action {
             Action::Start { swap } => start::undo(world, project, swap).await,
             Action::SwitchOver { swap, detach, .. } => switch_over::undo(world, project, swap, detach, created).await,
@@ -96,6 +102,9 @@ async fn undo_all(
             Action::SwitchFiles { .. } => files::restore(world, run, plan),
             Action::PullImage { .. }
             | Action::Backup { .. }
+            | Action::LoadDump { .. }
+            | Action::SwapData { .. }
+            | Action::DropAside { .. }
             | Action::TagImages { .. }
             | Action::AwaitHealthy { .. }
             | Action::RunHook { .. }
@@ -124,6 +133,51 @@ async fn undo_all(
         }
     }
     first_fault.map_or(Ok(()), Err)
+}
+
+/// The data as they were, once nothing new uses them any more. When they cannot be put back the way back ends here: nothing
+/// of the old is started on data of another time.
+async fn put_data_back(
+    world: &World<'_>,
+    note: &dyn Fn(Record),
+    plan: &Plan,
+    started: &[StepId],
+    project: &str,
+    created: &[Swap],
+) -> Result<()> {
+    let begun = || plan.steps().filter(|step| started.contains(&step.id));
+    let restored: Vec<_> = begun()
+        .filter_map(|step| match &step.action {
+            Action::SwapData { restore } => Some((step.id, restore)),
+            _ => None,
+        })
+        .collect();
+    let uses_them = |swap: &&Swap| !restored.is_empty() && restored.iter().all(|(_, one)| one.service != swap.service);
+    for swap in created.iter().filter(uses_them) {
+        start::undo(world, project, swap).await?;
+    }
+    unload(world, plan, started, project).await?;
+    for (step, _) in restored {
+        note(Record::StepUndone { step });
+    }
+    Ok(())
+}
+
+/// Data that were loaded are thrown away, and those that were set aside for them are in use again.
+async fn unload(world: &World<'_>, plan: &Plan, started: &[StepId], project: &str) -> Result<()> {
+    for step in plan.steps().filter(|step| started.contains(&step.id)) {
+        if let Action::LoadDump { restore: loaded } = &step.action {
+            restore::undo(world, project, plan.generation, loaded).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The same where nothing that runs was touched: what was loaded stands beside and is in nobody's way.
+pub(crate) async fn unload_untouched(world: &World<'_>, plan: &Plan, started: &[StepId], project: &str) {
+    if let Err(fault) = unload(world, plan, started, project).await {
+        world.say(Level::Warning, format!("what was loaded cannot be thrown away: {}", fault.chain()));
+    }
 }
 
 /// The old version serves: what ran before the run runs, and is healthy where it was.

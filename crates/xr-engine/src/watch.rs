@@ -2,14 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future;
+use xr_host::Probe;
 use xr_model::{Container, ContainerState, Fault, Health};
 
 use crate::{World, failure::Failure, health::guilty};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two questions to a container's own check.
+const ASK: Duration = Duration::from_secs(1);
 
-/// Watches for that long.
+/// Watches for that long, and asks their own checks: an engine that asks every 30 s has nothing to tell yet.
 ///
 /// # Errors
 /// One ended, was restarted or became unhealthy; with the end of its log.
@@ -18,6 +22,44 @@ pub(crate) async fn settle(
     containers: &[Container],
     watch: Duration,
 ) -> std::result::Result<(), Failure> {
+    let asked = containers.iter().filter(|c| c.is_running()).map(|container| stays_healthy(world, container, watch));
+    let ((), _) = future::try_join(stay_up(world, containers, watch), future::try_join_all(asked)).await?;
+    Ok(())
+}
+
+/// Asks a container's own check for that long, and at the end until it knows: as many failures in a row as the container
+/// itself gives are one too many.
+async fn stays_healthy(world: &World<'_>, container: &Container, watch: Duration) -> std::result::Result<(), Failure> {
+    let (test, retries) = world.engine.health_test(&container.id).await?;
+    if test.is_empty() {
+        return Ok(());
+    }
+    let begun = Instant::now();
+    let mut failures = 0;
+    loop {
+        match world.engine.probe(&container.id, &test).await {
+            Ok(Probe::Passed) => failures = 0,
+            // One that does not run cannot be asked; its end is the better cause.
+            Err(_) => look(world, std::slice::from_ref(container)).await?,
+            Ok(Probe::Failed(why)) => {
+                failures += 1;
+                if failures >= retries {
+                    let how = format!("became healthy, then unhealthy: {why}");
+                    return Err(guilty(world, container, how).await);
+                }
+            }
+        }
+        if failures == 0 && begun.elapsed() + ASK > watch {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASK) => {}
+            () = world.cancel.raised() => return Err(Failure::interrupted()),
+        }
+    }
+}
+
+async fn stay_up(world: &World<'_>, containers: &[Container], watch: Duration) -> std::result::Result<(), Failure> {
     let begun = Instant::now();
     loop {
         look(world, containers).await?;

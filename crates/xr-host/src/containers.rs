@@ -22,6 +22,8 @@ use xr_model::{Attachment, Container, ContainerState, Fault, Health, Port, Resul
 
 use crate::engine::{Engine, is_status};
 
+/// [The engine's own](https://docs.docker.com/reference/dockerfile/#healthcheck).
+const RETRIES: u32 = 3;
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
@@ -75,14 +77,16 @@ impl Engine {
         }
     }
 
-    /// The command of the container's own health check, as `["CMD", …]` or `["CMD-SHELL", script]`; empty when it has none.
+    /// The command of the container's own health check, as `["CMD", …]` or `["CMD-SHELL", script]`, and how many failures in
+    /// a row make it unhealthy; an empty command when it has none.
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub async fn health_test(&self, id: &str) -> Result<Vec<String>> {
-        let found = self.inspect(id).await?;
-        let test = found.and_then(|c| c.config?.healthcheck?.test).unwrap_or_default();
-        Ok(if test.first().is_some_and(|first| first == "NONE") { Vec::new() } else { test })
+    pub async fn health_test(&self, id: &str) -> Result<(Vec<String>, u32)> {
+        let check = self.inspect(id).await?.and_then(|c| c.config?.healthcheck).unwrap_or_default();
+        let test = check.test.filter(|test| test.first().is_none_or(|first| first != "NONE")).unwrap_or_default();
+        let retries = check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|retries| *retries > 0);
+        Ok((test, retries.unwrap_or(RETRIES)))
     }
 
     /// A container's environment and working folder, to find programs and files in it.

@@ -1,15 +1,19 @@
-//! Running programs inside containers: health probes, hooks, backups.
+//! Asking containers: their own health check, and what is in them.
 
-use std::io::Write;
+use std::time::Duration;
 
-use bollard::{
-    container::LogOutput, exec::StartExecResults, models::ExecConfig,
-    query_parameters::ContainerArchiveInfoOptionsBuilder,
-};
-use futures_util::StreamExt;
+use bollard::query_parameters::ContainerArchiveInfoOptionsBuilder;
 use xr_model::{Fault, Result};
 
-use crate::engine::{Engine, is_status};
+use crate::{
+    engine::{Engine, is_status},
+    program::{Program, Said},
+};
+
+/// How long a health probe may take; longer than engines give one by default.
+const PROBE: Duration = Duration::from_secs(30);
+/// How much of what a probe says is kept.
+const KEPT: usize = 64 << 10;
 
 /// A health probe's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +38,16 @@ impl Engine {
             _ => test.to_vec(),
         };
         let mut said = Vec::new();
-        let code = self.exec(id, &argv, &mut said, true).await?;
+        let mut hear = |part: Said<'_>| {
+            let (Said::Out(bytes) | Said::Error(bytes)) = part;
+            said.extend_from_slice(bytes);
+            said.drain(..said.len().saturating_sub(KEPT));
+            Ok(())
+        };
+        let program = Program { argv: &argv, input: None, hear: &mut hear };
+        let Some(code) = self.run_program(id, program, tokio::time::sleep(PROBE)).await? else {
+            return Ok(Probe::Failed(format!("no answer within {} s", PROBE.as_secs())));
+        };
         if code == 0 {
             return Ok(Probe::Passed);
         }
@@ -45,33 +58,6 @@ impl Engine {
             if last.is_empty() { "" } else { ": " },
             last.chars().take(300).collect::<String>()
         )))
-    }
-
-    /// Runs a program in a container; its standard output goes to `out`, and its standard error too when `both`.
-    /// Returns the exit code.
-    ///
-    /// # Errors
-    /// When the container does not run or `out` refuses.
-    pub async fn exec(&self, id: &str, argv: &[String], out: &mut (dyn Write + Send), both: bool) -> Result<i64> {
-        let named = || format!("cannot run `{}` in container {}", argv.join(" "), id.get(..12).unwrap_or(id));
-        let config = ExecConfig {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(argv.to_vec()),
-            ..Default::default()
-        };
-        let exec = self.docker.create_exec(id, config).await.map_err(Fault::at(named()))?;
-        let started = self.docker.start_exec(&exec.id, None).await.map_err(Fault::at(named()))?;
-        if let StartExecResults::Attached { mut output, .. } = started {
-            while let Some(chunk) = output.next().await {
-                match chunk.map_err(Fault::at(named()))? {
-                    LogOutput::StdErr { .. } if !both => {}
-                    chunk => out.write_all(&chunk.into_bytes()).map_err(Fault::at(named()))?,
-                }
-            }
-        }
-        let ended = self.docker.inspect_exec(&exec.id).await.map_err(Fault::at(named()))?;
-        Ok(ended.exit_code.unwrap_or(-1))
     }
 
     /// Whether a path exists in a container; relative to its working folder. Starts no process there.

@@ -3,6 +3,7 @@
 mod children;
 mod cmd;
 mod containers;
+mod ending;
 mod engine;
 mod exec;
 mod family;
@@ -12,7 +13,9 @@ mod images;
 mod mounted;
 mod neighbours;
 mod networks;
+mod program;
 mod project_folders;
+mod residents;
 mod usage;
 mod watched;
 
@@ -23,4 +26,5 @@ pub use exec::Probe;
 pub use identity::{Identity, owner_of};
 pub use mounted::MountedVolume;
 pub use neighbours::QuickNeighbours;
+pub use program::{Program, Said};
 pub use usage::Tenant;

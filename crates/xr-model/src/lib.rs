@@ -21,7 +21,7 @@ pub use fault::{Fault, Result, exit};
 pub use generation::{Covers, GENERATION_FORMAT, Generation, Invocation, Mode, Verified};
 pub use image::{Digest, ImageRef, PinnedImage};
 pub use path::{is_file_name, stays_inside};
-pub use plan::{Action, Plan, RunKind, Stage, Step, StepId, Swap};
+pub use plan::{Action, Plan, Restore, RunKind, Stage, Step, StepId, Swap};
 pub use printable::{printable, printable_json};
 pub use record::{JOURNAL_FORMAT, Record};
 pub use redactor::Redactor;

@@ -112,6 +112,25 @@ impl Swap {
     }
 }
 
+/// A dump that is put back: its data are loaded beside those in use, and take their place at once while nobody uses them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// The backup's index in the manifest.
+    pub index: usize,
+    /// Its name there.
+    pub name: String,
+    /// The dump's file name under `.xr/backups/`.
+    pub dump: String,
+    /// When it was taken (RFC 3339, UTC).
+    pub taken_at: String,
+    /// Its bytes.
+    pub size: u64,
+    /// The service that keeps the data.
+    pub service: String,
+    /// Its container that runs now.
+    pub container: String,
+}
+
 /// What a step does. Every action is ensure-shaped: doing it twice is a no-op.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]
@@ -127,6 +146,21 @@ pub enum Action {
         index: usize,
         /// Its name there.
         name: String,
+    },
+    /// Make a dump's data anew beside those in use, which are not touched.
+    LoadDump {
+        /// Which.
+        restore: Restore,
+    },
+    /// Set the data in use aside, and what was loaded in their place.
+    SwapData {
+        /// Which.
+        restore: Restore,
+    },
+    /// Throw away the data that were set aside.
+    DropAside {
+        /// Which.
+        restore: Restore,
     },
     /// Make the reference mean the pinned content on this engine.
     TagImages {
@@ -216,6 +250,11 @@ impl Action {
         match self {
             Self::PullImage { image } => format!("pull {}", image.reference),
             Self::Backup { name, .. } => format!("back up {name}"),
+            Self::LoadDump { restore } => {
+                format!("load {} of {} beside the present data", restore.name, restore.taken_at)
+            }
+            Self::SwapData { restore } => format!("put back the data of {}", restore.name),
+            Self::DropAside { restore } => format!("throw away the data that {} replaced", restore.name),
             Self::TagImages { images } => format!("pin {} images", images.len()),
             Self::SwitchFiles { .. } => "switch tree, VERSION and .env".into(),
             Self::CreateContainers { swaps } => {
@@ -237,6 +276,6 @@ impl Action {
 
     /// Whether what runs may be touched by it: before the first such step a failure leaves everything as it was.
     pub fn touches_the_stack(&self) -> bool {
-        !matches!(self, Self::PullImage { .. } | Self::Backup { .. })
+        !matches!(self, Self::PullImage { .. } | Self::Backup { .. } | Self::LoadDump { .. })
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, PinnedImage, Port, Service, Version};
+use crate::{Digest, PinnedImage, Port, Restore, Service, Version};
 
 /// A hook to run once its service is healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Desired {
     pub hooks: Vec<DesiredHook>,
     /// Backups to take before the switch: index in the stack's manifest and name.
     pub backups: Vec<(usize, String)>,
+    /// Dumps to put back.
+    pub restores: Vec<Restore>,
     /// How long everything must stay up before the run counts as a success.
     pub settle: Duration,
     /// Whether there is something to smoke-check.

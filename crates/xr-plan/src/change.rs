@@ -1,6 +1,6 @@
 //! What has to happen to each service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xr_model::{ContainerState, Desired, Observed, Service};
 
@@ -20,16 +20,34 @@ pub enum Change {
 /// The change of every desired service that is not left out, by name.
 pub fn changes(desired: &Desired, observed: &Observed) -> BTreeMap<String, Change> {
     let mut changes: BTreeMap<String, Change> = BTreeMap::new();
+    let users = users_of_restored(desired);
     for service in wanted(desired) {
         let borrows_from_changed =
             service.tied_to.iter().any(|name| matches!(changes.get(name), Some(Change::Replace | Change::Create)));
         let change = match change_of(service, desired, observed) {
-            Change::Keep | Change::Wake if borrows_from_changed => Change::Replace,
+            Change::Keep | Change::Wake if borrows_from_changed || users.contains(service.name.as_str()) => {
+                Change::Replace
+            }
             change => change,
         };
         changes.insert(service.name.clone(), change);
     }
     changes
+}
+
+/// The services that need, directly or not, one whose data are put back: they must not run meanwhile, nor go on with what
+/// they remember of other data.
+pub(crate) fn users_of_restored(desired: &Desired) -> BTreeSet<&str> {
+    let restored = |name: &str| desired.restores.iter().any(|restore| restore.service == name);
+    let mut users = BTreeSet::new();
+    for service in wanted(desired).filter(|s| !restored(&s.name)) {
+        let mut below =
+            service.depends_on.iter().map(|d| d.service.as_str()).chain(service.tied_to.iter().map(String::as_str));
+        if below.any(|name| restored(name) || users.contains(name)) {
+            users.insert(service.name.as_str());
+        }
+    }
+    users
 }
 
 /// The desired services that are not left out, dependencies first.

@@ -41,6 +41,7 @@ pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
     }
 
     broken.extend(out_of_order(&steps, desired));
+    broken.extend(data_at_risk(&steps, record));
 
     let mut created = BTreeSet::new();
     let mut started = BTreeSet::new();
@@ -65,6 +66,34 @@ pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
     }
     for service in created.difference(&started) {
         broken.push(format!("{service} is created and never started"));
+    }
+    broken
+}
+
+/// Data that would be put back without a way back, under somebody's hands, or thrown away too soon.
+fn data_at_risk(steps: &[&Step], record: Option<usize>) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let before = |wanted: &dyn Fn(&Action) -> bool| steps[..at].iter().any(|step| wanted(&step.action));
+        match &step.action {
+            Action::LoadDump { restore }
+                if !before(&|a| matches!(a, Action::Backup { index, .. } if *index == restore.index)) =>
+            {
+                broken.push(format!("{} is put back without a backup of the present data", restore.name));
+            }
+            Action::SwapData { restore } => {
+                if !before(&|a| matches!(a, Action::LoadDump { restore: loaded } if loaded == restore)) {
+                    broken.push(format!("{} is put back before it is loaded", restore.name));
+                }
+                if before(&|a| matches!(a, Action::Start { .. } | Action::SwitchOver { .. } | Action::Restart { .. })) {
+                    broken.push(format!("{} is put back after something new was started", restore.name));
+                }
+            }
+            Action::DropAside { restore } if record.is_none_or(|record| at < record) => {
+                broken.push(format!("what {} replaced is thrown away before the generation is recorded", restore.name));
+            }
+            _ => {}
+        }
     }
     broken
 }

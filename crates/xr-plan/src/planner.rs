@@ -10,7 +10,7 @@ use xr_model::{
     Version,
 };
 
-use crate::change::{Change, changes, wanted};
+use crate::change::{Change, changes, users_of_restored, wanted};
 
 /// Where a run starts from.
 #[derive(Clone, Debug)]
@@ -41,14 +41,22 @@ pub fn plan(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
     let quiet = changes.values().all(|change| *change == Change::Keep);
     let gone = gone(desired, observed);
     let missing: Vec<_> = desired.images.iter().filter(|i| i.digest.is_some() && observed.local(i).is_none()).collect();
-    let idle = quiet && gone.is_empty() && missing.is_empty() && !desired.files_change && origin.generation.is_some();
+    let idle = quiet
+        && gone.is_empty()
+        && missing.is_empty()
+        && desired.restores.is_empty()
+        && !desired.files_change
+        && origin.generation.is_some();
     if !idle {
-        let work = Work { desired, observed, origin, changes: &changes, gone };
+        let users = users_of_restored(desired);
+        let work = Work { desired, observed, origin, changes: &changes, gone, users };
         build.stage("pull", missing.into_iter().map(|image| Action::PullImage { image: image.clone() }));
         build.stage(
             "back up",
             desired.backups.iter().map(|(index, name)| Action::Backup { index: *index, name: name.clone() }),
         );
+        let restores = desired.restores.iter().cloned();
+        build.stage("load data", restores.map(|restore| Action::LoadDump { restore }));
         work.switch(&mut build);
     }
     Plan {
@@ -114,6 +122,8 @@ struct Work<'a> {
     origin: &'a Origin,
     changes: &'a BTreeMap<String, Change>,
     gone: Vec<Swap>,
+    /// Services that need data which are put back.
+    users: BTreeSet<&'a str>,
 }
 
 impl Work<'_> {
@@ -132,6 +142,7 @@ impl Work<'_> {
             let swaps = fresh.iter().map(|s| self.swap(s)).collect();
             build.stage("create", [Action::CreateContainers { swaps }]);
         }
+        let gone = self.put_back_data(build);
         // What holds a host port goes last, so that the outside sees one short switch.
         let late = self.late();
         let (late, inner): (Vec<&Service>, Vec<&Service>) =
@@ -140,7 +151,7 @@ impl Work<'_> {
         let mut hooks = desired.hooks.as_slice();
         run_hooks(&mut hooks, &late, build);
         let (gone_with_port, gone_without): (Vec<Swap>, Vec<Swap>) =
-            self.gone.iter().cloned().partition(|swap| swap.old.iter().any(|c| !c.ports.is_empty()));
+            gone.iter().cloned().partition(|swap| swap.old.iter().any(|c| !c.ports.is_empty()));
         build.stage("make room", gone_with_port.iter().map(|swap| Action::StopOld { swap: swap.clone() }));
         self.last(&late, hooks, build);
         if desired.smoke {
@@ -160,6 +171,22 @@ impl Work<'_> {
         if !old.is_empty() {
             build.stage("remove old", [Action::RemoveOld { swaps: old }]);
         }
+        let restores = desired.restores.iter().cloned();
+        build.stage("drop replaced data", restores.map(|restore| Action::DropAside { restore }));
+    }
+
+    /// While nobody uses the data that are put back: what needs them, and what is gone in the version to be, is stopped
+    /// before. Gives what is gone and still runs.
+    fn put_back_data(&self, build: &mut Builder) -> Vec<Swap> {
+        if self.desired.restores.is_empty() {
+            return self.gone.clone();
+        }
+        let users = wanted(self.desired).filter(|s| self.users.contains(s.name.as_str())).map(|s| self.swap(s));
+        let stopped = users.chain(self.gone.iter().cloned()).filter(|swap| !swap.old.is_empty());
+        build.stage("stop what uses the data", stopped.map(|swap| Action::StopOld { swap }));
+        let restores = self.desired.restores.iter().cloned();
+        build.stage("put back data", restores.map(|restore| Action::SwapData { restore }));
+        Vec::new()
     }
 
     /// Services without a port, layer by layer: each layer depends only on those before it.
@@ -204,7 +231,10 @@ impl Work<'_> {
 
     /// Whether its old containers run beside the new until the switch.
     fn replaced_beside(&self, service: &Service) -> bool {
-        self.change(service) == Change::Replace && service.may_run_beside() && !self.holds_port(service)
+        self.change(service) == Change::Replace
+            && service.may_run_beside()
+            && !self.holds_port(service)
+            && !self.users.contains(service.name.as_str())
     }
 
     /// Where the old containers of a service stand on the network, when the new ones stand beside them.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use xr_model::{
     Action, Attachment, Condition, Container, ContainerState, Dependency, Desired, DesiredHook, Digest, Health,
-    ImageRef, LocalImage, Observed, PinnedImage, Plan, Port, RunKind, Service,
+    ImageRef, LocalImage, Observed, PinnedImage, Plan, Port, Restore, RunKind, Service,
 };
 use xr_plan::{Origin, lint, plan};
 
@@ -113,6 +113,7 @@ fn world(services: Vec<Service>, same: &[&str]) -> (Desired, Observed) {
         files_change: true,
         hooks: vec![DesiredHook { index: 0, name: "migrate".into(), service: "server".into() }],
         backups: vec![(0, "dump".into())],
+        restores: vec![],
         settle: Duration::from_secs(10),
         smoke: true,
     };
@@ -302,4 +303,48 @@ fn a_hook_waits_for_its_service_and_a_service_for_a_database_that_publishes_its_
     let order: Vec<&str> =
         titles.iter().map(String::as_str).filter(|t| t.starts_with("start") || t.starts_with("run")).collect();
     assert_eq!(order, ["start db", "start server", "run hook migrate", "start agent", "start nginx"]);
+}
+
+#[test]
+fn data_are_put_back_while_nobody_uses_them() {
+    let (mut desired, mut observed) = world(product(), &["db", "agent"]);
+    desired.hooks.clear();
+    desired.restores = vec![Restore {
+        index: 0,
+        name: "dump".into(),
+        dump: "20260102T030405-g2-dump".into(),
+        taken_at: "2026-01-02T03:04:05Z".into(),
+        size: 1,
+        service: "db".into(),
+        container: "old-db".into(),
+    }];
+    // A service of the version that is left, and of no other.
+    let mut extra = container(&service("extra", &["db"]));
+    extra.id = "old-extra".into();
+    observed.containers.push(extra);
+    desired.previous_specs.insert("extra".into(), "v1".into());
+    let order = titles(&sound(&desired, &observed, &origin()));
+    assert_eq!(
+        order,
+        [
+            "back up dump",
+            "load dump of 2026-01-02T03:04:05Z beside the present data",
+            "switch tree, VERSION and .env",
+            "pin 4 images",
+            "create server, agent, nginx",
+            "stop old server + stop old agent + stop old nginx + stop old extra",
+            "put back the data of dump",
+            "start new server beside the old",
+            "wait for server",
+            "switch agent over",
+            "wait for agent",
+            "switch nginx over",
+            "wait for nginx",
+            "smoke check",
+            "watch for 10 s",
+            "record generation 2",
+            "remove old containers",
+            "throw away the data that dump replaced",
+        ]
+    );
 }

@@ -17,7 +17,7 @@ pub use compose::{Compose, Resolved, missing_value};
 pub use layout::{Layout, find_root, leads_out};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
-    Requirements, SecretKey, ServiceRule, Smoke, Trust,
+    Requirements, RestorePart, SecretKey, ServiceRule, Smoke, Trust,
 };
 pub use presets::{Stack, load, read_small, trust_of};
 pub use site::{Channel, Network, Site, SiteTrust};

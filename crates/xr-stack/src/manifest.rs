@@ -240,10 +240,50 @@ pub struct Backup {
     pub image: String,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// The program that puts such a backup back, and its arguments: it is run with one more, which names the
+    /// [part of the work](RestorePart).
+    pub restore: Option<Vec<String>>,
     /// Left out when the container has no such program on its PATH.
     pub requires_program: Option<String>,
     /// What stands near the end of a backup that is complete.
     pub ends_with: Option<String>,
+    /// Broken off when it has said nothing for this long; 10 minutes when not given.
+    #[serde(default, deserialize_with = "duration::read_some", skip_serializing)]
+    pub timeout: Option<Duration>,
+}
+
+/// A part of putting a backup back, and the last argument of the program that does it. Each may be broken off anywhere and
+/// run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestorePart {
+    /// Reads the backup and makes its data anew, beside those in use and without touching them.
+    Load,
+    /// Sets the data in use aside and what was loaded in their place, all or nothing.
+    Swap,
+    /// The opposite of both: what was set aside is in use again, what was loaded is gone.
+    Back,
+    /// Throws away what was set aside.
+    Done,
+}
+
+impl RestorePart {
+    /// The argument.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Swap => "swap",
+            Self::Back => "back",
+            Self::Done => "done",
+        }
+    }
+}
+
+impl Backup {
+    /// The program and all its arguments for a part of putting a backup back; none when the manifest has no such program.
+    pub fn restore(&self, part: RestorePart) -> Option<Vec<String>> {
+        let command = self.restore.as_ref().filter(|command| !command.is_empty())?;
+        Some(command.iter().cloned().chain([part.as_str().to_owned()]).collect())
+    }
 }
 
 /// `[[smoke]]`: a URL to ask on a published port.

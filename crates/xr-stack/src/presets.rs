@@ -88,6 +88,7 @@ pub fn load(root: &Path) -> Result<Stack> {
     if let (false, Some(key)) = (key_is_named, scan::version_key(&scan::services(&production))) {
         manifest.version.key = key;
     }
+    inherit_restores(&mut manifest)?;
     let fallback = root.file_name().map_or_else(|| "stack".to_owned(), |name| name.to_string_lossy().into_owned());
     Ok(Stack {
         name: manifest.name.clone().unwrap_or(fallback),
@@ -106,6 +107,16 @@ pub fn trust_of(path: &Path, bytes: Vec<u8>) -> Result<Trust> {
     let text = text_of(path, bytes)?;
     let manifest: Manifest = toml::from_str(&text).map_err(|error| point_at(path, &text, &error).hint(HINT))?;
     Ok(manifest.trust)
+}
+
+/// A backup of the publisher's own that does not say how it is put back is put back as the default one of its image.
+fn inherit_restores(manifest: &mut Manifest) -> Result<()> {
+    let default = parse(table(DEFAULT)?)?;
+    for backup in manifest.backups.iter_mut().filter(|backup| backup.restore.is_none()) {
+        let same = default.backups.iter().find(|other| other.image == backup.image);
+        backup.restore = same.and_then(|other| other.restore.clone());
+    }
+    Ok(())
 }
 
 fn fits(preset: &str, compose: &str) -> bool {
@@ -229,6 +240,21 @@ mod tests {
         std::os::unix::fs::symlink("../shadow", stack.join("xr.toml")).unwrap();
         let fault = load(&stack).unwrap_err();
         assert!(fault.message.ends_with("xr.toml is a symbolic link that leads out of the stack"), "{}", fault.chain());
+    }
+
+    #[test]
+    fn a_backup_of_postgres_can_be_put_back_however_the_publisher_takes_it() {
+        let own = "[[backups]]\nname = \"a.sql\"\nimage = \"IMAGE\"\ncommand = [\"dump\"]\n";
+        for (manifest, parts) in
+            [("", true), (&own.replace("IMAGE", "postgres"), true), (&own.replace("IMAGE", "mysql"), false)]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("compose.yaml"), "services: {}\n").unwrap();
+            fs::write(dir.path().join("xr.toml"), manifest).unwrap();
+            let backups = load(dir.path()).unwrap().manifest.backups;
+            let argv = backups[0].restore(crate::RestorePart::Load);
+            assert_eq!(argv.is_some_and(|argv| argv.last().is_some_and(|last| last == "load")), parts, "{manifest}");
+        }
     }
 
     #[test]

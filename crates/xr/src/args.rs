@@ -206,6 +206,10 @@ pub struct Rollback {
     /// To this generation (`xr history` lists them)
     #[arg(long, value_name = "N", add = ArgValueCandidates::new(commands::complete::generations))]
     pub generation: Option<u32>,
+    /// Put back the data too, as that generation left them: what was written since is lost, but for a backup that is
+    /// taken first
+    #[arg(long, conflicts_with = "no_backup")]
+    pub restore_data: bool,
     #[command(flatten)]
     pub run: Run,
 }

@@ -1,18 +1,26 @@
 //! Save data before the switch: a program in a running container, its output in `.xr/backups/`. A backup that fails stops the run.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::{self, File, OpenOptions},
+    io::Write,
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    sync::Mutex,
+    time::Duration,
 };
 
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep_until};
+use xr_host::{Program, Said};
 use xr_journal::give_to_folders_owner;
-use xr_model::{Container, Fault, ImageRef, Result};
+use xr_model::{Container, Fault, ImageRef, Result, RunKind};
 use xr_stack::Backup;
 
 use super::Run;
-use crate::{World, clock, failure::Failure};
+use crate::{World, dumps, failure::Failure, tail::Tail};
+
+/// How long a backup may say nothing when the manifest does not tell.
+const SILENCE: Duration = Duration::from_secs(600);
 
 /// The running container that a backup is taken from; none when the stack has none that it fits.
 pub(crate) async fn source(world: &World<'_>, backup: &Backup, containers: &[Container]) -> Result<Option<Container>> {
@@ -32,91 +40,120 @@ pub(crate) async fn source(world: &World<'_>, backup: &Backup, containers: &[Con
     Ok(None)
 }
 
-/// What is wrong with a backup whose program says that all is well.
-fn incomplete(backup: &Backup, path: &Path) -> io::Result<Option<Fault>> {
-    const TAIL: u64 = 4096;
-    let Some(end) = &backup.ends_with else { return Ok(None) };
-    let mut file = fs::File::open(path)?;
-    let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail)?;
-    if String::from_utf8_lossy(&tail).contains(end.as_str()) {
-        return Ok(None);
-    }
-    Ok(Some(Fault::new(format!("backup `{}` broke off: its {size} bytes do not end with `{end}`", backup.name))))
-}
-
 pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> std::result::Result<(), Failure> {
     let Some(backup) = run.prepared.manifest.backups.get(index) else { return Ok(()) };
     let world = run.world;
     let Some(container) = source(world, backup, &run.prepared.observed.containers).await? else { return Ok(()) };
-    let stamp: String = clock::now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
-    let from = run.prepared.plan.from.unwrap_or(0);
-    // The run's number first: the newest backup is that of the newest run, whatever the clock says.
-    let number = run.id.split('-').next().unwrap_or_default();
-    let path = world.home.backups().join(format!("{number}-{stamp}-g{from}-{}", backup.name));
-    let half = path.with_extension("part");
-    let named = || format!("backup `{}`: cannot write {}", backup.name, path.display());
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&half)
-        .map_err(Fault::at(named()))?;
-    give_to_folders_owner(&file, &half).map_err(Fault::at(named()))?;
-    let running = world.engine.exec(&container.id, &backup.command, &mut file, false);
-    let ended = tokio::select! {
-        ended = running => ended,
-        () = world.cancel.raised() => {
-            // Nothing is wrong with the database or the program, so neither its log nor a way around it is told.
-            let _ = fs::remove_file(&half); // half a backup is none
-            return Err(Failure::interrupted());
-        }
-    };
-    let wrong = match ended {
-        Ok(0) => incomplete(backup, &half).unwrap_or_else(|error| Some(Fault::new(named()).because(error))),
-        Ok(code) => {
-            Some(Fault::new(format!("backup `{}` failed with exit code {code} in {}", backup.name, container.name)))
-        }
-        Err(fault) => Some(fault),
-    };
-    if let Some(fault) = wrong {
-        let _ = fs::remove_file(&half); // half a backup is none; the fault below says so
-        let log = world.engine.log_tail(&container.id, 5).await;
-        let hint = fault
-            .hint
-            .clone()
-            .unwrap_or_else(|| "nothing was switched; without a backup: xr update --no-backup".to_owned());
-        return Err(Failure { fault: fault.hint(hint), service: Some(container.service), log });
+    let path = dumps::path_of_new(world, &run.id, run.prepared.plan.from.unwrap_or(0), &backup.name);
+    let half = path.with_extension(dumps::HALF.trim_start_matches('.'));
+    let mut errors = Tail::default();
+    let taken = take(world, backup, &container, (&path, &half), &mut errors).await;
+    let Err(fault) = taken else { return Ok(()) };
+    let _ = fs::remove_file(&half); // half a backup is none; the fault below says so
+    if world.cancel.is_raised() {
+        // Nothing is wrong with the database or the program, so neither its log nor a way around it is told.
+        return Err(Failure::interrupted());
     }
-    file.flush().and_then(|()| file.sync_all()).and_then(|()| fs::rename(&half, &path)).map_err(Fault::at(named()))?;
-    Ok(())
+    let hint = fault.hint.clone().unwrap_or_else(|| around(run));
+    let mut log = errors.lines();
+    if log.is_empty() {
+        log = world.engine.log_tail(&container.id, 5).await;
+    }
+    Err(Failure { fault: fault.hint(hint), service: Some(container.service), log })
 }
 
-#[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "writes the file that is examined")]
-mod tests {
-    use super::*;
+/// What can be done when no backup can be had.
+fn around(run: &Run<'_, '_>) -> String {
+    let command = match run.prepared.plan.kind {
+        // Without the present data nothing could be put back.
+        RunKind::Rollback if !run.prepared.desired.restores.is_empty() => {
+            return "nothing was switched; xr doctor".to_owned();
+        }
+        kind => kind.as_str(),
+    };
+    format!("nothing was switched; without a backup: xr {command} --no-backup")
+}
 
-    #[test]
-    fn a_backup_that_broke_off_is_told_from_a_complete_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("dump");
-        let backup = |ends_with: Option<&str>| Backup {
-            name: "db".to_owned(),
-            image: "postgres".to_owned(),
-            command: Vec::new(),
-            requires_program: None,
-            ends_with: ends_with.map(str::to_owned),
-        };
-        fs::write(&path, format!("{}-- dump complete\n--\n", "x".repeat(9000))).unwrap();
-        assert!(incomplete(&backup(Some("dump complete")), &path).unwrap().is_none());
-        fs::write(&path, "-- dump complete").unwrap();
-        assert!(incomplete(&backup(Some("dump complete")), &path).unwrap().is_none());
-        fs::write(&path, "COPY rows FROM stdin;\n1\n").unwrap();
-        assert!(incomplete(&backup(Some("dump complete")), &path).unwrap().is_some());
-        assert!(incomplete(&backup(None), &path).unwrap().is_none());
+/// Runs the program, and keeps what it says once it is known to be whole.
+async fn take(
+    world: &World<'_>,
+    backup: &Backup,
+    container: &Container,
+    (path, half): (&Path, &Path),
+    errors: &mut Tail,
+) -> Result<()> {
+    let named = || format!("backup `{}`: cannot write {}", backup.name, path.display());
+    let mut file = private(half).map_err(Fault::at(named()))?;
+    let mut digest = Sha256::new();
+    let silence = backup.timeout.unwrap_or(SILENCE);
+    let heard = Mutex::new(Instant::now());
+    let last = || *heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut refused = None;
+    let mut hear = |part: Said<'_>| {
+        *heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+        match part {
+            Said::Out(bytes) => {
+                digest.update(bytes);
+                file.write_all(bytes).inspect_err(|error| refused = Some(error.kind()))
+            }
+            Said::Error(bytes) => {
+                errors.take(bytes);
+                Ok(())
+            }
+        }
+    };
+    let broken_off = async {
+        tokio::select! {
+            () = silent(&last, silence) => {}
+            () = world.cancel.raised() => {}
+        }
+    };
+    let program = Program { argv: &backup.command, input: None, hear: &mut hear };
+    let ended = world.engine.run_program(&container.id, program, broken_off).await;
+    if refused.is_some() {
+        let full = |fault: Fault| Fault::new(named()).because(fault).hint(disk(path));
+        return ended.map(drop).map_err(full);
+    }
+    match ended? {
+        Some(0) => {}
+        Some(code) => {
+            return Err(Fault::new(format!(
+                "backup `{}` failed with exit code {code} in {}",
+                backup.name, container.name
+            )));
+        }
+        None => {
+            return Err(Fault::new(format!("backup `{}` said nothing for {} s", backup.name, silence.as_secs())));
+        }
+    }
+    if let Some(what) = dumps::incomplete(backup, half).map_err(Fault::at(named()))? {
+        return Err(Fault::new(format!("backup `{}` {what}", backup.name)));
+    }
+    file.flush().and_then(|()| file.sync_all()).map_err(|error| Fault::new(named()).because(error).hint(disk(path)))?;
+    dumps::write_sum(path, &digest.finalize())?;
+    fs::rename(half, path).map_err(Fault::at(named()))
+}
+
+fn disk(path: &Path) -> String {
+    format!("nothing was switched; df -h {}; xr prune", xr_model::shell(&path.parent().unwrap_or(path)))
+}
+
+/// A new file that nobody else may read from its first moment.
+fn private(path: &Path) -> std::io::Result<File> {
+    // What a killed run left there may be open to others still.
+    let _ = fs::remove_file(path);
+    let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    give_to_folders_owner(&file, path)?;
+    Ok(file)
+}
+
+/// Ends when nothing was heard for that long.
+async fn silent(last: &(dyn Fn() -> Instant + Sync), silence: Duration) {
+    loop {
+        let end = last() + silence;
+        if Instant::now() >= end {
+            return;
+        }
+        sleep_until(end).await;
     }
 }

@@ -1,13 +1,22 @@
-//! Run a program of the manifest in a service's new container.
+//! Run a program of the manifest in a service's new container. When it has ended, or was ended, nothing of it lives on.
 
 use std::time::Duration;
 
-use xr_model::{Fault, Level};
+use tokio::time::{Instant, sleep, sleep_until};
+use xr_host::{Program, Said};
+use xr_model::{Container, Fault, Level};
+use xr_stack::Hook;
 
 use super::Run;
-use crate::{failure::Failure, health};
+use crate::{failure::Failure, health, tail::Tail};
 
+/// How long a hook may take when the manifest does not say.
 const TIMEOUT: Duration = Duration::from_secs(600);
+/// `EX_TEMPFAIL` of sysexits(3): try again later.
+const TRY_LATER: i64 = 75;
+/// The pause before a second try; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> Result<(), Failure> {
     let Some(hook) = run.prepared.manifest.hooks.get(index) else { return Ok(()) };
@@ -34,23 +43,77 @@ pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> Result<(), Failure> 
         }
     }
     run.world.say(Level::Info, format!("hook: {}", hook.name));
-    let mut said: Vec<u8> = Vec::new();
-    let running = engine.exec(&container.id, &hook.command, &mut said, true);
-    let ended = tokio::select! {
-        ended = tokio::time::timeout(hook.timeout.unwrap_or(TIMEOUT), running) => ended,
-        () = run.world.cancel.raised() => return Err(Failure::interrupted()),
-    };
-    let how = match ended {
-        Ok(Ok(0)) => return Ok(()),
-        Ok(Ok(code)) => format!("hook `{}` failed with exit code {code}", hook.name),
-        Ok(Err(fault)) => return Err(fault.into()),
-        Err(_) => format!("hook `{}` did not end within {} s", hook.name, hook.timeout.unwrap_or(TIMEOUT).as_secs()),
-    };
-    let mut failure = health::guilty(run.world, container, how).await;
-    let said = String::from_utf8_lossy(&said);
-    let lines: Vec<String> = said.lines().map(str::to_owned).collect();
-    if !lines.is_empty() {
-        failure.log = lines[lines.len().saturating_sub(20)..].to_vec();
+    until_done(run, hook, container).await
+}
+
+/// Runs it, and again as long as it asks for it and the time lasts.
+async fn until_done(run: &Run<'_, '_>, hook: &Hook, container: &Container) -> Result<(), Failure> {
+    let limit = hook.timeout.unwrap_or(TIMEOUT);
+    let end = Instant::now() + limit;
+    let mut pause = FIRST_PAUSE;
+    let mut tries = 0_u32;
+    loop {
+        tries += 1;
+        let mut said = Tail::default();
+        let mut hear = |part: Said<'_>| {
+            let (Said::Out(bytes) | Said::Error(bytes)) = part;
+            said.take(bytes);
+            Ok(())
+        };
+        let program = Program { argv: &hook.command, input: None, hear: &mut hear };
+        let broken_off = async {
+            tokio::select! {
+                () = sleep_until(end) => {}
+                () = run.world.cancel.raised() => {}
+            }
+        };
+        let ended = run.world.engine.run_program(&container.id, program, broken_off).await?;
+        let how = match ended {
+            Some(0) => return Ok(()),
+            Some(TRY_LATER) if Instant::now() + pause < end => {
+                run.world.say(Level::Info, format!("hook `{}` asks to be tried again", hook.name));
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = run.world.cancel.raised() => return Err(Failure::interrupted()),
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
+            Some(TRY_LATER) => {
+                let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+                format!(
+                    "hook `{}` asked {times} to be tried later (exit code 75) within {} s",
+                    hook.name,
+                    limit.as_secs()
+                )
+            }
+            Some(code) => format!("hook `{}` failed with exit code {code}", hook.name),
+            None => {
+                rest(run, hook, container).await?;
+                if run.world.cancel.is_raised() {
+                    return Err(Failure::interrupted());
+                }
+                format!("hook `{}` did not end within {} s", hook.name, limit.as_secs())
+            }
+        };
+        let mut failure = health::guilty(run.world, container, how).await;
+        let lines = said.lines();
+        if !lines.is_empty() {
+            failure.log = lines;
+        }
+        return Err(failure);
     }
-    Err(failure)
+}
+
+/// What could not be ended from here ends with its container. A new one is about to go; one that stays is restarted.
+async fn rest(run: &Run<'_, '_>, hook: &Hook, container: &Container) -> xr_model::Result<()> {
+    let engine = &run.world.engine;
+    let stays = run.prepared.observed.containers.iter().any(|before| before.id == container.id);
+    if !stays || engine.end_programs(&container.id, &hook.command).await? {
+        return Ok(());
+    }
+    let text = format!("hook `{}` cannot be ended from here: {} is restarted", hook.name, container.name);
+    run.world.say(Level::Warning, text);
+    engine.stop(&container.id, None).await?;
+    engine.start(&container.id).await
 }

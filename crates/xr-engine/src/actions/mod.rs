@@ -14,6 +14,7 @@ pub(crate) mod provide;
 pub(crate) mod pull_image;
 pub(crate) mod record;
 pub(crate) mod remove_old;
+pub(crate) mod restore;
 pub(crate) mod settle;
 pub(crate) mod start;
 pub(crate) mod stop_old;
@@ -47,6 +48,11 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
     match &step.action {
         Action::PullImage { image } => pull_image::act(run, step.id, image).await,
         Action::Backup { index, .. } => backup::act(run, *index).await,
+        Action::LoadDump { restore } => restore::load(run, step.id, restore).await,
+        Action::SwapData { restore } => restore::swap(run, restore).await,
+        Action::DropAside { restore } => {
+            restore::drop_aside(run.world, run.project(), &run.prepared.manifest, restore).await
+        }
         Action::TagImages { images } => tag_images::act(run, images).await,
         Action::SwitchFiles { generation, commit } => {
             Ok(crate::files::switch(run.world, &run.id, *generation, commit.as_deref())?)

@@ -4,15 +4,25 @@ use std::time::Duration;
 
 use xr_model::{Desired, Fault, Level, Result, RunKind, Version};
 
-use super::{Parts, Prepared, backups};
+use super::{Parts, Prepared, backups, data};
 use crate::{World, own_files::OwnFiles, staging};
 
+/// Where a rollback goes.
+pub(super) struct Goal<'a> {
+    /// This generation; none: the one before.
+    pub generation: Option<u32>,
+    /// The newest generation of this version.
+    pub version: Option<&'a Version>,
+    /// Whether the data that it had are put back too.
+    pub restore_data: bool,
+}
+
 /// A rollback, ready to be planned.
-pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<&Version>) -> Result<Prepared> {
+pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool) -> Result<Prepared> {
     let current =
         world.generations.current()?.ok_or_else(|| Fault::new("nothing is installed here").hint("xr install"))?;
     let all = world.generations.all()?;
-    let target = match (number, to) {
+    let target = match (goal.generation, goal.version) {
         (Some(number), _) => world.generations.read(number)?,
         (None, Some(version)) => {
             all.iter().rev().find(|g| g.version == *version && g.number != current.number).cloned().ok_or_else(
@@ -41,7 +51,9 @@ pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<
     let staged = staging::root_of(world, target.number);
     let stack = xr_stack::load(&staged)?;
     let observed = world.observe(&target.invocation.project, &target.images).await?;
-    let backups = backups(&stack.manifest, &observed, world).await?;
+    let backups = if no_backup { Vec::new() } else { backups(&stack.manifest, &observed, world).await? };
+    let restores =
+        if goal.restore_data { data::restores(world, &stack.manifest, &observed, &target).await? } else { Vec::new() };
     let own = OwnFiles::of(world, target.number);
     if !own.not_kept.is_empty() {
         let names: Vec<String> = own.not_kept.iter().map(|(name, why)| format!("{name} ({why})")).collect();
@@ -60,6 +72,7 @@ pub(super) async fn rollback(world: &World<'_>, number: Option<u32>, to: Option<
         files_change: target.number != current.number,
         hooks: Vec::new(),
         backups,
+        restores,
         settle: stack.manifest.health.settle.unwrap_or(Duration::ZERO),
         smoke: target.services.iter().any(|s| !s.ports.is_empty()),
     };

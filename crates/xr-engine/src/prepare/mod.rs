@@ -1,6 +1,7 @@
 //! Everything before the switch: from a request to a plan that can be shown.
 
 mod backward;
+mod data;
 mod forward;
 mod release;
 mod request;
@@ -69,7 +70,10 @@ pub async fn prepare(world: &World<'_>, request: &Request, lock: RunLock) -> Res
 
 async fn ready(world: &World<'_>, request: &Request) -> Result<Prepared> {
     let mut prepared = match &request.wanted {
-        Wanted::Rollback { generation, to } => backward::rollback(world, *generation, to.as_ref()).await?,
+        Wanted::Rollback { generation, to, restore_data } => {
+            let goal = backward::Goal { generation: *generation, version: to.as_ref(), restore_data: *restore_data };
+            backward::rollback(world, &goal, request.no_backup).await?
+        }
         _ => forward::forward(world, request).await?,
     };
     prepared.plan = plan(&prepared.desired, &prepared.observed, &prepared.origin);
@@ -163,6 +167,14 @@ impl Prepared {
     /// The signatures that were checked.
     pub fn verified(&self) -> &[Verified] {
         &self.generation.verified
+    }
+
+    /// Data that will be lost, a line each.
+    pub fn lost(&self) -> Vec<String> {
+        let line = |restore: &xr_model::Restore| {
+            format!("what was written to {} since {} ({})", restore.service, restore.taken_at, restore.dump)
+        };
+        self.desired.restores.iter().map(line).collect()
     }
 
     /// The version that serves now.

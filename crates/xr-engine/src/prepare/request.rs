@@ -51,5 +51,7 @@ pub enum Wanted {
         generation: Option<u32>,
         /// The newest generation of this version.
         to: Option<Version>,
+        /// Put back the data that it had, too.
+        restore_data: bool,
     },
 }

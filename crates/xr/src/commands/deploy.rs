@@ -31,7 +31,7 @@ pub async fn update(context: &Context, args: &Update) -> Result<u8> {
 
 /// `xr rollback`
 pub async fn rollback(context: &Context, args: &Rollback) -> Result<u8> {
-    let wanted = Wanted::Rollback { generation: args.generation, to: args.to.clone() };
+    let wanted = Wanted::Rollback { generation: args.generation, to: args.to.clone(), restore_data: args.restore_data };
     deploy(context, "rollback", &Request { wanted, ..request(args.run) }, false).await
 }
 
@@ -97,9 +97,11 @@ fn ends_here(context: &Context, request: &Request, check: bool, prepared: &Prepa
 
 fn question(prepared: &Prepared) -> String {
     let plan = &prepared.plan;
+    let lost = prepared.lost();
+    let lost = if lost.is_empty() { String::new() } else { format!(", and lose {}", lost.join(", ")) };
     match &plan.from_version {
-        Some(from) if *from != plan.version => format!("{} {from} → {}?", plan.kind.as_str(), plan.version),
-        _ => format!("{} {}?", plan.kind.as_str(), plan.version),
+        Some(from) if *from != plan.version => format!("{} {from} → {}{lost}?", plan.kind.as_str(), plan.version),
+        _ => format!("{} {}{lost}?", plan.kind.as_str(), plan.version),
     }
 }
 
@@ -127,7 +129,8 @@ fn say_check(context: &Context, prepared: &Prepared) -> u8 {
 pub fn show_plan(context: &Context, prepared: &Prepared) {
     let plan = &prepared.plan;
     if context.globals.json {
-        print_json(&json!({"format": 1, "plan": plan, "changes": prepared.changes(), "verified": prepared.verified()}));
+        let (changes, lost, verified) = (prepared.changes(), prepared.lost(), prepared.verified());
+        print_json(&json!({"format": 1, "plan": plan, "changes": changes, "lost": lost, "verified": verified}));
         return;
     }
     if plan.is_empty() {
@@ -139,6 +142,9 @@ pub fn show_plan(context: &Context, prepared: &Prepared) {
     }
     for verified in prepared.verified() {
         out(&format!("verified: {verified}"));
+    }
+    for lost in prepared.lost() {
+        out(&format!("lost: {lost}; a backup of the present data is taken first"));
     }
     for (number, stage) in plan.stages.iter().enumerate() {
         let titles: Vec<String> = stage.steps.iter().map(|step| step.action.title()).collect();

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use xr_engine::{Request, Wanted};
 use xr_journal::unfinished;
-use xr_model::{Plan, Result, RunKind, Verdict, exit};
+use xr_model::{Action, Plan, Result, RunKind, Verdict, exit};
 
 use super::deploy::{deploy, request};
 use crate::{
@@ -51,7 +51,8 @@ pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
     let further = match args.to {
         Some(Which::New) if !serves_new => towards_new(&past.plan),
         Some(Which::Old) if serves_new => {
-            past.plan.from.map(|from| Wanted::Rollback { generation: Some(from), to: None })
+            let restore_data = puts_data_back(&past.plan);
+            past.plan.from.map(|from| Wanted::Rollback { generation: Some(from), to: None, restore_data })
         }
         _ => None,
     };
@@ -78,7 +79,13 @@ fn towards_new(plan: &Plan) -> Option<Wanted> {
     match plan.kind {
         RunKind::Install => Some(Wanted::Install { version, dev: false }),
         RunKind::Update => Some(Wanted::Update { to: version, channel: None, allow_downgrade: true }),
-        RunKind::Rollback => Some(Wanted::Rollback { generation: Some(plan.generation), to: None }),
+        RunKind::Rollback => {
+            Some(Wanted::Rollback { generation: Some(plan.generation), to: None, restore_data: puts_data_back(plan) })
+        }
         RunKind::Start | RunKind::Restart => None,
     }
+}
+
+fn puts_data_back(plan: &Plan) -> bool {
+    plan.steps().any(|step| matches!(step.action, Action::SwapData { .. }))
 }

@@ -1,0 +1,83 @@
+//! The dumps that a rollback puts back: for each backup that would be taken now, the newest one of the generation to be.
+
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use xr_model::{Fault, Generation, Observed, Restore, Result};
+use xr_stack::{Backup, Manifest};
+
+use crate::{World, actions::backup, checks, dumps};
+
+/// What the data need on the engine's disk while they are there twice, in sizes of the dump: tables are larger than their
+/// text, and indexes are not in it.
+const GROWTH: u64 = 3;
+
+/// The dumps to put back, each examined.
+///
+/// # Errors
+/// There is none of this generation, it is damaged, its database does not run, or the disk cannot hold its data twice.
+pub(super) async fn restores(
+    world: &World<'_>,
+    manifest: &Manifest,
+    observed: &Observed,
+    target: &Generation,
+) -> Result<Vec<Restore>> {
+    let mut restores = Vec::new();
+    let mut sources = 0;
+    for (index, one) in manifest.backups.iter().enumerate() {
+        let Some(container) = backup::source(world, one, &observed.containers).await? else { continue };
+        sources += 1;
+        if one.restore.is_none() {
+            return Err(Fault::new(format!("the manifest does not say how to put backup `{}` back", one.name))
+                .hint(format!("set `restore` in xr.toml, or put it back by hand: ls {}", folder(world))));
+        }
+        let dump = dumps::newest(world, target.number, &one.name)?.ok_or_else(|| missing(world, target, one))?;
+        let taken = dump.taken.to_zoned(TimeZone::UTC).map_err(Fault::at("the dump has no time"))?;
+        checked(world, one, &dump).await?;
+        restores.push(Restore {
+            index,
+            name: one.name.clone(),
+            dump: dump.file,
+            taken_at: taken.timestamp().to_string(),
+            size: dump.size,
+            service: container.service,
+            container: container.id,
+        });
+    }
+    if sources == 0 {
+        return Err(Fault::new("no database of the stack runs whose data could be put back")
+            .hint("xr start; data outside of the stack are put back where they are"));
+    }
+    let need = restores.iter().map(|restore| restore.size).sum::<u64>().saturating_mul(GROWTH);
+    let engine = world.engine.info().await?;
+    checks::room(Path::new(&engine.root), need, "xr prune; docker image prune")?;
+    Ok(restores)
+}
+
+/// Refuses a damaged dump. A large one takes its time, in which a signal is heard.
+async fn checked(world: &World<'_>, backup: &Backup, dump: &dumps::Dump) -> Result<()> {
+    world.phase("check the dump");
+    let (backup, dump, cancel) = (backup.clone(), dump.clone(), world.cancel.clone());
+    let path = xr_model::shell(&dump.path);
+    let check = tokio::task::spawn_blocking(move || dumps::refuse_damaged(&backup, &dump, &cancel));
+    let checked = check.await.map_err(Fault::at("a thread died"))?;
+    let hint = format!("nothing was changed; tail {path}; xr rollback goes back and leaves the data alone");
+    checked.map_err(|fault| fault.hint(hint))
+}
+
+fn missing(world: &World<'_>, target: &Generation, backup: &Backup) -> Fault {
+    let text = format!("there is no backup `{}` of generation {} ({})", backup.name, target.number, target.version);
+    let known: Vec<String> = dumps::all(&world.home.backups())
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|dump| dump.backup == backup.name)
+        .map(|dump| format!("generation {} ({})", dump.generation, dump.taken))
+        .collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Fault::new(text)
+        .hint(format!("there are, in {}: {known}; xr rollback goes back and leaves the data alone", folder(world)))
+}
+
+fn folder(world: &World<'_>) -> String {
+    xr_model::shell(&world.home.backups()).to_string()
+}
