@@ -4,6 +4,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use xr_lab::{Lab, Layout, cargo};
 
+use crate::crash::Crash;
+
 /// Tests whose binary is called `lab*` need the lab: `crates/*/tests/lab*.rs`.
 const NEEDS_LAB: &str = "kind(test) and binary(/^lab/)";
 
@@ -32,6 +34,10 @@ pub(crate) fn run(options: &Test) -> Result<()> {
     if !options.no_lab {
         let _lab = Lab::up(layout.root())?;
         nextest(NEEDS_LAB, &options.nextest)?;
+        if options.nextest.is_empty() {
+            eprintln!("xtask: crash");
+            crate::crash::run(&Crash::sample())?;
+        }
     }
     Ok(())
 }

@@ -24,8 +24,13 @@ fn a_program_that_says_nothing_is_ended_with_all_that_it_started() {
     assert_eq!((output.silent_for, output.code, output.text().as_str()), (Some(PATIENCE), 3, "out"));
     assert!(begun.elapsed() >= PATIENCE && cleared.exists());
     let inner = std::fs::read_to_string(pid).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", inner.trim())).unwrap_or_default();
-    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    // A process that was killed needs a moment on a busy machine.
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", inner.trim())).unwrap_or_default();
+    let gone = |stat: &str| stat.is_empty() || stat.contains(") Z ");
+    while !gone(&stat()) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", stat());
+        std::thread::yield_now();
+    }
 }
 
 #[test]

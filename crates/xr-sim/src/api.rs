@@ -176,7 +176,7 @@ fn respond(given: Result<Given, Refused>, path: &str) -> Response<Full<Bytes>> {
 
 /// Says what a program that was run in a container says, which is as much as a dump of a database must end with.
 async fn say(upgraded: Upgraded, code: i64) {
-    const SAID: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n";
+    const SAID: &[u8] = b"--\n-- PostgreSQL database cluster dump complete\n--\n\n";
     let mut stream = TokioIo::new(upgraded);
     if code == 0 {
         // A frame: stream 1, three bytes of nothing, the length.

@@ -7,6 +7,7 @@ mod table;
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
+use xr_sim::Programs;
 
 use chance::Chance;
 use table::{Row, print};
@@ -39,12 +40,23 @@ pub(crate) struct Crash {
     /// Only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     parts: Vec<Part>,
-    /// A release build on the simulated engine too, where it is a debug build otherwise
+    /// A debug build, as the tests have it, instead of what users get
     #[arg(long)]
-    release: bool,
+    debug: bool,
 }
 
 impl Crash {
+    /// What every change must pass: each record on the simulated engine, and a sample of the rest.
+    pub fn sample() -> Self {
+        Self { runs: 200, seed: 1, parts: vec![Part::Records, Part::Anywhere, Part::Real], debug: true }
+    }
+
+    /// The program that is killed, and what it is killed with.
+    fn programs(&self) -> Result<Programs> {
+        let programs = Programs::build()?;
+        if self.debug { Ok(programs) } else { Ok(Programs { xr: crate::bench::release_binary()?, ..programs }) }
+    }
+
     fn wants(&self, part: Part) -> bool {
         self.parts.is_empty() || self.parts.contains(&part)
     }
@@ -52,6 +64,11 @@ impl Crash {
     /// Random kills on a real engine, where each takes seconds.
     fn real_runs(&self) -> u32 {
         self.runs.div_ceil(50)
+    }
+
+    /// A real run is killed at every so many records: at each of them when there are random kills enough to go with that.
+    fn every(&self) -> usize {
+        usize::try_from(100 / self.real_runs().max(1)).unwrap_or(1).max(1)
     }
 }
 

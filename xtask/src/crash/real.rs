@@ -30,18 +30,20 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
     // A copy: somebody may build another one in the meantime.
     let folder = tempfile::tempdir()?;
     let xr = folder.path().join("xr");
-    std::fs::copy(crate::bench::release_binary()?, &xr)?;
+    std::fs::copy(options.programs()?.xr, &xr)?;
     let shares: Vec<u64> = (0..options.real_runs()).map(|_| chance.below(1000)).collect();
     let mut rows = Vec::new();
     if options.wants(Part::Real) {
-        let records = Mutex::new(Row::of("real: update and rollback, at each record"));
+        let every = options.every();
+        let which = if every == 1 { "each record".to_owned() } else { format!("every {every}th record") };
+        let records = Mutex::new(Row::of(format!("real: update and rollback, at {which}")));
         let random = Mutex::new(Row::of("real: update and rollback, at random moments"));
         let (lines, next) = (AtomicUsize::new(1), AtomicUsize::new(0));
         side_by_side(|number| {
             let stack = Stack::install(&lab, &xr, &format!("crash{number}"), 18_220 + number, &VERSIONS)?;
             let mut victim = Victim { stack: &stack, at: 0 };
             let whole = victim.undisturbed()?;
-            while victim.at_record(&records, lines.fetch_add(1, Ordering::SeqCst))? {}
+            while victim.at_record(&records, lines.fetch_add(every, Ordering::SeqCst))? {}
             while let Some(share) = shares.get(next.fetch_add(1, Ordering::SeqCst)) {
                 victim.killed(&random, &|_| Ok(Instant::now()), of(whole, *share))?;
             }

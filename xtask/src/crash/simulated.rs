@@ -105,10 +105,7 @@ struct Size {
 }
 
 pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
-    let mut programs = Programs::build()?;
-    if options.release {
-        programs.xr = crate::bench::release_binary()?;
-    }
+    let programs = options.programs()?;
     let mut rows = Vec::new();
     let mut sizes = Vec::new();
     {
