@@ -131,6 +131,11 @@ impl World {
             ("HTTP_PORT", self.port.to_string()),
             ("AGENT_NAME", format!("{}-agent", self.project)),
             ("DATA_DIR", self.dir.path().join("data").display().to_string()),
+            // Secrets that xr would make are other ones each time, and compose would have to be asked again.
+            ("DB_PASSWORD", "0a1b2c3d4e5f60718293a4b5c6d7e8f9".to_owned()),
+            ("SECRET_KEY", "feedfacefeedfacefeedfacefeedface".to_owned()),
+            ("DJANGO_SUPERUSER_PASSWORD", "9f8e7d6c5b4a".to_owned()),
+            ("WORKER_API_KEY", "cafecafecafecafecafecafecafecafe".to_owned()),
         ];
         let mut text: String = template
             .lines()
@@ -140,7 +145,6 @@ impl World {
         for (key, value) in own {
             text += &format!("{key}={value}\n");
         }
-        let text = text.replace("change-me", "c0ffee5eedc0ffee5eed");
         std::fs::write(self.root.join("docker/.env"), text)?;
         Ok(())
     }

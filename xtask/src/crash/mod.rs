@@ -43,12 +43,15 @@ pub(crate) struct Crash {
     /// A debug build, as the tests have it, instead of what users get
     #[arg(long)]
     debug: bool,
+    /// At each record either the guard is there or the power fails, in turn, instead of both
+    #[arg(long)]
+    half: bool,
 }
 
 impl Crash {
     /// What every change must pass: each record on the simulated engine, and a sample of the rest.
     pub fn sample() -> Self {
-        Self { runs: 200, seed: 1, parts: vec![Part::Records, Part::Anywhere, Part::Real], debug: true }
+        Self { runs: 200, seed: 1, parts: vec![Part::Records, Part::Anywhere, Part::Real], debug: true, half: true }
     }
 
     /// The program that is killed, and what it is killed with.
