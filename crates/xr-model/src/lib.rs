@@ -27,5 +27,5 @@ pub use record::{JOURNAL_FORMAT, Record};
 pub use redactor::Redactor;
 pub use service::{Condition, Dependency, HealthCheck, Port, Service};
 pub use shell::shell;
-pub use state::{Attachment, Container, ContainerState, Desired, DesiredHook, Health, LocalImage, Observed};
+pub use state::{Attachment, Container, ContainerState, Desired, DesiredHook, Health, LocalImage, Observed, own_name};
 pub use version::{Version, VersionError};

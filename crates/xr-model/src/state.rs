@@ -110,6 +110,21 @@ impl Container {
     pub fn is_running(&self) -> bool {
         matches!(self.state, ContainerState::Running)
     }
+
+    /// The name that it shall have: without what compose puts before it while it replaces another, `<12 hex digits>_`.
+    pub fn own_name(&self) -> &str {
+        own_name(&self.name)
+    }
+}
+
+/// The name of a container without the `<12 hex digits>_` that compose puts before it while it replaces another, and that
+/// stays when compose is killed.
+pub fn own_name(name: &str) -> &str {
+    let digits = |id: &str| id.len() == 12 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    match name.split_once('_') {
+        Some((id, rest)) if digits(id) && !rest.is_empty() => rest,
+        _ => name,
+    }
 }
 
 /// A container's life, as the engine reports it.

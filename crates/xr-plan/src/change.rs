@@ -69,7 +69,9 @@ fn change_of(service: &Service, desired: &Desired, observed: &Observed) -> Chang
         (Some(_), Some(local)) => containers.iter().all(|c| c.image_id == local.id),
     };
     let same_count = u32::try_from(containers.len()) == Ok(service.replicas);
-    if !(same_definition && same_image && same_count) {
+    // A compose that was killed has left it under another name.
+    let same_name = containers.iter().all(|container| container.own_name() == container.name);
+    if !(same_definition && same_image && same_count && same_name) {
         return Change::Replace;
     }
     let up = containers.iter().all(|c| match c.state {

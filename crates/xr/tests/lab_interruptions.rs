@@ -151,3 +151,28 @@ fn a_run_outlives_its_terminal_and_a_second_ctrl_c_leaves_the_rest_to_the_guard(
     run.end()?.exits(0);
     stack.assert_all_of_it_is("v1.1.0")
 }
+
+/// Whether compose is in the middle of replacing a container: the old one has been given a name of its own for that moment.
+fn replacing(stack: &Stack) -> Result<bool> {
+    let prefixed = |name: &str| name.split_once('_').is_some_and(|(hash, _)| hash.len() == 12);
+    Ok(stack.containers()?.iter().any(|container| prefixed(&container.name)))
+}
+
+#[test]
+fn what_a_killed_compose_has_left_is_found_by_the_doctor_and_gone_after_an_install() -> Result<()> {
+    let stack = Stack::installed(&Setup::default())?;
+    let argv = ["compose", "--profile", "local-db", "up", "-d", "--force-recreate", "server", "nginx"];
+    let command = duct::cmd("docker", argv).dir(stack.root.join("docker"));
+    let compose = stack.surround(command).stdout_null().stderr_null().dir(stack.root.join("docker")).start()?;
+    wait_for("compose in the middle", PATIENCE, || {
+        replacing(&stack).unwrap_or(false) || compose.try_wait().is_ok_and(|ended| ended.is_some())
+    })?;
+    compose.kill()?;
+    ensure!(replacing(&stack)?, "compose was faster than its killer");
+    let doctor = stack.xr(&["doctor"])?.exits(6);
+    ensure!(doctor.stdout.contains("was left by an interrupted run"), "{doctor}");
+    stack.xr(&["install", "--yes"])?.exits(0);
+    ensure!(!replacing(&stack)?, "a container of compose's was left: {:#?}", stack.containers()?);
+    stack.assert_all_of_it_is("v1.0.0")?;
+    stack.assert_compose_agrees()
+}

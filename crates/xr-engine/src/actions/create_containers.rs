@@ -159,8 +159,9 @@ async fn take_over_names(run: &Run<'_, '_>, swap: &Swap, hashes: &[(String, Stri
         }
         return Ok(());
     }
-    let mut free: Vec<&str> = swap.old.iter().map(|old| old.name.as_str()).collect();
+    let mut free: Vec<&str> = swap.old.iter().map(xr_model::Container::own_name).collect();
     free.sort_unstable();
+    free.dedup();
     for (container, name) in new.iter().zip(free) {
         engine.rename(&container.id, name).await?;
     }

@@ -289,10 +289,7 @@ fn plain_name(name: &str) -> &str {
 
 /// Containers that a killed run leaves: xr's `…-xr-old`, compose's `<12 hex digits>_…`.
 pub(crate) fn is_leftover(name: &str) -> bool {
-    name.ends_with("-xr-old")
-        || name.split_once('_').is_some_and(|(id, rest)| {
-            id.len() == 12 && !rest.is_empty() && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        })
+    name.ends_with("-xr-old") || xr_model::own_name(name) != name
 }
 
 /// The first twelve digits of an id.
