@@ -357,9 +357,8 @@ fn changes_by_hand(at: &Situation) -> Result<()> {
     at.stack.docker(&["rm", "-f", &agent.id])?;
     let server = at.stack.container("server")?.id;
     let up = ["compose", "--profile", "local-db", "up", "-d", "--no-deps", "server"];
-    let up = cmd("docker", up).dir(at.stack.root.join("docker"));
-    let other =
-        at.stack.surround(up).env("TASK_EXECUTOR_IMAGE", "elsewhere/other:1").stderr_to_stdout().stdout_capture();
+    let up = cmd("docker", up).dir(at.stack.root.join("docker")).env("TASK_EXECUTOR_IMAGE", "elsewhere/other:1");
+    let other = at.stack.surround(up).stderr_to_stdout().stdout_capture();
     ensure!(other.run()?.status.success());
     ensure!(at.stack.container("server")?.id != server && at.environment("server")?.contains("elsewhere/other:1"));
     let mended = at.copy("a container was removed, or made anew with other settings", &[])?.exits(0);
