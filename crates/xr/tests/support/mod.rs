@@ -5,6 +5,7 @@ pub mod disk;
 mod http;
 pub mod machine;
 mod picture;
+pub mod recipes;
 mod witness;
 mod xr;
 
