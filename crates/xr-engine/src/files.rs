@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde::{Deserialize, Serialize};
 use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
-use xr_model::{Fault, Generation, Level, Plan, Result, stays_inside};
+use xr_model::{Action, Fault, Generation, Level, Plan, Result, stays_inside};
 
 use crate::{
     World, bundle,
@@ -126,7 +126,11 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
                 checkout.remove_lock()?;
             }
             let there = checkout.head()?.commit == *commit;
-            match checkout.switch(commit, before.branch.as_deref(), &[&before.version, &before.env]) {
+            let left = plan.steps().find_map(|step| match &step.action {
+                Action::SwitchFiles { commit, .. } => commit.as_deref(),
+                _ => None,
+            });
+            match checkout.switch_back(commit, before.branch.as_deref(), &[&before.version, &before.env], left) {
                 // A git that was killed may have written files before it moved HEAD; where none did, an admin's edit since
                 // then is no reason to stop.
                 Err(fault) if there => world.say(Level::Warning, fault.chain()),

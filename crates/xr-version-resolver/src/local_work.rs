@@ -107,7 +107,7 @@ impl Checkout {
     /// Sorts out the files that stand between the work tree and `commit`.
     ///
     /// A file whose content some release has at that very path is nobody's work: an interrupted switch left it.
-    pub(crate) fn clear_way(&self, commit: &str, managed: &[&str]) -> Result<Way> {
+    pub(crate) fn clear_way(&self, commit: &str, managed: &[&str], left: Option<&str>) -> Result<Way> {
         let entries = self.list(commit, &[])?;
         let untracked = self.overwritten(&entries)?;
         let target: BTreeMap<String, Entry> = entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
@@ -118,7 +118,7 @@ impl Checkout {
         }
         foreign.sort();
         foreign.dedup();
-        let published = self.published(&foreign, commit)?;
+        let published = self.published(&foreign, commit, left)?;
         for path in foreign {
             match (published.contains(&path), untracked.contains(&path)) {
                 (true, _) => way.restore.push(path),
@@ -131,8 +131,8 @@ impl Checkout {
         Ok(way)
     }
 
-    /// Those of `paths` that are missing, or whose content HEAD, `commit` or a release fetched by xr has there.
-    fn published(&self, paths: &[String], commit: &str) -> Result<BTreeSet<String>> {
+    /// Those of `paths` that are missing, or whose content HEAD, `commit`, the one `left` or a release fetched by xr has there.
+    fn published(&self, paths: &[String], commit: &str, left: Option<&str>) -> Result<BTreeSet<String>> {
         let meta = |path: &String| fs::symlink_metadata(self.root.join(path));
         let mut found: BTreeSet<String> = paths.iter().filter(|path| meta(path).is_err()).cloned().collect();
         let files: Vec<&String> =
@@ -145,7 +145,7 @@ impl Checkout {
             self.must("hash local changes", &self.git(["hash-object", "--stdin-paths"]).stdin(list.clone()))?.text();
         let kept = ["for-each-ref", "--format=%(objectname)", "--sort=-creatordate", "--count=20", "refs/xr"];
         let kept = self.must("list fetched releases", &self.git(kept))?.text();
-        let commits: Vec<&str> = ["HEAD", commit].into_iter().chain(kept.lines()).collect();
+        let commits: Vec<&str> = ["HEAD", commit].into_iter().chain(left).chain(kept.lines()).collect();
         list.clear();
         for path in &files {
             list.extend(commits.iter().map(|commit| format!("{commit}:{path}\n")));

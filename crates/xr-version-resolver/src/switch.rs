@@ -24,8 +24,21 @@ impl Checkout {
     /// Before anything is changed: when commits or file contents would be lost that are nowhere else, when a merge is
     /// unfinished, or when a git lock is left behind. Afterwards only when git fails.
     pub fn switch(&self, commit: &str, branch: Option<&str>, managed: &[&str]) -> Result<()> {
+        self.go(commit, branch, managed, None)
+    }
+
+    /// As [`Checkout::switch`], after one to the commit `left` that may have been interrupted: what it has put there is
+    /// nobody's work.
+    ///
+    /// # Errors
+    /// As [`Checkout::switch`].
+    pub fn switch_back(&self, commit: &str, branch: Option<&str>, managed: &[&str], left: Option<&str>) -> Result<()> {
+        self.go(commit, branch, managed, left)
+    }
+
+    fn go(&self, commit: &str, branch: Option<&str>, managed: &[&str], left: Option<&str>) -> Result<()> {
         let head = self.head()?;
-        let way = self.free_way(&head, commit, branch, managed)?;
+        let way = self.free_way(&head, commit, branch, managed, left)?;
         let branch = branch.or(head.branch.as_deref());
         if head.commit == commit && head.branch.as_deref() == branch && way.keep.is_empty() && way.restore.is_empty() {
             return Ok(());
@@ -50,7 +63,7 @@ impl Checkout {
         if head.branch.is_none() {
             self.refuse_unknown_head(&head)?;
         }
-        self.free_way(&head, commit, head.branch.as_deref(), managed).map(drop)
+        self.free_way(&head, commit, head.branch.as_deref(), managed, None).map(drop)
     }
 
     /// Whether git's index is locked: by a git at work, or by one that was killed.
@@ -77,10 +90,17 @@ impl Checkout {
         self.git_dir.join("index.lock")
     }
 
-    fn free_way(&self, head: &Head, commit: &str, branch: Option<&str>, managed: &[&str]) -> Result<Way> {
+    fn free_way(
+        &self,
+        head: &Head,
+        commit: &str,
+        branch: Option<&str>,
+        managed: &[&str],
+        left: Option<&str>,
+    ) -> Result<Way> {
         self.refuse_unfinished()?;
         self.refuse_local_commits(head, branch, commit)?;
-        let way = self.clear_way(commit, managed)?;
+        let way = self.clear_way(commit, managed, left)?;
         if !way.changed.is_empty() {
             return Err(self.changed_fault("local changes in", &way.changed, "stash"));
         }

@@ -150,6 +150,19 @@ fn a_switch_that_ended_before_head_moved_can_be_finished_or_taken_back() {
 }
 
 #[test]
+fn a_switch_to_a_commit_that_was_never_fetched_by_xr_can_be_taken_back() {
+    let world = World::new();
+    let checkout = world.clone(&[]);
+    let (old, new) = (tag_commit(&world, "v1.0.0"), tag_commit(&world, "v1.1.0"));
+    git(&world.clone, &["checkout", "-q", "--detach", "v1.1.0"]);
+    git(&world.clone, &["read-tree", "-m", "-u", "v1.1.0", "v1.0.0"]);
+    assert!(checkout.switch(&new, None, &[]).is_err(), "whose work it is cannot be told");
+    checkout.switch_back(&new, None, &[], Some(&old)).expect("goes back");
+    assert_eq!(world.text("docker/docker-compose.yml"), "# v1.1.0\n");
+    assert_eq!(git(&world.clone, &["status", "--porcelain"]), "");
+}
+
+#[test]
 fn a_tree_that_was_copied_elsewhere_still_switches() {
     let world = World::new();
     world.clone(&[]);
