@@ -203,8 +203,9 @@ async fn steps(
         // All steps of a stage end before the next thing happens, also when one fails: nothing is left running.
         let ends = future::join_all(stage.steps.iter().map(|step| one(run, journal, step, of))).await;
         let mut failed: Vec<Failure> = ends.into_iter().filter_map(std::result::Result::err).collect();
-        // A real cause says more than the interruption of its neighbours.
-        failed.sort_by_key(Failure::is_interruption);
+        // A real cause says more than the interruption of its neighbours, and one that stays (a full disk) more than one that
+        // may pass.
+        failed.sort_by_key(|failure| (failure.is_interruption(), failure.fault.code == exit::TRY_LATER));
         let mut failed = failed.into_iter();
         if let Some(first) = failed.next() {
             let mut failure = deeper(run, first).await;

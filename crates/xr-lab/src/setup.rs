@@ -9,7 +9,7 @@ use crate::Layout;
 use crate::shell::{patiently, run, step};
 
 /// A file that shows its package to be there, and the package.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 14] = [
     ("/usr/sbin/dockerd", "docker.io"),
     ("/usr/sbin/iptables", "iptables"),
     ("/usr/sbin/ip", "iproute2"),
@@ -20,6 +20,9 @@ const PACKAGES: [(&str, &str); 11] = [
     ("/usr/bin/ssh", "openssh-client"),
     ("/usr/bin/git", "git"),
     ("/usr/bin/faketime", "faketime"),
+    ("/usr/bin/gpg", "gnupg"),
+    ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
+    ("/usr/bin/fuser", "psmisc"),
     ("/usr/lib/postgresql/15/bin/initdb", "postgresql-15"),
 ];
 

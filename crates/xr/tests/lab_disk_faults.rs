@@ -18,7 +18,7 @@ settle = "30s"
 [[backups]]
 name = "gate"
 image = "redis"
-command = ["sh", "-c", "until [ -e /tmp/open ]; do sleep 0.1; done"]
+command = ["sh", "-c", "until [ -e /tmp/open ]; do sleep 0.1; done; echo open"]
 "#;
 
 /// Starts an update, and does something to a disk once its journal has so many lines. Gives how it ended.
