@@ -2,9 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Mutex, PoisonError},
 };
 
+use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::family;
@@ -15,10 +17,13 @@ static RUNNING: Mutex<BTreeMap<u32, bool>> = Mutex::new(BTreeMap::new());
 /// Programs that are noted as running until this is dropped.
 pub(crate) struct Noted(Vec<u32>);
 
-pub(crate) fn note(pids: &[u32], own_group: bool) -> Noted {
+/// Starts programs and notes them. Who ends all that run comes before both or after both.
+pub(crate) fn start(expression: &Expression, own_group: bool) -> io::Result<(Handle, Noted)> {
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let handle = expression.start()?;
+    let pids = handle.pids();
     running.extend(pids.iter().map(|pid| (*pid, own_group)));
-    Noted(pids.to_vec())
+    Ok((handle, Noted(pids)))
 }
 
 impl Drop for Noted {

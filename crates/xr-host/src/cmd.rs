@@ -186,8 +186,8 @@ impl Cmd {
         let (ended, silent_for) = match self.patience {
             Some(patience) => watched::run(&expression, self.own_group, patience).map_err(failed)?,
             None => {
-                let handle = expression.stdout_capture().stderr_capture().start().map_err(failed)?;
-                let _noted = children::note(&handle.pids(), self.own_group);
+                let expression = expression.stdout_capture().stderr_capture();
+                let (handle, _noted) = children::start(&expression, self.own_group).map_err(failed)?;
                 (handle.into_output().map_err(failed)?, None)
             }
         };

@@ -67,12 +67,13 @@ pub(crate) fn run(
 ) -> io::Result<(Output, Option<Duration>)> {
     let (stdout, its_stdout) = io::pipe()?;
     let (stderr, its_stderr) = io::pipe()?;
-    let handle = expression
-        .stdout_file(File::from(OwnedFd::from(its_stdout)))
-        .stderr_file(File::from(OwnedFd::from(its_stderr)))
-        .start()?;
+    let (handle, _noted) = children::start(
+        &expression
+            .stdout_file(File::from(OwnedFd::from(its_stdout)))
+            .stderr_file(File::from(OwnedFd::from(its_stderr))),
+        own_group,
+    )?;
     let pids = handle.pids();
-    let _noted = children::note(&pids, own_group);
     let said = Said { stdout: Vec::new(), stderr: Vec::new(), last: Instant::now(), open: 2 };
     let ear = Arc::new(Ear { said: Mutex::new(said), news: Condvar::new() });
     ear.listen(stdout, |said| &mut said.stdout);
