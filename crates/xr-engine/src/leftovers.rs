@@ -7,7 +7,7 @@ use std::{
 
 use xr_journal::remove_broken_off;
 
-use crate::World;
+use crate::{World, staging};
 
 /// Removes the temporary files of writes that were killed, wherever xr writes. The caller holds the lock.
 pub(crate) fn remove(world: &World<'_>) {
@@ -17,7 +17,7 @@ pub(crate) fn remove(world: &World<'_>) {
     folders.extend([world.root.clone(), layout.directory_path()]);
     // What a generation keeps is put back where it came from.
     if let Ok(Some(generation)) = world.generations.current() {
-        let kept = world.generations.files(generation.number);
+        let kept = staging::root_of(world, generation.number);
         below(&kept, &mut |folder| {
             folders.extend(folder.strip_prefix(&kept).ok().map(|path| world.root.join(path)));
         });

@@ -125,7 +125,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         set: order.set,
     };
     let (env, report) = settings::next(&inputs)?;
-    world.learn_secrets(&env);
+    world.learn_secrets(&env, &stack.manifest);
     let staged_layout = stack.layout.under(&root);
     write_atomic(&staged_layout.env_path(), &env.to_bytes(), 0o600, Ownership::Keep)?;
     let version_path = staged_layout.version_path();

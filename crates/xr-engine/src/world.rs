@@ -11,7 +11,7 @@ use xr_host::{Engine, Identity, owner_of};
 use xr_image_puller::{Credentials, Retry, Sources};
 use xr_journal::{Generations, Home, sync_disk};
 use xr_model::{Container, Event, Fault, Invocation, Level, Observed, PinnedImage, Redactor, Result};
-use xr_stack::{Compose, Layout, Site, Stack};
+use xr_stack::{Compose, Layout, Manifest, Site, Stack};
 use xr_version_resolver::Checkout;
 
 use crate::{Cancel, failure::Failure, written};
@@ -75,7 +75,7 @@ impl<'a> World<'a> {
         let stack = xr_stack::load(root)?;
         Ok(Self {
             site,
-            secrets: Mutex::new(secrets(&home, &stack.layout)),
+            secrets: Mutex::new(secrets(&home, &stack.layout, &stack.manifest)),
             generations: Generations::of(&home),
             checkout,
             owner: owner_of(root)?,
@@ -156,8 +156,8 @@ impl<'a> World<'a> {
     }
 
     /// Learns the secrets of a file of settings that is about to count.
-    pub(crate) fn learn_secrets(&self, env: &EnvFile) {
-        self.redactor().learn(secret_values(env));
+    pub(crate) fn learn_secrets(&self, env: &EnvFile, manifest: &Manifest) {
+        self.redactor().learn(secret_values(env, &manifest.secret_keys()));
     }
 
     fn redactor(&self) -> MutexGuard<'_, Redactor> {
@@ -221,14 +221,14 @@ impl Place {
 
 /// The secrets of the settings as they are and as each kept generation has them: an old container knows old ones. What
 /// cannot be read holds none that could be told; where that matters, it is a fault of its own.
-pub(crate) fn secrets(home: &Home, layout: &Layout) -> Redactor {
+pub(crate) fn secrets(home: &Home, layout: &Layout, manifest: &Manifest) -> Redactor {
     let name = layout.root.file_name().unwrap_or_default();
     let kept = std::fs::read_dir(home.generations()).into_iter().flatten().flatten();
     let kept = kept.map(|generation| generation.path().join("files").join(name).join(&layout.env));
     let mut redactor = Redactor::default();
     for path in kept.chain([layout.env_path()]) {
         if let Ok(Some(file)) = crate::settings::parse_env(&path) {
-            redactor.learn(secret_values(&file));
+            redactor.learn(secret_values(&file, &manifest.secret_keys()));
         }
     }
     redactor

@@ -10,11 +10,13 @@ pub fn must_be_masked(key: &str, value: &str) -> bool {
     !plain && (names_secret(key) || looks_secret(text))
 }
 
-/// The values of a file that must not be shown, and the passwords within them (`postgres://user:password@host`).
-pub fn secret_values(file: &EnvFile) -> Vec<String> {
+/// The values of a file that must not be shown, those of the `named` keys among them, and the passwords within them
+/// (`postgres://user:password@host`).
+pub fn secret_values(file: &EnvFile, named: &[&str]) -> Vec<String> {
     let mut secrets = Vec::new();
     for key in file.keys() {
-        let Some(value) = file.get(key).filter(|value| must_be_masked(key, &value.text)) else { continue };
+        let secret = |text: &str| must_be_masked(key, text) || (named.contains(&key) && !text.is_empty());
+        let Some(value) = file.get(key).filter(|value| secret(&value.text)) else { continue };
         let within = value.text.split("://").skip(1).filter_map(|rest| rest.split_once(':')?.1.rsplit_once('@'));
         secrets.extend(within.map(|(password, _)| password.to_owned()));
         secrets.push(value.text);
@@ -207,7 +209,8 @@ mod tests {
         let text =
             b"IMAGE_TAG=v1\nDB_PASSWORD='hun ter2'\nDATABASE_URL=postgres://u:p@ss@h/db\nDEBUG_TOKEN=true\nPIN=\n";
         let file = EnvFile::parse(text).unwrap();
-        assert_eq!(secret_values(&file), ["hun ter2", "p@ss", "postgres://u:p@ss@h/db"]);
+        assert_eq!(secret_values(&file, &[]), ["hun ter2", "p@ss", "postgres://u:p@ss@h/db"]);
+        assert_eq!(secret_values(&file, &["IMAGE_TAG", "PIN"])[0], "v1", "named by who wrote the stack");
     }
 
     #[test]

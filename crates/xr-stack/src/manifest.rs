@@ -57,6 +57,13 @@ pub struct Manifest {
     pub fits: Option<Fits>,
 }
 
+impl Manifest {
+    /// The keys of `.env` that it says hold secrets.
+    pub fn secret_keys(&self) -> Vec<&str> {
+        self.secrets.iter().map(|secret| secret.key.as_str()).collect()
+    }
+}
+
 /// When a preset fits a compose file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -36,20 +36,25 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
     if options.wants(Part::Real) {
         let every = options.every();
         let which = if every == 1 { "each record".to_owned() } else { format!("every {every}th record") };
-        let records = Mutex::new(Row::of(format!("real: update and rollback, at {which}")));
-        let random = Mutex::new(Row::of("real: update and rollback, at random moments"));
-        let (lines, next) = (AtomicUsize::new(1), AtomicUsize::new(0));
+        let halves = shares.split_at(shares.len() / 2);
+        let ways = [("update", 0, halves.0), ("rollback", 1, halves.1)].map(|(name, from, shares)| Way {
+            from,
+            shares,
+            every,
+            lines: AtomicUsize::new(1),
+            next: AtomicUsize::new(0),
+            records: Mutex::new(Row::of(format!("real: {name}, at {which}"))),
+            random: Mutex::new(Row::of(format!("real: {name}, at random moments"))),
+        });
         side_by_side(|number| {
             let stack = Stack::install(&lab, &xr, &format!("crash{number}"), 18_220 + number, &VERSIONS)?;
             let mut victim = Victim { stack: &stack, at: 0 };
-            let whole = victim.undisturbed()?;
-            while victim.at_record(&records, lines.fetch_add(every, Ordering::SeqCst))? {}
-            while let Some(share) = shares.get(next.fetch_add(1, Ordering::SeqCst)) {
-                victim.killed(&random, &|_| Ok(Instant::now()), of(whole, *share))?;
-            }
-            Ok(())
+            let whole = [victim.undisturbed()?, victim.undisturbed()?];
+            ways.iter().try_for_each(|way| victim.walk(way, whole[way.from]))
         })?;
-        rows.extend([records, random].map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner)));
+        rows.extend(ways.into_iter().flat_map(|way| {
+            [way.records, way.random].map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner))
+        }));
     }
     if options.wants(Part::Compose) {
         let row = Mutex::new(Row { compared: true, ..Row::of("real: docker compose up -d, at random moments") });
@@ -89,7 +94,21 @@ fn add(sum: &Mutex<Row>, row: &Row) {
     sum.lock().unwrap_or_else(PoisonError::into_inner).add(row);
 }
 
-/// A stack that is updated and taken back in turn.
+/// What is killed, where: one of the two commands, by all stacks together.
+struct Way<'a> {
+    /// Which of [`VERSIONS`] serves before.
+    from: usize,
+    /// The random moments, in thousandths of the whole.
+    shares: &'a [u64],
+    /// Of so many records one.
+    every: usize,
+    lines: AtomicUsize,
+    next: AtomicUsize,
+    records: Mutex<Row>,
+    random: Mutex<Row>,
+}
+
+/// A stack that is updated and taken back.
 struct Victim<'a> {
     stack: &'a Stack<'a>,
     /// Which of [`VERSIONS`] serves.
@@ -103,14 +122,31 @@ impl Victim<'_> {
         [verb, "--yes", "--to", VERSIONS[1 - self.at]]
     }
 
-    /// How long it takes when nobody disturbs it: there and back.
+    /// Leads to the other version, and tells how long that takes when nobody disturbs it.
     fn undisturbed(&mut self) -> Result<Duration> {
         let begun = Instant::now();
-        for _ in 0..2 {
-            self.stack.xr(&self.argv()).stdout_null().stderr_null().run()?;
-            self.at = 1 - self.at;
+        self.stack.xr(&self.argv()).stdout_null().stderr_null().run()?;
+        self.at = 1 - self.at;
+        Ok(begun.elapsed())
+    }
+
+    /// Every kill of one way, as far as no other stack has done it.
+    fn walk(&mut self, way: &Way<'_>, whole: Duration) -> Result<()> {
+        loop {
+            self.stand_at(way.from)?;
+            if !self.at_record(&way.records, way.lines.fetch_add(way.every, Ordering::SeqCst))? {
+                break;
+            }
         }
-        Ok(begun.elapsed() / 2)
+        while let Some(share) = way.shares.get(way.next.fetch_add(1, Ordering::SeqCst)) {
+            self.stand_at(way.from)?;
+            self.killed(&way.random, &|_| Ok(Instant::now()), of(whole, *share))?;
+        }
+        Ok(())
+    }
+
+    fn stand_at(&mut self, version: usize) -> Result<()> {
+        if self.at == version { Ok(()) } else { self.undisturbed().map(drop) }
     }
 
     /// Kills once the journal has so many lines. False when the run ends before it has.

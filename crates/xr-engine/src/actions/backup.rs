@@ -131,7 +131,8 @@ async fn take(
     }
     file.flush().and_then(|()| file.sync_all()).map_err(|error| Fault::new(named()).because(error).hint(disk(path)))?;
     dumps::write_sum(path, &digest.finalize())?;
-    fs::rename(half, path).map_err(Fault::at(named()))
+    let folder = path.parent().unwrap_or(path);
+    fs::rename(half, path).and_then(|()| File::open(folder)?.sync_all()).map_err(Fault::at(named()))
 }
 
 fn disk(path: &Path) -> String {

@@ -81,7 +81,7 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
         Err(trouble) => (Err(trouble), None),
     };
     let (places, foreign, read_only) = files.unwrap_or_default();
-    let known_secrets = layout.as_ref().map(|layout| secrets(&ground.home, layout)).unwrap_or_default();
+    let known_secrets = layout.as_ref().map(|layout| secrets(&ground.home, layout, &manifest)).unwrap_or_default();
     let trust = trust::read(root, &ground.home, &manifest.trust, &history);
     let mut facts = Facts {
         root: root.to_owned(),
