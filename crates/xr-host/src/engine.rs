@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     os::unix::net::UnixStream,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -30,7 +31,7 @@ pub struct EngineInfo {
 const CALL_TIMEOUT: u64 = 600;
 
 /// How long an engine may take to answer a ping.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Connects to the engine that `DOCKER_HOST` names, else to `/var/run/docker.sock`, and agrees on an API version.
@@ -48,6 +49,19 @@ impl Engine {
         let docker = Docker::connect_with_unix(&host, CALL_TIMEOUT, &version)
             .map_err(Fault::at(format!("cannot reach the Docker engine at {host}")))?;
         Ok(Self { docker })
+    }
+
+    /// The engine that listens on this socket, which may lead to another host.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub async fn at(socket: &Path) -> Result<Self> {
+        let named = format!("no Docker engine answers at {}", socket.display());
+        let path = socket.to_owned();
+        let asked = tokio::task::spawn_blocking(move || api_version(&path.to_string_lossy()));
+        let version = asked.await.map_err(Fault::at(named.clone()))?.map_err(Fault::at(named.clone()))?;
+        let docker = Docker::connect_with_unix(&socket.to_string_lossy(), CALL_TIMEOUT, &version);
+        Ok(Self { docker: docker.map_err(Fault::at(named))? })
     }
 
     /// Waits until the engine answers again: one that is restarted is away for seconds. Tells whether it does.

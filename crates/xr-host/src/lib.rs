@@ -16,6 +16,7 @@ mod networks;
 mod program;
 mod project_folders;
 mod residents;
+mod ssh;
 mod usage;
 mod watched;
 
@@ -27,4 +28,5 @@ pub use identity::{Identity, owner_of};
 pub use mounted::MountedVolume;
 pub use neighbours::QuickNeighbours;
 pub use program::{Program, Said};
+pub use ssh::{Remote, RemoteSaid, Ssh, Trouble, Unreached};
 pub use usage::Tenant;
