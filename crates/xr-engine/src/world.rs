@@ -129,7 +129,7 @@ impl<'a> World<'a> {
         let pinned = future::join_all(images.iter().map(|image| self.engine.find(image))).await;
         local.extend(pinned.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten());
         let images = local;
-        Ok(Observed { containers, images })
+        Ok(Observed { containers, images, fleet: Vec::new() })
     }
 
     /// The containers of one service that are not among `old`.

@@ -1,5 +1,6 @@
 //! The seam to the world: programs are started and Docker engines are reached here and nowhere else.
 
+mod agents;
 mod children;
 mod cmd;
 mod containers;
@@ -20,6 +21,7 @@ mod ssh;
 mod usage;
 mod watched;
 
+pub use agents::{FINGERPRINT, Labelled, Making, ROLE, STACK, VERSION};
 pub use children::{end_children, kill_children};
 pub use cmd::{Cmd, Outliving, Output};
 pub use engine::{Engine, EngineInfo};
