@@ -20,6 +20,7 @@ pub mod doctor;
 mod dumps;
 mod failure;
 mod files;
+pub mod fleet;
 mod health;
 mod images;
 mod leftovers;

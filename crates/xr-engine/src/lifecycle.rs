@@ -189,6 +189,7 @@ async fn present(world: &World<'_>, kind: RunKind) -> Result<Prepared> {
         manifest,
         origin,
         observed,
+        fleet: None,
         lock: None,
     })
 }

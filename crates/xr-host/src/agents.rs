@@ -6,7 +6,8 @@ use bollard::{
     container::LogOutput,
     models::{ContainerCreateBody, ContainerSummary, HealthConfig, HostConfig, RestartPolicy, RestartPolicyNameEnum},
     query_parameters::{
-        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, WaitContainerOptionsBuilder,
+        ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
+        LogsOptionsBuilder, WaitContainerOptionsBuilder,
     },
 };
 use futures_util::{StreamExt, TryStreamExt};
@@ -133,12 +134,20 @@ impl Engine {
         Ok(created.map_err(Fault::at(format!("cannot create container {}", making.name)))?.id)
     }
 
-    /// Tells what a container says from its beginning, until it ends.
+    /// When a file in a container was last written; none when it is not there.
+    pub async fn touched(&self, id: &str, path: &str) -> Option<jiff::Timestamp> {
+        let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
+        let found = self.docker.get_container_archive_info(id, Some(options)).await.ok()?;
+        found.modification_time?.parse().ok()
+    }
+
+    /// Tells what a container has said, all of it or its last lines, and with `follow` what it says until it ends.
     ///
     /// # Errors
     /// When the engine breaks off.
-    pub async fn follow_log(&self, id: &str, hear: &mut dyn FnMut(Said<'_>)) -> Result<()> {
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).follow(true).build();
+    pub async fn log(&self, id: &str, tail: Option<usize>, follow: bool, hear: &mut dyn FnMut(Said<'_>)) -> Result<()> {
+        let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).follow(follow).tail(&tail).build();
         let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
         while let Some(piece) = stream.next().await {
             match piece.map_err(Fault::at("the log breaks off"))? {

@@ -30,5 +30,5 @@ pub use identity::{Identity, owner_of};
 pub use mounted::MountedVolume;
 pub use neighbours::QuickNeighbours;
 pub use program::{Program, Said};
-pub use ssh::{Remote, RemoteSaid, Ssh, Trouble, Unreached};
+pub use ssh::{HostKey, Remote, RemoteSaid, Ssh, Trouble, Unreached};
 pub use usage::Tenant;

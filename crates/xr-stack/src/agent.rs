@@ -81,9 +81,7 @@ pub fn agent(
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| (key.clone(), text(value)))
         .collect();
-    for (key, template) in &rule.env {
-        env.insert(key.clone(), filled(template, settings, place));
-    }
+    env.extend(rule.env_at(settings, place));
     let mode = |key: &str| definition[key].as_str().filter(|mode| *mode == "host").map(str::to_owned);
     Ok(Some(AgentSpec {
         service: service.clone(),
@@ -100,6 +98,17 @@ pub fn agent(
         extra_hosts: texts(&definition["extra_hosts"]),
         health: definition.get("healthcheck").cloned(),
     }))
+}
+
+impl WorkerRule {
+    /// What is different on a worker.
+    pub fn env_at<'a>(
+        &'a self,
+        settings: &'a dyn Fn(&str) -> Option<String>,
+        place: Place<'a>,
+    ) -> impl Iterator<Item = (String, String)> + 'a {
+        self.env.iter().map(move |(key, template)| (key.clone(), filled(template, settings, place)))
+    }
 }
 
 impl AgentSpec {

@@ -9,4 +9,4 @@ mod look;
 
 pub use agent::{Agent, Switched};
 pub use docker::{install_docker, remove_docker};
-pub use look::{Look, glance, look};
+pub use look::{Look, glance, glance_here, look};

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use xr_host::Remote;
+use xr_host::{Cmd, Remote};
 use xr_model::{Fault, Result};
 
 const LOOK: &str = include_str!("scripts/look.sh");
@@ -60,6 +60,17 @@ pub async fn look(remote: &Remote, limit: Duration) -> Result<Look> {
 /// As [`look`].
 pub async fn glance(remote: &Remote, limit: Duration) -> Result<Look> {
     ask(remote, GLANCE, limit).await
+}
+
+/// The same of this host.
+///
+/// # Errors
+/// When no shell can be started.
+pub async fn glance_here() -> Result<Look> {
+    let (before, begun) = (now(), Instant::now());
+    let text = Cmd::new("sh").args(["-c", GLANCE]).run_async().await?.text();
+    let took = begun.elapsed();
+    Ok(read(&text, before + took.as_secs_f64() / 2.0, took))
 }
 
 async fn ask(remote: &Remote, script: &str, limit: Duration) -> Result<Look> {

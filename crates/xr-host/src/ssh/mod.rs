@@ -1,6 +1,7 @@
 //! Other hosts, reached by OpenSSH as the admin's own settings say: agent, jump hosts, ports, shared connections.
 
 mod config;
+mod host_key;
 mod pace;
 mod remote;
 mod trouble;
@@ -16,6 +17,7 @@ use std::{
 use openssh::Session;
 use xr_model::{Fault, Result};
 
+pub use host_key::HostKey;
 pub use remote::{Remote, Said as RemoteSaid};
 pub use trouble::{Trouble, Unreached};
 
@@ -52,10 +54,19 @@ impl Ssh {
         &self.config.known_hosts
     }
 
-    /// ssh, as xr calls it, without a destination: for what a terminal is handed over to.
-    pub fn argv(&self) -> Vec<String> {
-        let config = self.config.path.display().to_string();
-        ["ssh", "-F", &config, "-o", "StrictHostKeyChecking=yes"].map(str::to_owned).to_vec()
+    /// Hands the terminal over to ssh, with a command or with a shell when there is none: its exit code.
+    ///
+    /// # Errors
+    /// When ssh cannot be started.
+    pub async fn hand_over(&self, destination: &str, command: &[String]) -> Result<u8> {
+        let mut ssh = tokio::process::Command::new("ssh");
+        ssh.arg("-F").arg(&self.config.path).args(["-o", "StrictHostKeyChecking=yes", "--", destination]);
+        let words: Vec<String> = command.iter().map(xr_model::shell).collect();
+        if !words.is_empty() {
+            ssh.arg(words.join(" "));
+        }
+        let status = ssh.status().await.map_err(Fault::at(format!("cannot start ssh to {destination}")))?;
+        Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
     }
 
     /// A connection to `destination` (anything that ssh takes): the one that lives still, or a new one.

@@ -134,6 +134,33 @@ impl Remote {
         spawned.map_err(|_| self.silent(self.patience))?.map_err(|error| self.broke_off(error))
     }
 
+    /// Whether something answers there at an address, as that host sees it. Its own sshd asks: no program is needed.
+    ///
+    /// # Errors
+    /// When the connection breaks, or that sshd forwards nothing.
+    pub async fn reaches(&self, host: &str, port: u16, limit: Duration) -> Result<bool> {
+        let here = self.stem.with_extension(format!("ask-{}-{port}", std::process::id()));
+        let _ = std::fs::remove_file(&here);
+        let ends = || {
+            let there = Socket::TcpSocket { host: host.into(), port };
+            (Socket::UnixSocket { path: (&*here).into() }, there)
+        };
+        let (local, there) = ends();
+        let asked = self.session.request_port_forward(ForwardType::Local, local, there).await;
+        asked.map_err(|error| self.broke_off(error))?;
+        let answer = async {
+            let mut stream = UnixStream::connect(&here).await?;
+            // Whatever speaks there says something to that, or waits for more; what is not there ends it.
+            stream.write_all(b"GET / HTTP/1.0\r\nHost: xr\r\n\r\n").await?;
+            stream.read(&mut [0]).await
+        };
+        let answered = tokio::time::timeout(limit, answer).await;
+        let (local, there) = ends();
+        let _ = self.session.close_port_forward(ForwardType::Local, local, there).await;
+        let _ = std::fs::remove_file(&here);
+        Ok(matches!(answered, Ok(Ok(1))))
+    }
+
     /// Its Docker engine: through its socket where this user may use it, else as `docker` or `sudo docker` reach it.
     ///
     /// # Errors
