@@ -333,7 +333,7 @@ impl Engine {
     }
 
     pub(crate) fn make_network(&mut self, name: &str, labels: Value) {
-        let id = format!("{:064x}", 0xae7_u64 + self.networks.len() as u64);
+        let id = self.new_id();
         let network = json!({"Name": name, "Id": id, "Driver": "bridge", "Labels": labels, "Options": {}});
         self.networks.entry(name.to_owned()).or_insert(network);
     }
@@ -414,4 +414,22 @@ impl Engine {
 
 fn labelled<'a>(all: impl Iterator<Item = &'a Value>, wanted: &[(String, String)]) -> Value {
     all.filter(|one| wanted.iter().all(|(key, value)| one["Labels"][key] == value.as_str())).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_an_id_that_no_other_has() {
+        let mut engine = Engine::new(Vec::new());
+        engine.make_network("first", json!({}));
+        engine.make_network("second", json!({}));
+        engine.remove_network("first").unwrap();
+        engine.make_network("third", json!({}));
+        for name in ["second", "third"] {
+            let id = engine.network(name).unwrap()["Id"].as_str().unwrap().to_owned();
+            assert_eq!(engine.network(&id).unwrap()["Name"], name);
+        }
+    }
 }
