@@ -21,6 +21,7 @@ mod git_server;
 mod host;
 mod lab;
 mod layout;
+mod loopback;
 mod product;
 mod proxy;
 mod registry;
