@@ -33,6 +33,7 @@ mod prepare;
 mod prune;
 mod recover;
 mod settings;
+mod silence;
 mod smoke;
 mod staging;
 mod tail;
