@@ -34,6 +34,7 @@ mod prepare;
 mod prune;
 mod recover;
 mod settings;
+mod silence;
 mod smoke;
 mod staging;
 mod tail;
