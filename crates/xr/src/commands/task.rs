@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
 use xr_engine::fleet::{TaskOrder, start_task};
-use xr_model::{Event, Level, Result, exit};
+use xr_model::{Result, exit};
 
 use super::{
     complete,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    outcome::{out, print_json},
+    outcome::{err, out, print_json},
 };
 
 /// `xr run`
@@ -55,8 +55,7 @@ pub async fn run(context: &Context, args: &RunTask) -> Result<u8> {
         return Ok(exit::OK);
     }
     if !context.globals.quiet {
-        let text = format!("{} on {}", task.name, task.host);
-        context.renderer.emit(Event::Message { level: Level::Info, text });
+        err(&format!("{} on {}", task.name, task.host));
     }
     let code = task.follow(&world, &mut tell).await?;
     Ok(u8::try_from(code).unwrap_or(exit::FAILED))

@@ -7,6 +7,7 @@ pub mod machine;
 mod picture;
 pub mod recipes;
 mod witness;
+pub mod workers;
 mod xr;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,63 @@
+//! Workers over ssh: one version on every host, from the first to the last.
+#![allow(clippy::disallowed_methods, reason = "a test writes its own files")]
+
+mod support;
+
+use anyhow::Result;
+use support::{Setup, workers::WithWorkers};
+use xr_lab::HostKind;
+
+#[test]
+fn three_workers_get_each_version_with_the_stack_and_run_its_tasks() -> Result<()> {
+    let kinds = [HostKind::Docker, HostKind::Fresh, HostKind::Docker];
+    let fleet = WithWorkers::new(&Setup::default(), "fleet", &kinds)?;
+    // The third stands behind the first.
+    fleet.write_config(&|at| if at == 2 { "  ProxyJump w1\n".to_owned() } else { String::new() })?;
+    let server = format!(
+        "http://{}:{}",
+        fleet.stack.lab.registry().address_for_hosts(fleet.stack.lab.engine()).split(':').next().unwrap_or_default(),
+        fleet.stack.port
+    );
+
+    fleet.xr(&["worker", "add", "w1"])?.exits(2).says("host key").says("hint: add --yes");
+    let added = fleet.xr(&["worker", "add", "w1", "--yes", "--label", "zone=eu"])?.exits(0);
+    added.says("host key 256 SHA256:");
+    fleet.xr(&["worker", "add", "w2", "--yes", "--label", "zone=us"])?.exits(0);
+    fleet.xr(&["worker", "add", "w3", "--yes", "--server", &server])?.exits(0);
+    fleet.assert_workers_are("v1.0.0")?;
+
+    // Again: nothing changes.
+    let before = fleet.agent(1)?;
+    fleet.xr(&["worker", "add", "w2", "--yes"])?.exits(0);
+    assert_eq!(fleet.agent(1)?, before);
+
+    fleet.stack.remote.release("v1.1.0")?;
+    fleet.xr(&["update", "--yes"])?.exits(0);
+    fleet.stack.assert_all_of_it_is("v1.1.0")?;
+    fleet.assert_workers_are("v1.1.0")?;
+
+    for worker in ["w1", "w2", "w3", "local"] {
+        let done = fleet.xr(&["run", "--worker", worker, "--", "scan"])?.exits(0);
+        assert_eq!(done.stdout.trim(), r#"{"task": "scan", "version": "v1.1.0", "result": "ok"}"#, "{done}");
+    }
+    let done = fleet.xr(&["run", "--on", "zone=us", "--", "scan"])?.exits(0);
+    done.says("on w2");
+
+    let rows = fleet.rows()?;
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        assert!(row["reachable"] == true && row["agent"] == "v1.1.0" && row["drift"] == serde_json::json!([]), "{row}");
+        assert!(row["heartbeat"].is_string() && row["engine"].is_string() && row["image"].is_string(), "{row}");
+    }
+    let doctor = fleet.xr(&["doctor"])?.exits(0);
+    assert!(doctor.stdout.contains("WORKER") && doctor.stdout.contains("w3"), "{doctor}");
+
+    fleet.xr(&["rollback", "--yes"])?.exits(0);
+    fleet.stack.assert_all_of_it_is("v1.0.0")?;
+    fleet.assert_workers_are("v1.0.0")?;
+
+    fleet.xr(&["worker", "remove", "w2", "--yes"])?.exits(0);
+    assert_eq!(fleet.hosts[1].must("docker ps -aq")?, "");
+    assert_eq!(fleet.rows()?.len(), 2);
+    Ok(())
+}
