@@ -21,6 +21,7 @@ mod git_server;
 mod host;
 mod lab;
 mod layout;
+mod processes;
 mod product;
 mod proxy;
 mod registry;
