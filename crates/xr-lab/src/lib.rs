@@ -29,6 +29,7 @@ mod release;
 mod setup;
 mod shell;
 mod signing_key;
+mod ssh_farm;
 mod wait;
 
 pub use base::{Base, build_base};
@@ -46,4 +47,5 @@ pub use registry::Registry;
 pub use release::{RELEASES, Release};
 pub use setup::setup;
 pub use signing_key::SigningKey;
+pub use ssh_farm::{Kex, MaxStartups, SshFarm};
 pub use wait::wait_for;
