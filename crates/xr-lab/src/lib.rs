@@ -38,7 +38,7 @@ pub use daemon::Daemon;
 pub use engine::Engine;
 pub use git::GitRemote;
 pub use git_server::GitServer;
-pub use host::{Host, HostKind, Output};
+pub use host::{Host, HostKind, HostSpec, Output, SlowLine};
 pub use lab::{Lab, Record};
 pub use layout::Layout;
 pub use product::{Image, build_release};
