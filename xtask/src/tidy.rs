@@ -8,7 +8,7 @@ use serde_json::Value;
 use xr_lab::Layout;
 
 /// The floor of each crate. A crate imports only floors below its own; `docs/ARCHITECTURE.md` says why.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("xr-model", 0),
     ("xr-plan", 1),
     ("xr-journal", 1),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("xr-env-writer", 2),
     ("xr-image-puller", 2),
     ("xr-trust", 2),
+    ("xr-worker-bootstrap", 2),
     ("xr-engine", 3),
     ("xr", 4),
 ];

@@ -103,7 +103,7 @@ mod tests {
         let config = json!({"name": "shop", "services": config}).to_string();
         let services = Resolved::parse(&config, &Manifest::default()).unwrap().services;
         let containers = vec![container("db", "a"), container("proxy", "c"), container("web", "other")];
-        let observed = Observed { containers, images: Vec::new() };
+        let observed = Observed { containers, images: Vec::new(), fleet: Vec::new() };
         let hashes: Vec<_> = [("db", "a"), ("web", "b"), ("proxy", "c"), ("new", "d")]
             .map(|(service, hash)| (service.to_owned(), hash.to_owned()))
             .to_vec();
@@ -120,7 +120,7 @@ mod tests {
         fs::create_dir(&below).unwrap();
         let seen = |started_at: &str, path: &Path| {
             let container = Container { started_at: started_at.to_owned(), ..container("proxy", "c") };
-            has_seen(&Observed { containers: vec![container], images: Vec::new() }, "proxy", path)
+            has_seen(&Observed { containers: vec![container], images: Vec::new(), fleet: Vec::new() }, "proxy", path)
         };
         assert!(seen("2999-01-01T00:00:00.5Z", folder.path()));
         assert!(!seen("2001-01-01T00:00:00Z", folder.path()));

@@ -80,7 +80,13 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         Ok((journal, children)) => (RefCell::new(journal), children),
         Err(fault) => return failed(prepared.outcome(Verdict::Failed, begun), fault.into()),
     };
-    let run = Run { world, prepared, id: journal.borrow().id().to_owned(), healthy: RefCell::default() };
+    let run = Run {
+        world,
+        prepared,
+        id: journal.borrow().id().to_owned(),
+        healthy: RefCell::default(),
+        fates: RefCell::default(),
+    };
     let mut started: Vec<StepId> = Vec::new();
     let (mut open, mut touched) = (false, true);
     let result = match files::save(world, &run.id, &prepared.env.generated) {
@@ -282,7 +288,7 @@ fn is_recorded(run: &Run<'_, '_>, step: &Step) -> bool {
             plan.from != Some(plan.generation)
                 && matches!(run.world.generations.current(), Ok(Some(serves)) if serves.number == plan.generation)
         }
-        Action::RemoveOld { .. } | Action::DropAside { .. } => true,
+        Action::RemoveOld { .. } | Action::DropAside { .. } | Action::ConfirmWorker { .. } => true,
         _ => false,
     }
 }

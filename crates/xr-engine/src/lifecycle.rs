@@ -171,6 +171,7 @@ async fn present(world: &World<'_>, kind: RunKind) -> Result<Prepared> {
         restores: Vec::new(),
         settle: manifest.health.settle.unwrap_or(Duration::ZERO),
         smoke: generation.services.iter().any(|s| !s.ports.is_empty()),
+        fleet: None,
     };
     Ok(Prepared {
         plan: Plan {
@@ -188,6 +189,7 @@ async fn present(world: &World<'_>, kind: RunKind) -> Result<Prepared> {
         manifest,
         origin,
         observed,
+        fleet: None,
         lock: None,
     })
 }

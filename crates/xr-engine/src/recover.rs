@@ -10,7 +10,7 @@ use crate::{
     actions::{remove_old, restore},
     clock,
     failure::Failure,
-    leftovers,
+    fleet, leftovers,
     obstacle::obstacle,
     orphans, staging, unwind,
 };
@@ -92,6 +92,14 @@ async fn finish(world: &World<'_>, past: &PastRun) -> Result<Verdict> {
     for step in past.plan.steps() {
         if let Action::RemoveOld { swaps } = &step.action {
             remove_old::act(world, swaps).await.map_err(|failure| failure.fault)?;
+        }
+        if let Action::ConfirmWorker { worker } = &step.action {
+            let generation = world.generations.read(past.plan.generation)?;
+            let confirmed =
+                async { fleet::confirm(world, &fleet::Target::of(world, &generation).await?, worker).await };
+            if let Err(fault) = confirmed.await {
+                world.say(Level::Warning, format!("{} (xr worker sync {worker})", fault.chain()));
+            }
         }
         if let Action::DropAside { restore: restored } = &step.action {
             let manifest = xr_stack::load(&staging::root_of(world, past.plan.generation))?.manifest;

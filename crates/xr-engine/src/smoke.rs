@@ -107,6 +107,16 @@ fn ask(question: &Question) -> std::result::Result<(), String> {
     if wants_http { Err(last) } else { Ok(()) } // it accepts connections and does not speak HTTP: a database, a queue
 }
 
+/// Whether a published port of this host speaks TLS, as far as it answers.
+pub(crate) fn speaks_tls(published: u16, target: u16) -> bool {
+    let schemes = if matches!(target, 443 | 8443) { ["https", "http"] } else { ["http", "https"] };
+    let answers = |scheme: &&str| match get(&format!("{scheme}://127.0.0.1:{published}/")) {
+        Ok((status, _)) => !(status == 400 && *scheme == "http"),
+        Err(_) => false,
+    };
+    schemes.iter().find(|scheme| answers(scheme)).is_some_and(|scheme| *scheme == "https")
+}
+
 fn judge(question: &Question, status: u16, body: &str) -> std::result::Result<(), String> {
     let right = question.status.map_or(!matches!(status, 502..=504), |wanted| status == wanted);
     if !right {

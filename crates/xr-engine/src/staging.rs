@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 use xr_env_writer::EnvFile;
-use xr_journal::{Ownership, create_private_dir, write_atomic};
+use xr_journal::{Generations, Ownership, create_private_dir, write_atomic};
 use xr_model::{Fault, Invocation, Mode, Result, Version};
 use xr_stack::{Compose, Resolved, Stack};
 use xr_version_resolver::{Checkout, version_file};
@@ -55,7 +55,12 @@ pub(crate) struct Order<'a> {
 
 /// The folder that stands for the stack's root in a generation: named like it, because compose derives the project's name from it.
 pub(crate) fn root_of(world: &World<'_>, number: u32) -> PathBuf {
-    world.generations.files(number).join(world.root.file_name().unwrap_or_default())
+    root_in(&world.generations, &world.root, number)
+}
+
+/// The same of the stack at `root`.
+pub(crate) fn root_in(generations: &Generations, root: &Path, number: u32) -> PathBuf {
+    generations.files(number).join(root.file_name().unwrap_or_default())
 }
 
 /// Stages a generation.

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use crate::{
     Cancel, World,
     actions::{create_containers, restore, start, stop_old, switch_over},
     failure::Failure,
-    files,
+    files, fleet,
     health::{Expectation, await_container},
     unwind_order,
 };
@@ -88,7 +89,9 @@ async fn undo_all(
     project: &str,
     created: &[Swap],
 ) -> Result<()> {
-    put_data_back(world, note, plan, started, project, created).await?;
+    let workers = take_workers_back(world, plan, started, project);
+    let (data, ()) = tokio::join!(put_data_back(world, note, plan, started, project, created), workers);
+    data?;
     let mut first_fault = None;
     for step in unwind_order::order(plan, started) {
         let undone = match &step.action {
@@ -100,7 +103,12 @@ async fn undo_all(
             Action::StopOld { swap } => stop_old::undo(world, swap).await,
             Action::CreateContainers { swaps } => create_containers::undo(world, project, swaps).await,
             Action::SwitchFiles { .. } => files::restore(world, run, plan),
-            Action::PullImage { .. }
+            // All at once, below.
+            Action::StageWorker { .. }
+            | Action::SwitchWorker { .. }
+            | Action::VerifyFleet { .. }
+            | Action::ConfirmWorker { .. }
+            | Action::PullImage { .. }
             | Action::Backup { .. }
             | Action::LoadDump { .. }
             | Action::SwapData { .. }
@@ -133,6 +141,25 @@ async fn undo_all(
         }
     }
     first_fault.map_or(Ok(()), Err)
+}
+
+/// Every worker's old agent serves. One that does not answer goes back by itself, because nobody confirms its new agent.
+pub(crate) async fn take_workers_back(world: &World<'_>, plan: &Plan, started: &[StepId], project: &str) {
+    let begun: BTreeSet<&str> = plan
+        .steps()
+        .filter(|step| started.contains(&step.id))
+        .filter_map(|step| match &step.action {
+            Action::StageWorker { worker, .. } | Action::SwitchWorker { worker, .. } => Some(worker.as_str()),
+            _ => None,
+        })
+        .collect();
+    let back = begun.into_iter().map(async |worker| {
+        if let Err(fault) = fleet::revert(world, project, worker).await {
+            let text = format!("{}; it goes back by itself (xr worker sync {worker})", fault.chain());
+            world.say(Level::Warning, text);
+        }
+    });
+    future::join_all(back).await;
 }
 
 /// The data as they were, once nothing new uses them any more. When they cannot be put back the way back ends here: nothing
@@ -175,6 +202,7 @@ async fn unload(world: &World<'_>, plan: &Plan, started: &[StepId], project: &st
 
 /// The same where nothing that runs was touched: what was loaded stands beside and is in nobody's way.
 pub(crate) async fn unload_untouched(world: &World<'_>, plan: &Plan, started: &[StepId], project: &str) {
+    take_workers_back(world, plan, started, project).await;
     if let Err(fault) = unload(world, plan, started, project).await {
         world.say(Level::Warning, format!("what was loaded cannot be thrown away: {}", fault.chain()));
     }

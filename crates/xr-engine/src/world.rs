@@ -6,8 +6,9 @@ use std::{
 };
 
 use futures_util::future;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use xr_env_writer::{EnvFile, secret_values};
-use xr_host::{Engine, Identity, owner_of};
+use xr_host::{Engine, Identity, Ssh, owner_of};
 use xr_image_puller::{Credentials, Retry, Sources};
 use xr_journal::{Generations, Home, sync_disk};
 use xr_model::{Container, Event, Fault, Invocation, Level, Observed, PinnedImage, Redactor, Result};
@@ -45,6 +46,10 @@ pub struct World<'a> {
     pub cancel: Cancel,
     /// Where images come from, once that was asked.
     sources: OnceLock<Sources>,
+    /// How workers are reached, once that was asked.
+    ssh: OnceLock<Ssh>,
+    /// How many workers are worked on at once.
+    turns: Semaphore,
     /// The secrets that nothing told may hold.
     secrets: Mutex<Redactor>,
 }
@@ -73,6 +78,7 @@ impl<'a> World<'a> {
     fn around(place: Place, root: &Path, xr: &'static str, events: Sink<'a>, cancel: Cancel) -> Result<Self> {
         let Place { home, site, checkout } = place;
         let stack = xr_stack::load(root)?;
+        let turns = Semaphore::new(site.fleet.at_once.clamp(1, 256));
         Ok(Self {
             site,
             secrets: Mutex::new(secrets(&home, &stack.layout, &stack.manifest)),
@@ -87,6 +93,8 @@ impl<'a> World<'a> {
             events,
             cancel,
             sources: OnceLock::new(),
+            ssh: OnceLock::new(),
+            turns,
         })
     }
 
@@ -111,6 +119,23 @@ impl<'a> World<'a> {
         Ok(self.sources.get_or_init(|| sources))
     }
 
+    /// How workers are reached.
+    ///
+    /// # Errors
+    /// When the folders for it cannot be made.
+    pub fn ssh(&self) -> Result<&Ssh> {
+        if let Some(ssh) = self.ssh.get() {
+            return Ok(ssh);
+        }
+        let ssh = Ssh::new(&self.home.path().join("ssh"), self.site.fleet.patience)?;
+        Ok(self.ssh.get_or_init(|| ssh))
+    }
+
+    /// Waits until one more worker may be worked on.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
     /// How often and how long registries are tried.
     pub fn retry(&self) -> Retry {
         retry(&self.site)
@@ -129,7 +154,7 @@ impl<'a> World<'a> {
         let pinned = future::join_all(images.iter().map(|image| self.engine.find(image))).await;
         local.extend(pinned.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten());
         let images = local;
-        Ok(Observed { containers, images })
+        Ok(Observed { containers, images, fleet: Vec::new() })
     }
 
     /// The containers of one service that are not among `old`.
@@ -167,6 +192,11 @@ impl<'a> World<'a> {
     /// The fault without a secret in it: what a program said may have held one.
     pub(crate) fn without_secrets(&self, fault: Fault) -> Fault {
         self.redactor().fault(fault)
+    }
+
+    /// The same for a text that is kept.
+    pub(crate) fn without_secrets_text(&self, text: &str) -> String {
+        self.redactor().text(text)
     }
 
     /// The same for a step's failure with its log.

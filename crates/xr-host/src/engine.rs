@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     os::unix::net::UnixStream,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,7 @@ use xr_model::{Fault, Result};
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) docker: Docker,
+    version: String,
 }
 
 /// What an engine says of itself.
@@ -30,7 +32,7 @@ pub struct EngineInfo {
 const CALL_TIMEOUT: u64 = 600;
 
 /// How long an engine may take to answer a ping.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Connects to the engine that `DOCKER_HOST` names, else to `/var/run/docker.sock`, and agrees on an API version.
@@ -44,10 +46,23 @@ impl Engine {
             return Err(Fault::new(format!("DOCKER_HOST is {host}: xr reaches its engine through a unix socket"))
                 .hint("unset DOCKER_HOST, or run xr on the host itself"));
         }
-        let version = api_version(host.trim_start_matches("unix://")).map_err(|error| explain(&host, &error))?;
-        let docker = Docker::connect_with_unix(&host, CALL_TIMEOUT, &version)
+        let (api, version) = ping(host.trim_start_matches("unix://")).map_err(|error| explain(&host, &error))?;
+        let docker = Docker::connect_with_unix(&host, CALL_TIMEOUT, &api)
             .map_err(Fault::at(format!("cannot reach the Docker engine at {host}")))?;
-        Ok(Self { docker })
+        Ok(Self { docker, version })
+    }
+
+    /// The engine that listens on this socket, which may lead to another host.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub async fn at(socket: &Path) -> Result<Self> {
+        let named = format!("no Docker engine answers at {}", socket.display());
+        let path = socket.to_owned();
+        let asked = tokio::task::spawn_blocking(move || ping(&path.to_string_lossy()));
+        let (api, version) = asked.await.map_err(Fault::at(named.clone()))?.map_err(Fault::at(named.clone()))?;
+        let docker = Docker::connect_with_unix(&socket.to_string_lossy(), CALL_TIMEOUT, &api);
+        Ok(Self { docker: docker.map_err(Fault::at(named))?, version })
     }
 
     /// Waits until the engine answers again: one that is restarted is away for seconds. Tells whether it does.
@@ -62,6 +77,11 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+    }
+
+    /// The version that it told when it was first asked, e.g. `26.1.5`; empty when it did not tell.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// The client below, for the image puller's streams.
@@ -83,9 +103,9 @@ impl Engine {
     }
 }
 
-/// The newest API version that both sides know, from the header of a ping: a hundred times cheaper than `/version`, for
-/// which the engine starts programs of its own.
-fn api_version(socket: &str) -> io::Result<ClientVersion> {
+/// The newest API version that both sides know, and the engine's own version, from the header of a ping: a hundred times
+/// cheaper than `/version`, for which the engine starts programs of its own.
+fn ping(socket: &str) -> io::Result<(ClientVersion, String)> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PING_TIMEOUT))?;
     stream.write_all(b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")?;
@@ -99,7 +119,13 @@ fn api_version(socket: &str) -> io::Result<ClientVersion> {
     let ours = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
     let (major_version, minor_version) =
         theirs.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers is no Docker engine"))?.min(ours);
-    Ok(ClientVersion { major_version, minor_version })
+    // `Server: Docker/26.1.5 (linux)`
+    let engine = answer.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let version = value.trim().strip_prefix("Docker/").filter(|_| name.eq_ignore_ascii_case("server"))?;
+        version.split_whitespace().next().map(str::to_owned)
+    });
+    Ok((ClientVersion { major_version, minor_version }, engine.unwrap_or_default()))
 }
 
 fn explain(host: &str, error: &io::Error) -> Fault {

@@ -1,5 +1,6 @@
 //! The seam to the world: programs are started and Docker engines are reached here and nowhere else.
 
+mod agents;
 mod children;
 mod cmd;
 mod containers;
@@ -16,9 +17,11 @@ mod networks;
 mod program;
 mod project_folders;
 mod residents;
+mod ssh;
 mod usage;
 mod watched;
 
+pub use agents::{FINGERPRINT, Labelled, Making, ROLE, STACK, VERSION};
 pub use children::{end_children, kill_children};
 pub use cmd::{Cmd, Outliving, Output};
 pub use engine::{Engine, EngineInfo};
@@ -27,4 +30,5 @@ pub use identity::{Identity, owner_of};
 pub use mounted::MountedVolume;
 pub use neighbours::QuickNeighbours;
 pub use program::{Program, Said};
+pub use ssh::{HostKey, Remote, RemoteSaid, Ssh, Trouble, Unreached};
 pub use usage::Tenant;

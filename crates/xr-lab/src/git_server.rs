@@ -1,14 +1,14 @@
 //! A git remote behind a real network protocol, and what a network does to it.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 
 use crate::GitRemote;
+use crate::loopback::{Loopback, Orders};
 
 #[derive(Default)]
 struct State {
@@ -16,32 +16,11 @@ struct State {
     bytes: Option<usize>,
     /// Connections so far.
     asked: usize,
-    /// Counts what the server was told: a connection that stalls ends when it is told anything else.
-    told: usize,
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    news: Condvar,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell(&self, bytes: Option<usize>) {
-        let mut state = self.state();
-        *state = State { bytes, asked: 0, told: state.told + 1 };
-        self.news.notify_all();
-    }
 }
 
 /// `git daemon` for one remote, on loopback until the process ends.
 pub struct GitServer {
-    port: u16,
-    shared: Arc<Shared>,
+    server: Loopback<State>,
 }
 
 impl GitServer {
@@ -50,51 +29,37 @@ impl GitServer {
     /// # Errors
     /// When no port is left.
     pub fn of(remote: &GitRemote) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared::default());
-        let (state, path) = (shared.clone(), remote.path().display().to_string());
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (state, path) = (state.clone(), path.clone());
-                std::thread::spawn(move || serve(client, &path, &state));
-            }
-        });
-        Ok(Self { port, shared })
+        let path = remote.path().display().to_string();
+        let server = Loopback::start(move |client, orders| serve(client, &path, orders))?;
+        Ok(Self { server })
     }
 
     /// `host:port/path`, after `git://`. When it says nothing it does so in any protocol.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}/orbit.git", self.port)
+        format!("127.0.0.1:{}/orbit.git", self.server.port)
     }
 
     /// From now on every connection stalls after this many bytes from the remote, and stays.
     pub fn stall_after(&self, bytes: usize) {
-        self.shared.tell(Some(bytes));
+        self.server.orders.tell(State { bytes: Some(bytes), asked: 0 });
     }
 
     /// No more trouble.
     pub fn behave(&self) {
-        self.shared.tell(None);
+        self.server.orders.tell(State::default());
     }
 
     /// Connections since it was told anything.
     pub fn asked(&self) -> usize {
-        self.shared.state().asked
+        self.server.orders.now().what.asked
     }
 }
 
-impl Drop for GitServer {
-    fn drop(&mut self) {
-        self.behave();
-    }
-}
-
-fn serve(client: TcpStream, path: &str, shared: &Shared) -> Result<()> {
+fn serve(client: TcpStream, path: &str, orders: &Orders<State>) -> Result<()> {
     let (mut left, told) = {
-        let mut state = shared.state();
-        state.asked += 1;
-        (state.bytes, state.told)
+        let mut told = orders.now();
+        told.what.asked += 1;
+        (told.what.bytes, told.number)
     };
     let base = path.strip_suffix("/orbit.git").unwrap_or(path);
     let mut daemon = Command::new("git")
@@ -108,7 +73,7 @@ fn serve(client: TcpStream, path: &str, shared: &Shared) -> Result<()> {
     let mut piece = [0; 8192];
     loop {
         if left == Some(0) {
-            drop(shared.news.wait_while(shared.state(), |state| state.told == told));
+            orders.hold(told);
             break;
         }
         let count = said.as_mut().map_or(Ok(0), |said| said.read(&mut piece))?;

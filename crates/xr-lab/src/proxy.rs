@@ -1,9 +1,10 @@
 //! A proxy before a registry that misbehaves on demand.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
+
+use crate::loopback::{Loopback, Orders};
 
 /// What goes wrong with a request.
 #[derive(Clone, Debug)]
@@ -46,38 +47,11 @@ struct State {
     log: Vec<String>,
     dead: bool,
     limited: Option<Instant>,
-    /// Counts what the proxy was told: a connection that stalls ends when it is told anything else.
-    told: usize,
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    news: Condvar,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell(&self, rules: Vec<Rule>) {
-        let mut state = self.state();
-        *state = State { rules, told: state.told + 1, ..State::default() };
-        self.news.notify_all();
-    }
-
-    /// Waits until the proxy is told anything else than when `told` was counted.
-    fn hold(&self, told: usize) {
-        let state = self.state();
-        drop(self.news.wait_while(state, |state| state.told == told));
-    }
 }
 
 /// Listens on loopback, where engines ask without TLS, until the process ends.
 pub struct Proxy {
-    port: u16,
-    shared: Arc<Shared>,
+    server: Loopback<State>,
 }
 
 impl Proxy {
@@ -86,58 +60,47 @@ impl Proxy {
     /// # Errors
     /// When no port is left.
     pub fn before(registry: u16) -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared::default());
-        let state = shared.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let state = state.clone();
-                std::thread::spawn(move || serve(client, registry, &state));
-            }
-        });
-        Ok(Self { port, shared })
+        let server = Loopback::start(move |client, orders| serve(client, registry, orders))?;
+        Ok(Self { server })
     }
 
     /// Its name in image references.
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.server.port)
     }
 
     /// From now on, only this trouble, so many times; the log begins anew.
     pub fn trouble(&self, on: &str, times: usize, trouble: Trouble) {
-        self.shared.tell(vec![Rule { on: on.to_owned(), after: 0, times, trouble }]);
+        self.tell(vec![Rule { on: on.to_owned(), after: 0, times, trouble }]);
     }
 
     /// As [`Proxy::trouble`], for ever once so many requests went well.
     pub fn trouble_after(&self, on: &str, after: usize, trouble: Trouble) {
-        self.shared.tell(vec![Rule { on: on.to_owned(), after, times: usize::MAX, trouble }]);
+        self.tell(vec![Rule { on: on.to_owned(), after, times: usize::MAX, trouble }]);
     }
 
     /// This trouble too, for ever, where no earlier one befalls a request.
     pub fn also(&self, on: &str, trouble: Trouble) {
-        self.shared.state().rules.push(Rule { on: on.to_owned(), after: 0, times: usize::MAX, trouble });
+        self.server.orders.now().what.rules.push(Rule { on: on.to_owned(), after: 0, times: usize::MAX, trouble });
     }
 
     /// No more trouble; the log begins anew.
     pub fn behave(&self) {
-        self.shared.tell(Vec::new());
+        self.tell(Vec::new());
+    }
+
+    fn tell(&self, rules: Vec<Rule>) {
+        self.server.orders.tell(State { rules, ..State::default() });
     }
 
     /// How often a request whose first line contains `part` has come.
     pub fn asked(&self, part: &str) -> usize {
-        self.shared.state().log.iter().filter(|line| line.contains(part)).count()
+        self.server.orders.now().what.log.iter().filter(|line| line.contains(part)).count()
     }
 
     /// The first lines of the requests so far.
     pub fn log(&self) -> Vec<String> {
-        self.shared.state().log.clone()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.behave();
+        self.server.orders.now().what.log.clone()
     }
 }
 
@@ -169,15 +132,15 @@ impl Rule {
     }
 }
 
-fn serve(mut client: TcpStream, registry: u16, shared: &Shared) -> Option<()> {
-    if shared.state().dead {
+fn serve(mut client: TcpStream, registry: u16, orders: &Orders<State>) -> Option<()> {
+    if orders.now().what.dead {
         return None;
     }
     let head = read_head(&mut client)?;
     let line = head.lines().next()?.to_owned();
     let (trouble, told) = {
-        let mut state = shared.state();
-        (state.judge(&line, &head), state.told)
+        let mut told = orders.now();
+        (told.what.judge(&line, &head), told.number)
     };
     match &trouble {
         Some(Trouble::Answer(status, body)) => return own(&mut client, status, "", body),
@@ -191,7 +154,7 @@ fn serve(mut client: TcpStream, registry: u16, shared: &Shared) -> Option<()> {
             return own(&mut client, "401 Unauthorized", "WWW-Authenticate: Basic realm=\"lab\"\r\n", body);
         }
         Some(Trouble::Hang) => {
-            shared.hold(told);
+            orders.hold(told);
             return None;
         }
         _ => {}
@@ -211,8 +174,8 @@ fn serve(mut client: TcpStream, registry: u16, shared: &Shared) -> Option<()> {
     }
     client.write_all(head.as_bytes()).ok()?;
     match (pass(&mut client, &mut upstream, trouble.as_ref())?, trouble) {
-        (true, Some(Trouble::Stall(_))) => shared.hold(told),
-        (true, Some(Trouble::Die(_))) => shared.state().dead = true,
+        (true, Some(Trouble::Stall(_))) => orders.hold(told),
+        (true, Some(Trouble::Die(_))) => orders.now().what.dead = true,
         _ => {}
     }
     client.shutdown(Shutdown::Both).ok()

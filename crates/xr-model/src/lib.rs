@@ -4,6 +4,7 @@
 
 mod event;
 mod fault;
+mod fleet;
 mod generation;
 mod image;
 mod path;
@@ -18,6 +19,7 @@ mod version;
 
 pub use event::{EVENT_FORMAT, Event, Level, Outcome, Verdict};
 pub use fault::{Fault, Result, exit};
+pub use fleet::{Away, DesiredFleet, ObservedWorker, Quorum, Worker};
 pub use generation::{Covers, GENERATION_FORMAT, Generation, Invocation, Mode, Verified};
 pub use image::{Digest, ImageRef, PinnedImage};
 pub use path::{is_file_name, stays_inside};

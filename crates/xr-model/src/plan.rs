@@ -140,6 +140,13 @@ pub enum Action {
         /// The image.
         image: PinnedImage,
     },
+    /// Bring what a worker lacks onto its disk, and create its new agent beside the one that runs.
+    StageWorker {
+        /// Which.
+        worker: String,
+        /// The images that it lacks.
+        lacks: Vec<PinnedImage>,
+    },
     /// Run a backup of the manifest into `.xr/backups`.
     Backup {
         /// Its index in the manifest.
@@ -225,6 +232,18 @@ pub enum Action {
         /// Whose.
         swap: Swap,
     },
+    /// Stop a worker's agent and start the new one, which goes back by itself unless it is confirmed.
+    SwitchWorker {
+        /// Which.
+        worker: String,
+        /// Whether the run fails when it does.
+        must: bool,
+    },
+    /// Ask all switched workers whether the new agent is up; so many must say so.
+    VerifyFleet {
+        /// How many.
+        needed: usize,
+    },
     /// Watch that nothing crashes.
     Settle {
         /// Which services.
@@ -236,6 +255,11 @@ pub enum Action {
     Record {
         /// Its number.
         generation: u32,
+    },
+    /// Let a worker's new agent stay, and remove the old one.
+    ConfirmWorker {
+        /// Which.
+        worker: String,
     },
     /// Remove the old containers, and those of services that are gone.
     RemoveOld {
@@ -249,6 +273,11 @@ impl Action {
     pub fn title(&self) -> String {
         match self {
             Self::PullImage { image } => format!("pull {}", image.reference),
+            Self::StageWorker { worker, lacks } if lacks.is_empty() => format!("stage worker {worker}"),
+            Self::StageWorker { worker, lacks } => format!("stage worker {worker}: {} images", lacks.len()),
+            Self::SwitchWorker { worker, .. } => format!("switch worker {worker}"),
+            Self::VerifyFleet { needed } => format!("verify the workers: {needed} at least"),
+            Self::ConfirmWorker { worker } => format!("confirm worker {worker}"),
             Self::Backup { name, .. } => format!("back up {name}"),
             Self::LoadDump { restore } => {
                 format!("load {} of {} beside the present data", restore.name, restore.taken_at)
@@ -276,6 +305,6 @@ impl Action {
 
     /// Whether what runs may be touched by it: before the first such step a failure leaves everything as it was.
     pub fn touches_the_stack(&self) -> bool {
-        !matches!(self, Self::PullImage { .. } | Self::Backup { .. } | Self::LoadDump { .. })
+        !matches!(self, Self::PullImage { .. } | Self::StageWorker { .. } | Self::Backup { .. } | Self::LoadDump { .. })
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, PinnedImage, Port, Restore, Service, Version};
+use crate::{DesiredFleet, Digest, ObservedWorker, PinnedImage, Port, Restore, Service, Version};
 
 /// A hook to run once its service is healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct Desired {
     pub settle: Duration,
     /// Whether there is something to smoke-check.
     pub smoke: bool,
+    /// What the workers shall have; none when there are none.
+    pub fleet: Option<DesiredFleet>,
 }
 
 /// What is, at one moment.
@@ -57,6 +59,8 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// Local images that the desired state or a container names.
     pub images: Vec<LocalImage>,
+    /// The workers that take part.
+    pub fleet: Vec<ObservedWorker>,
 }
 
 impl Observed {

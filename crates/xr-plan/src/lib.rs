@@ -1,6 +1,7 @@
 //! Pure planning: `plan(desired, observed) -> Plan`, and a linter that proves of a plan what the promise rests on.
 
 mod change;
+mod fleet;
 mod lint;
 mod planner;
 

@@ -10,7 +10,10 @@ use xr_model::{
     Version,
 };
 
-use crate::change::{Change, changes, users_of_restored, wanted};
+use crate::{
+    change::{Change, changes, users_of_restored, wanted},
+    fleet,
+};
 
 /// Where a run starts from.
 #[derive(Clone, Debug)]
@@ -51,6 +54,7 @@ pub fn plan(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
         let users = users_of_restored(desired);
         let work = Work { desired, observed, origin, changes: &changes, gone, users };
         build.stage("pull", missing.into_iter().map(|image| Action::PullImage { image: image.clone() }));
+        build.stage("stage workers", fleet::stage(desired, observed));
         build.stage(
             "back up",
             desired.backups.iter().map(|(index, name)| Action::Backup { index: *index, name: name.clone() }),
@@ -162,10 +166,13 @@ impl Work<'_> {
         build.stage("stop old", retired.map(|swap| Action::StopOld { swap }));
         let watched: Vec<String> =
             wanted(desired).filter(|s| self.change(s) != Change::Keep).map(|s| s.name.clone()).collect();
+        build.stage("switch workers", fleet::switch(desired, self.observed));
         if !watched.is_empty() && !desired.settle.is_zero() {
             build.stage("settle", [Action::Settle { services: watched, watch: desired.settle }]);
         }
+        build.stage("verify workers", fleet::verify(desired, self.observed));
         build.stage("record", [Action::Record { generation: desired.generation }]);
+        build.stage("confirm workers", fleet::confirm(desired, self.observed));
         let mut old: Vec<Swap> = fresh.iter().map(|s| self.swap(s)).filter(|swap| !swap.old.is_empty()).collect();
         old.extend(self.gone.iter().cloned());
         if !old.is_empty() {

@@ -116,6 +116,7 @@ fn world(services: Vec<Service>, same: &[&str]) -> (Desired, Observed) {
         restores: vec![],
         settle: Duration::from_secs(10),
         smoke: true,
+        fleet: None,
     };
     (desired, observed)
 }

@@ -131,18 +131,18 @@ fn route(
         }
         ("GET", ["volumes", name]) => engine.volume(name).cloned().map(Given::Json),
         ("DELETE", ["volumes", name]) => done(engine.remove_volume(name)),
-        ("GET", ["images", "json"]) => Ok(Given::Json(engine.images())),
+        ("GET", ["images", "json"]) => Ok(Given::Json(engine.images.list())),
         ("POST", ["images", "create"]) => {
             let line = b"{\"status\":\"Status: Downloaded newer image\"}\r\n".to_vec();
-            engine.pull(text("fromImage"), text("tag")).map(|()| Given::Text(line))
+            engine.images.pull(text("fromImage"), text("tag")).map(|()| Given::Text(line))
         }
-        ("GET", ["images", name @ .., "json"]) => engine.image(&name.join("/")).map(Given::Json),
+        ("GET", ["images", name @ .., "json"]) => engine.images.inspect(&name.join("/")).map(Given::Json),
         ("POST", ["images", name @ .., "tag"]) => {
-            engine.tag(&name.join("/"), text("repo"), text("tag")).map(|()| Given::Made(json!({})))
+            engine.images.tag(&name.join("/"), text("repo"), text("tag")).map(|()| Given::Made(json!({})))
         }
         ("DELETE", ["images", name @ ..]) => engine.remove_image(&name.join("/")).map(|()| Given::Json(json!([]))),
         ("GET", ["distribution", name @ .., "json"]) => {
-            let digest = engine.in_registry(&name.join("/"))?.digest();
+            let digest = engine.images.in_registry(&name.join("/"))?.digest();
             Ok(Given::Json(json!({
                 "Descriptor": {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "size": 1},
                 "Platforms": [{"architecture": "amd64", "os": "linux"}],

@@ -1,20 +1,20 @@
-//! The engine's state, and what each call does to it: the rules of Docker that an update depends on.
+//! What each call does to containers, networks and volumes, and what happens by itself as time goes by: the rules of Docker
+//! that an update depends on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::images::{Behaviour, Image};
+use crate::{
+    container::{Container, State, attached},
+    image_store::ImageStore,
+    images::{Behaviour, Image},
+};
 
 /// Why a call was refused: HTTP status and words.
 pub(crate) type Refused = (u16, String);
-type Done = Result<(), Refused>;
-
-/// How long a program that crashes needs between two starts.
-const RESTART: Duration = Duration::from_millis(10);
+/// How a call ends that gives nothing.
+pub(crate) type Done = Result<(), Refused>;
 
 /// A call that is to be the last of whoever makes it.
 #[derive(Clone, Copy, Debug)]
@@ -29,125 +29,11 @@ pub struct Trap {
     pub all: bool,
 }
 
-/// What a container is doing.
-#[derive(Clone, Debug)]
-enum State {
-    Created,
-    Running { since: Instant, at: String },
-    Exited(i64),
-}
-
-/// A container.
-#[derive(Clone, Debug)]
-pub struct Container {
-    /// The engine's id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// `Config` as created.
-    pub config: Value,
-    /// `HostConfig` as created or updated.
-    pub host: Value,
-    /// Networks and the names there.
-    pub networks: BTreeMap<String, Value>,
-    image: Image,
-    state: State,
-    restarts: u64,
-    /// Whether it was running when the machine went down, which is what `unless-stopped` goes by.
-    wanted: bool,
-    /// Of a proxy: the containers that it found when it started; none when a name led nowhere, upon which it ends and is
-    /// started again.
-    found: Option<Vec<String>>,
-}
-
-impl Container {
-    /// A label of it.
-    pub fn label(&self, name: &str) -> &str {
-        self.config["Labels"][name].as_str().unwrap_or_default()
-    }
-
-    /// The compose service.
-    pub fn service(&self) -> &str {
-        self.label("com.docker.compose.service")
-    }
-
-    /// The image's reference.
-    pub fn image(&self) -> &str {
-        self.config["Image"].as_str().unwrap_or_default()
-    }
-
-    /// When the engine starts it by itself.
-    pub fn restart(&self) -> &str {
-        self.host["RestartPolicy"]["Name"].as_str().filter(|name| !name.is_empty()).unwrap_or("no")
-    }
-
-    /// Whether its program runs now.
-    pub fn runs(&self) -> bool {
-        matches!(self.state, State::Running { .. }) && self.crashes() == 0
-    }
-
-    /// How often its program has crashed since it was last started.
-    fn crashes(&self) -> u64 {
-        let State::Running { since, .. } = &self.state else { return 0 };
-        let life = match &self.image.behaviour {
-            Behaviour::CrashesAfter(life) => *life,
-            Behaviour::Proxies(_) if self.found.is_none() => Duration::ZERO,
-            _ => return 0,
-        };
-        let (up, round) = (since.elapsed(), life + RESTART);
-        if up < life { 0 } else { u64::try_from(up.as_millis() / round.as_millis()).unwrap_or(u64::MAX).max(1) }
-    }
-
-    fn ports(&self) -> Vec<(String, u16)> {
-        let bindings = self.host["PortBindings"].as_object();
-        let mut ports = Vec::new();
-        for (target, hosts) in bindings.into_iter().flatten() {
-            for host in hosts.as_array().into_iter().flatten() {
-                if let Some(port) = host["HostPort"].as_str().and_then(|port| port.parse().ok()) {
-                    ports.push((target.clone(), port));
-                }
-            }
-        }
-        ports
-    }
-
-    fn volumes(&self) -> impl Iterator<Item = &str> {
-        let mounts = self.host["Mounts"].as_array().into_iter().flatten();
-        mounts.filter(|mount| mount["Type"] == "volume").filter_map(|mount| mount["Source"].as_str())
-    }
-
-    fn has_check(&self) -> bool {
-        self.config["Healthcheck"]["Test"].as_array().is_some_and(|test| !test.is_empty() && test[0] != "NONE")
-    }
-
-    fn status(&self) -> (&'static str, i64) {
-        match &self.state {
-            State::Created => ("created", 0),
-            State::Exited(code) => ("exited", *code),
-            State::Running { .. } if self.crashes() == 0 => ("running", 0),
-            State::Running { .. } if self.restart() == "no" => ("exited", 1),
-            State::Running { .. } => ("restarting", 1),
-        }
-    }
-
-    fn health(&self) -> Option<&'static str> {
-        if !self.has_check() || !self.runs() {
-            return None;
-        }
-        Some(if self.image.behaviour == Behaviour::NeverHealthy { "starting" } else { "healthy" })
-    }
-}
-
 /// A simulated engine.
 #[derive(Debug, Default)]
 pub struct Engine {
-    registry: Vec<Image>,
-    /// Ids on the disk.
-    disk: BTreeSet<String>,
-    /// References that mean something, and what.
-    tags: BTreeMap<String, String>,
-    /// `name@digest` that were pulled.
-    digests: BTreeSet<String>,
+    /// The calls on images are its own, but for those that depend on containers.
+    pub(crate) images: ImageStore,
     containers: BTreeMap<String, Container>,
     networks: BTreeMap<String, Value>,
     volumes: BTreeMap<String, Value>,
@@ -162,7 +48,7 @@ pub struct Engine {
 impl Engine {
     /// An engine with nothing on its disk, beside a registry with these images.
     pub fn new(registry: Vec<Image>) -> Self {
-        Self { registry, ..Self::default() }
+        Self { images: ImageStore::before(registry), ..Self::default() }
     }
 
     /// All containers, by name.
@@ -208,7 +94,7 @@ impl Engine {
                     "unless-stopped" | "on-failure" => container.wanted,
                     _ => false,
                 };
-                if starts && !matches!(container.state, State::Running { .. }) {
+                if starts && !container.is_up() {
                     moved |= self.start_program(&id.clone()).is_ok();
                 }
             }
@@ -228,15 +114,14 @@ impl Engine {
 
     /// What the engine does by itself as time goes by: a proxy that ended is started again, and finds its names or not.
     pub(crate) fn go_on(&mut self) {
-        let lost =
-            |c: &&Container| matches!(c.state, State::Running { .. }) && c.found.is_none() && c.restart() != "no";
+        let lost = |c: &&Container| c.is_up() && c.found.is_none() && c.restart() != "no";
         let waiting: Vec<String> = self.containers.values().filter(lost).map(|c| c.id.clone()).collect();
         for id in waiting {
             let found = self.upstreams(&self.containers[&id]);
             if let Some(container) = self.containers.get_mut(&id).filter(|_| found.is_some()) {
                 container.restarts += container.crashes();
                 container.found = found;
-                container.state = running();
+                container.state = State::running();
             }
         }
     }
@@ -281,78 +166,30 @@ impl Engine {
     pub(crate) fn list(&self, all: bool, wanted: &[(String, String)]) -> Value {
         let fits = |c: &&Container| wanted.iter().all(|(key, value)| c.config["Labels"][key] == value.as_str());
         let shown = self.containers.values().filter(|c| all || c.runs()).filter(fits);
-        let summary = |c: &Container| {
-            let mounts: Vec<Value> = c.host["Mounts"].as_array().into_iter().flatten().map(summary_of_mount).collect();
-            json!({
-                "Id": c.id, "Names": [format!("/{}", c.name)], "Image": c.image(), "ImageID": c.image.digest(),
-                "Labels": c.config["Labels"], "State": c.status().0, "Status": c.status().0, "Mounts": mounts,
-            })
-        };
-        shown.map(summary).collect()
+        shown.map(Container::summary).collect()
     }
 
     pub(crate) fn inspect(&self, key: &str) -> Result<Value, Refused> {
-        let c = self.find(key)?;
-        let (status, code) = c.status();
-        let mut state = json!({
-            "Status": status, "Running": status == "running", "ExitCode": code,
-            "StartedAt": match &c.state { State::Running { at, .. } => at.as_str(), _ => "0001-01-01T00:00:00Z" },
-        });
-        if let Some(health) = c.health() {
-            state["Health"] = json!({"Status": health, "FailingStreak": 0, "Log": []});
-        }
-        let ports: BTreeMap<String, Value> = match c.runs() {
-            true => c
-                .ports()
-                .into_iter()
-                .map(|(t, p)| (t, json!([{"HostIp": "0.0.0.0", "HostPort": p.to_string()}])))
-                .collect(),
-            false => BTreeMap::new(),
-        };
-        Ok(json!({
-            "Id": c.id, "Name": format!("/{}", c.name), "Image": c.image.digest(), "Config": c.config,
-            "HostConfig": c.host, "State": state, "RestartCount": c.restarts + c.crashes(),
-            "NetworkSettings": {"Networks": c.networks, "Ports": ports},
-        }))
+        self.find(key).map(Container::details)
     }
 
     /// # Errors
     /// 409 when the name is taken, 404 when the image is not there.
-    pub(crate) fn create(&mut self, name: &str, mut body: Value) -> Result<String, Refused> {
+    pub(crate) fn create(&mut self, name: &str, body: Value) -> Result<String, Refused> {
         if let Some(other) = self.containers.values().find(|c| c.name == name) {
             let words =
                 format!("Conflict. The container name \"/{name}\" is already in use by container \"{}\".", other.id);
             return Err((409, words));
         }
         let reference = body["Image"].as_str().unwrap_or_default().to_owned();
-        let image = self.local(&reference).ok_or_else(|| (404, format!("No such image: {reference}")))?;
+        let image = self.images.local(&reference)?;
         let id = self.new_id();
-        let host = body["HostConfig"].take();
-        let asked = body["NetworkingConfig"]["EndpointsConfig"].take();
-        if let Some(map) = body.as_object_mut() {
-            map.remove("HostConfig");
-            map.remove("NetworkingConfig");
-        }
-        for source in host["Mounts"].as_array().into_iter().flatten().filter(|mount| mount["Type"] == "volume") {
-            let source = source["Source"].as_str().unwrap_or_default().to_owned();
+        let container = Container::new(id.clone(), name, image, body);
+        let mounts = container.host["Mounts"].as_array().into_iter().flatten();
+        for mount in mounts.filter(|mount| mount["Type"] == "volume") {
+            let source = mount["Source"].as_str().unwrap_or_default().to_owned();
             self.volumes.entry(source).or_insert_with(|| json!({}));
         }
-        let mut networks = BTreeMap::new();
-        for (network, endpoint) in asked.as_object().into_iter().flatten() {
-            networks.insert(network.clone(), attached(endpoint, &id));
-        }
-        let container = Container {
-            id: id.clone(),
-            name: name.to_owned(),
-            config: body,
-            host,
-            networks,
-            image,
-            state: State::Created,
-            restarts: 0,
-            wanted: false,
-            found: Some(Vec::new()),
-        };
         self.containers.insert(id.clone(), container);
         Ok(id)
     }
@@ -362,8 +199,7 @@ impl Engine {
     pub(crate) fn start(&mut self, key: &str) -> Done {
         let id = self.id(key)?;
         let container = &self.containers[&id];
-        if matches!(container.state, State::Running { .. }) && !(container.restart() == "no" && container.crashes() > 0)
-        {
+        if container.is_up() && !(container.restart() == "no" && container.crashes() > 0) {
             return Err((304, String::new()));
         }
         self.start_program(&id)
@@ -372,8 +208,7 @@ impl Engine {
     fn start_program(&mut self, id: &str) -> Done {
         let container = &self.containers[id];
         for (_, port) in container.ports() {
-            let holds = |c: &&Container| c.id != id && c.ports().iter().any(|(_, p)| *p == port);
-            if self.containers.values().filter(|c| matches!(c.state, State::Running { .. })).any(|c| holds(&c)) {
+            if self.containers.values().any(|c| c.is_up() && c.id != id && c.publishes(port)) {
                 let words = format!(
                     "driver failed programming external connectivity: Bind for 0.0.0.0:{port} failed: port is already allocated"
                 );
@@ -391,7 +226,7 @@ impl Engine {
             container.restarts = 0;
             container.wanted = true;
             container.found = found;
-            container.state = running();
+            container.state = State::running();
         }
         Ok(())
     }
@@ -410,7 +245,7 @@ impl Engine {
     /// 304 when it does not run.
     pub(crate) fn stop(&mut self, key: &str) -> Done {
         let id = self.id(key)?;
-        if !matches!(self.containers[&id].state, State::Running { .. }) {
+        if !self.containers[&id].is_up() {
             return Err((304, String::new()));
         }
         self.end(&id, 0);
@@ -422,7 +257,7 @@ impl Engine {
 
     fn end(&mut self, id: &str, code: i64) {
         if let Some(container) = self.containers.get_mut(id)
-            && matches!(container.state, State::Running { .. })
+            && container.is_up()
         {
             container.state = State::Exited(code);
         }
@@ -430,7 +265,7 @@ impl Engine {
 
     pub(crate) fn kill(&mut self, key: &str) -> Done {
         let id = self.id(key)?;
-        if !matches!(self.containers[&id].state, State::Running { .. }) {
+        if !self.containers[&id].is_up() {
             return Err((409, format!("container {key} is not running")));
         }
         self.end(&id, 137);
@@ -439,7 +274,7 @@ impl Engine {
 
     pub(crate) fn remove(&mut self, key: &str, force: bool) -> Done {
         let id = self.id(key)?;
-        if !force && matches!(self.containers[&id].state, State::Running { .. }) {
+        if !force && self.containers[&id].is_up() {
             return Err((409, format!("cannot remove a running container {key}")));
         }
         self.containers.remove(&id);
@@ -498,7 +333,7 @@ impl Engine {
     }
 
     pub(crate) fn make_network(&mut self, name: &str, labels: Value) {
-        let id = format!("{:064x}", 0xae7_u64 + self.networks.len() as u64);
+        let id = self.new_id();
         let network = json!({"Name": name, "Id": id, "Driver": "bridge", "Labels": labels, "Options": {}});
         self.networks.entry(name.to_owned()).or_insert(network);
     }
@@ -534,87 +369,11 @@ impl Engine {
         Ok(())
     }
 
-    /// The image on the disk that a reference, `name@digest` or id means.
-    fn local(&self, reference: &str) -> Option<Image> {
-        let id = if reference.starts_with("sha256:") {
-            reference.to_owned()
-        } else if let Some((_, digest)) = reference.split_once('@') {
-            self.digests.contains(reference).then(|| digest.to_owned())?
-        } else {
-            self.tags.get(&tagged(reference)).cloned()?
-        };
-        self.registry.iter().find(|image| self.disk.contains(&id) && image.digest() == id).cloned()
-    }
-
-    pub(crate) fn image(&self, reference: &str) -> Result<Value, Refused> {
-        let image = self.local(reference).ok_or_else(|| (404, format!("No such image: {reference}")))?;
-        Ok(self.describe(&image, json!("2024-01-01T00:00:00Z")))
-    }
-
-    fn describe(&self, image: &Image, created: Value) -> Value {
-        let id = image.digest();
-        let tags: Vec<&String> = self.tags.iter().filter(|(_, means)| **means == id).map(|(tag, _)| tag).collect();
-        let digests: Vec<&String> = self.digests.iter().filter(|known| known.ends_with(&id)).collect();
-        json!({"Id": id, "RepoTags": tags, "RepoDigests": digests, "Size": 1000, "Created": created, "ParentId": "", "SharedSize": 0,
-               "Labels": {}, "Containers": 0, "Architecture": "amd64", "Os": "linux"})
-    }
-
-    pub(crate) fn images(&self) -> Value {
-        self.registry
-            .iter()
-            .filter(|image| self.disk.contains(&image.digest()))
-            .map(|image| self.describe(image, json!(0)))
-            .collect()
-    }
-
-    /// The registry's image of that name and tag or digest.
-    pub(crate) fn in_registry(&self, reference: &str) -> Result<&Image, Refused> {
-        let (name, wanted) = match reference.split_once('@') {
-            Some((name, digest)) => (name.split(':').next().unwrap_or(name), digest.to_owned()),
-            None => (reference, String::new()),
-        };
-        let fits = |image: &&Image| {
-            if wanted.is_empty() {
-                image.reference == tagged(name)
-            } else {
-                image.name() == name && image.digest() == wanted
-            }
-        };
-        self.registry.iter().find(fits).ok_or_else(|| (404, format!("manifest unknown: {reference}")))
-    }
-
-    pub(crate) fn pull(&mut self, name: &str, tag: &str) -> Done {
-        let by_digest = tag.starts_with("sha256:");
-        let reference = if by_digest { format!("{name}@{tag}") } else { format!("{name}:{tag}") };
-        let image = self.in_registry(&reference)?.clone();
-        self.disk.insert(image.digest());
-        self.digests.insert(format!("{name}@{}", image.digest()));
-        if !by_digest {
-            self.tags.insert(format!("{name}:{}", image.tag()), image.digest());
-        }
-        Ok(())
-    }
-
-    pub(crate) fn tag(&mut self, source: &str, repository: &str, tag: &str) -> Done {
-        let image = self.local(source).ok_or_else(|| (404, format!("No such image: {source}")))?;
-        self.tags.insert(format!("{repository}:{tag}"), image.digest());
-        Ok(())
-    }
-
+    /// # Errors
+    /// 404 when it is not there, 409 when it is named by its id and a container is made from it.
     pub(crate) fn remove_image(&mut self, reference: &str) -> Done {
-        let image = self.local(reference).ok_or_else(|| (404, format!("No such image: {reference}")))?;
-        let id = image.digest();
-        if self.tags.remove(&tagged(reference)).is_none() && !self.digests.remove(reference) {
-            if self.containers.values().any(|c| c.image.digest() == id) {
-                return Err((409, "image is being used".to_owned()));
-            }
-            self.tags.retain(|_, means| *means != id);
-            self.digests.retain(|known| !known.ends_with(&id));
-        }
-        if !self.tags.values().any(|means| *means == id) && !self.digests.iter().any(|known| known.ends_with(&id)) {
-            self.disk.remove(&id);
-        }
-        Ok(())
+        let in_use = |id: &str| self.containers.values().any(|c| c.image.digest() == id);
+        self.images.remove(reference, in_use)
     }
 
     /// Notes a program that is to run in a container, and how it will end.
@@ -642,7 +401,7 @@ impl Engine {
 
     /// What a client of this port reads: the version behind the proxy, none when it answers that its backend is gone.
     pub(crate) fn answer(&self, port: u16) -> Option<String> {
-        let holder = self.containers.values().find(|c| c.runs() && c.ports().iter().any(|(_, p)| *p == port))?;
+        let holder = self.containers.values().find(|c| c.runs() && c.publishes(port))?;
         let mut behind = holder.found.iter().flatten().map(|id| self.containers.get(id).filter(|c| c.runs()));
         let reaches = |c: &Container| c.networks.keys().any(|network| holder.networks.contains_key(network));
         let all: Option<Vec<&Container>> = behind.by_ref().map(|c| c.filter(|c| reaches(c))).collect();
@@ -653,26 +412,24 @@ impl Engine {
     }
 }
 
-fn attached(endpoint: &Value, id: &str) -> Value {
-    let mut aliases: Vec<Value> = endpoint["Aliases"].as_array().cloned().unwrap_or_default();
-    aliases.push(json!(id[..12]));
-    json!({"Aliases": aliases, "IPAMConfig": endpoint["IPAMConfig"], "NetworkID": ""})
-}
-
 fn labelled<'a>(all: impl Iterator<Item = &'a Value>, wanted: &[(String, String)]) -> Value {
     all.filter(|one| wanted.iter().all(|(key, value)| one["Labels"][key] == value.as_str())).cloned().collect()
 }
 
-fn summary_of_mount(mount: &Value) -> Value {
-    let name = if mount["Type"] == "volume" { mount["Source"].clone() } else { json!("") };
-    json!({"Type": mount["Type"], "Name": name, "Source": mount["Source"], "Destination": mount["Target"], "RW": true})
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn tagged(reference: &str) -> String {
-    let after_slash = reference.rsplit('/').next().unwrap_or(reference);
-    if after_slash.contains(':') { reference.to_owned() } else { format!("{reference}:latest") }
-}
-
-fn running() -> State {
-    State::Running { since: Instant::now(), at: jiff::Timestamp::now().to_string() }
+    #[test]
+    fn a_network_has_an_id_that_no_other_has() {
+        let mut engine = Engine::new(Vec::new());
+        engine.make_network("first", json!({}));
+        engine.make_network("second", json!({}));
+        engine.remove_network("first").unwrap();
+        engine.make_network("third", json!({}));
+        for name in ["second", "third"] {
+            let id = engine.network(name).unwrap()["Id"].as_str().unwrap().to_owned();
+            assert_eq!(engine.network(&id).unwrap()["Name"], name);
+        }
+    }
 }

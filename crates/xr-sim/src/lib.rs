@@ -9,12 +9,15 @@
 
 mod api;
 mod cli;
+mod container;
 mod engine;
+mod image_store;
 mod images;
 mod server;
 mod world;
 
-pub use engine::{Container, Engine, Trap};
+pub use container::Container;
+pub use engine::{Engine, Trap};
 pub use images::{Behaviour, Image, orbit};
 pub use server::Server;
 pub use world::{Killed, Programs, Reply, World};

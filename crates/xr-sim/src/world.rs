@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use duct::{Expression, cmd};
 use serde_json::Value;
 use tempfile::TempDir;
-use xr_lab::{GitRemote, Layout, cargo};
+use xr_lab::{GitRemote, Layout, cargo, surround};
 
 use crate::{Engine, Server, Trap, orbit};
 
@@ -171,20 +171,8 @@ impl World {
 
     /// A program with nobody's settings around it, and the simulated engine's `docker` on its `PATH`.
     fn surround(&self, command: Expression) -> Expression {
-        let path = std::env::var("PATH").unwrap_or_default();
-        command
-            .full_env([
-                ("PATH", format!("{}:{path}", self.dir.path().join("bin").display())),
-                ("HOME", self.dir.path().join("home").display().to_string()),
-                ("DOCKER_HOST", self.server.docker_host()),
-                ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
-                ("GIT_CONFIG_GLOBAL", "/dev/null".to_owned()),
-                ("TERM", "dumb".to_owned()),
-                ("LANG", "C.UTF-8".to_owned()),
-            ])
-            .dir(&self.root)
-            .stdin_null()
-            .unchecked()
+        let [home, bin] = ["home", "bin"].map(|name| self.dir.path().join(name));
+        surround(command, &self.root, &home, &self.server.docker_host(), Some(&bin))
     }
 
     /// Runs xr, and waits for its guard too, if it posted one.

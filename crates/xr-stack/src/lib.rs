@@ -4,20 +4,24 @@
 //! and the publisher's `xr.toml`. All three share one schema ([`Manifest`]). The admin's own settings are in
 //! `.xr/site.toml` ([`Site`]).
 
+mod agent;
 mod compose;
 mod duration;
 mod layout;
 mod manifest;
 mod presets;
+mod roster;
 pub mod scan;
 mod services;
 mod site;
 
+pub use agent::{AgentSpec, Place, agent};
 pub use compose::{Compose, Resolved, missing_value};
 pub use layout::{Layout, find_root, leads_out};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
-    Requirements, RestorePart, SecretKey, ServiceRule, Smoke, Trust,
+    Requirements, RestorePart, SecretKey, ServiceRule, Smoke, Trust, WorkerRule,
 };
 pub use presets::{Stack, load, read_small, trust_of};
-pub use site::{Channel, Network, Site, SiteTrust};
+pub use roster::{Roster, unfit};
+pub use site::{Channel, Fleet, ImagesFrom, Network, Site, SiteTrust};

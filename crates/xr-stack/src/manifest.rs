@@ -44,6 +44,8 @@ pub struct Manifest {
     pub database: Option<Database>,
     /// The key that holds the host's public name or address.
     pub public_host: Option<String>,
+    /// What runs on remote workers.
+    pub worker: WorkerRule,
     /// Groups of services that can be left out: name → services.
     pub optional: BTreeMap<String, Vec<String>>,
     /// What the machine must have.
@@ -348,6 +350,24 @@ pub struct Database {
     pub name: String,
     /// Hosts that mean "in this stack".
     pub local: Vec<String>,
+}
+
+/// `[worker]`: what runs on remote workers. Without an agent and without images of its own a stack has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerRule {
+    /// The compose service whose container each worker runs too, with its environment and its mounts of the host's folders.
+    pub agent: Option<String>,
+    /// What is different there: `{worker}` stands for the worker's name, `{server}` for the address under which it reaches
+    /// the server, `{version}` for the version, `${KEY}` for a setting of `.env`.
+    pub env: BTreeMap<String, String>,
+    /// The service or image of [`Manifest::images`] that tasks run in; the first such image when not given.
+    pub task: Option<String>,
+    /// A file in the agent's container that it touches with each heartbeat.
+    pub heartbeat: Option<String>,
+    /// How long a new agent may take to be up.
+    #[serde(deserialize_with = "duration::read_some", skip_serializing)]
+    pub patience: Option<Duration>,
 }
 
 /// `[requirements]`

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
-use xr_model::{Fault, Result};
+use xr_model::{Away, Fault, Quorum, Result, Worker};
 
 use crate::{duration, presets};
 
@@ -33,6 +33,71 @@ pub struct Site {
     pub network: Network,
     /// Which signatures the admin asks for.
     pub trust: SiteTrust,
+    /// How workers are treated.
+    #[serde(skip_serializing_if = "Fleet::is_default")]
+    pub fleet: Fleet,
+    /// The workers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<Worker>,
+}
+
+/// `[fleet]`: how workers are treated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fleet {
+    /// How many workers must have a new version for a run to succeed.
+    pub quorum: Quorum,
+    /// What becomes of a run when a worker does not answer.
+    pub away: Away,
+    /// How long the return of such a worker is waited for with `away = "wait"`.
+    #[serde(deserialize_with = "patience", serialize_with = "duration::write")]
+    pub wait: Duration,
+    /// How long a worker may be silent before it counts as away.
+    #[serde(deserialize_with = "patience", serialize_with = "duration::write")]
+    pub patience: Duration,
+    /// How long a worker that was switched waits for the word that all went well, before it goes back by itself.
+    #[serde(deserialize_with = "patience", serialize_with = "duration::write")]
+    pub confirm: Duration,
+    /// How many workers are worked on at once.
+    pub at_once: usize,
+    /// Where workers take images from.
+    pub images_from: ImagesFrom,
+    /// Under which address workers reach the server, for those that say nothing else: `https://product.example.com`.
+    pub server: String,
+}
+
+/// Where workers take images from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImagesFrom {
+    /// From the registry; from here when they do not reach it.
+    #[default]
+    Auto,
+    /// From the registry.
+    Registry,
+    /// From the control host: only the layers that they lack.
+    Here,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            quorum: Quorum::All,
+            away: Away::Skip,
+            wait: Duration::from_secs(600),
+            patience: Duration::from_secs(15),
+            confirm: Duration::from_secs(900),
+            at_once: 16,
+            images_from: ImagesFrom::Auto,
+            server: String::new(),
+        }
+    }
+}
+
+impl Fleet {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How patient xr is with registries and the git remote.
@@ -110,6 +175,7 @@ impl Site {
                 let site: Self =
                     toml::from_str(&text).map_err(|error| presets::point_at(path, &text, &error).hint(hint))?;
                 site.trust.refuse_contradiction(path)?;
+                site.refuse_doubles(path)?;
                 Ok(site)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -120,6 +186,20 @@ impl Site {
                     .hint(format!("ls -la {folder}   (a folder of its owner's, 0700)")))
             }
         }
+    }
+
+    fn refuse_doubles(&self, path: &Path) -> Result<()> {
+        for (at, worker) in self.workers.iter().enumerate() {
+            if let Some(why) = crate::roster::unfit(worker) {
+                return Err(Fault::new(format!("{}: worker `{}`: {why}", path.display(), worker.name))
+                    .hint(format!("edit {}", path.display())));
+            }
+            if self.workers[..at].iter().any(|other| other.name == worker.name) {
+                return Err(Fault::new(format!("{}: two workers are called `{}`", path.display(), worker.name))
+                    .hint(format!("edit {}: every worker needs a name of its own", path.display())));
+            }
+        }
+        Ok(())
     }
 
     /// The settings as text for `.xr/site.toml`.

@@ -87,6 +87,10 @@ pub enum Command {
     Uninstall(commands::uninstall::Uninstall),
     /// Remove old generations, old backups and images that nothing needs
     Prune(commands::prune::Prune),
+    /// Hosts beside this one: add, list, bring up to date, remove
+    Worker(commands::worker::Worker),
+    /// Run a task in the worker image at the stack's version, on the host that has most to give
+    Run(commands::task::RunTask),
     /// Read, change and check the settings in .env
     Env(commands::env::Env),
     /// Write an xr.toml that describes this compose project
@@ -113,8 +117,9 @@ impl Command {
             Self::Doctor(doctor) => !doctor.fix,
             Self::Init(init) => init.print,
             Self::Env(env) => env.is_query(),
+            Self::Worker(worker) => worker.is_query(),
             Self::Status(_) | Self::History(_) | Self::Completions(_) => true,
-            Self::Recover(_) | Self::Guard(_) => false,
+            Self::Recover(_) | Self::Guard(_) | Self::Run(_) => false,
         }
     }
 }

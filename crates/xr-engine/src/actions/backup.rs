@@ -5,19 +5,18 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    sync::Mutex,
     time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Notify;
 use xr_host::{Program, Said};
 use xr_journal::give_to_folders_owner;
 use xr_model::{Container, Fault, ImageRef, Result, RunKind};
 use xr_stack::Backup;
 
 use super::Run;
-use crate::{World, dumps, failure::Failure, tail::Tail};
+use crate::{World, dumps, failure::Failure, silence::silence, tail::Tail};
 
 /// How long a backup may say nothing when the manifest does not tell.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -85,12 +84,11 @@ async fn take(
     let named = || format!("backup `{}`: cannot write {}", backup.name, path.display());
     let mut file = private(half).map_err(Fault::at(named()))?;
     let mut digest = Sha256::new();
-    let silence = backup.timeout.unwrap_or(SILENCE);
-    let heard = Mutex::new(Instant::now());
-    let last = || *heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let patience = backup.timeout.unwrap_or(SILENCE);
+    let heard = Notify::new();
     let mut refused = None;
     let mut hear = |part: Said<'_>| {
-        *heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+        heard.notify_one();
         match part {
             Said::Out(bytes) => {
                 digest.update(bytes);
@@ -102,14 +100,8 @@ async fn take(
             }
         }
     };
-    let broken_off = async {
-        tokio::select! {
-            () = silent(&last, silence) => {}
-            () = world.cancel.raised() => {}
-        }
-    };
     let program = Program { argv: &backup.command, input: None, hear: &mut hear };
-    let ended = world.engine.run_program(&container.id, program, broken_off).await;
+    let ended = world.engine.run_program(&container.id, program, silence(&heard, patience, &world.cancel)).await;
     if refused.is_some() {
         let full = |fault: Fault| Fault::new(named()).because(fault).hint(disk(path));
         return ended.map(drop).map_err(full);
@@ -123,7 +115,7 @@ async fn take(
             )));
         }
         None => {
-            return Err(Fault::new(format!("backup `{}` said nothing for {} s", backup.name, silence.as_secs())));
+            return Err(Fault::new(format!("backup `{}` said nothing for {} s", backup.name, patience.as_secs())));
         }
     }
     if let Some(what) = dumps::incomplete(backup, half).map_err(Fault::at(named()))? {
@@ -146,15 +138,4 @@ fn private(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     give_to_folders_owner(&file, path)?;
     Ok(file)
-}
-
-/// Ends when nothing was heard for that long.
-async fn silent(last: &(dyn Fn() -> Instant + Sync), silence: Duration) {
-    loop {
-        let end = last() + silence;
-        if Instant::now() >= end {
-            return;
-        }
-        sleep_until(end).await;
-    }
 }

@@ -1,10 +1,15 @@
 //! One action, one file: what it does, and how it is undone.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use xr_model::{Action, Container, Step, Swap};
 
-use crate::{World, failure::Failure, prepare::Prepared};
+use crate::{
+    World,
+    failure::Failure,
+    fleet::{self, Fate, Target},
+    prepare::Prepared,
+};
 
 pub(crate) mod await_healthy;
 pub(crate) mod backup;
@@ -29,12 +34,19 @@ pub(crate) struct Run<'a, 'w> {
     pub id: String,
     /// Containers as they were when they were found healthy.
     pub healthy: RefCell<Vec<Container>>,
+    /// What became of the workers that were switched.
+    pub fates: RefCell<BTreeMap<String, Fate>>,
 }
 
 impl Run<'_, '_> {
     /// The compose project.
     pub fn project(&self) -> &str {
         &self.prepared.generation.invocation.project
+    }
+
+    /// What the workers shall have.
+    pub fn fleet(&self) -> xr_model::Result<&Target> {
+        self.prepared.fleet.as_ref().ok_or_else(|| xr_model::Fault::new("nothing was prepared for workers"))
     }
 
     /// The containers that replace `swap.old`.
@@ -47,6 +59,12 @@ impl Run<'_, '_> {
 pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
     match &step.action {
         Action::PullImage { image } => pull_image::act(run, step.id, image).await,
+        Action::StageWorker { worker, lacks } => {
+            fleet::stage_worker(run.world, run.fleet()?, step.id, worker, lacks).await
+        }
+        Action::SwitchWorker { worker, must } => fleet::switch(run, worker, *must).await,
+        Action::VerifyFleet { needed } => fleet::verify(run, *needed).await,
+        Action::ConfirmWorker { worker } => fleet::confirm_switched(run, worker).await,
         Action::Backup { index, .. } => backup::act(run, *index).await,
         Action::LoadDump { restore } => restore::load(run, step.id, restore).await,
         Action::SwapData { restore } => restore::swap(run, restore).await,

@@ -11,7 +11,7 @@ use xr_model::{Container, Event, Fault, Restore, Result, StepId};
 use xr_stack::{Backup, Manifest, RestorePart};
 
 use super::Run;
-use crate::{World, failure::Failure, staging, tail::Tail};
+use crate::{World, failure::Failure, silence::silence, staging, tail::Tail};
 
 /// How long a part may take that only moves names.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -41,12 +41,7 @@ pub(crate) async fn load(run: &Run<'_, '_>, step: StepId, restore: &Restore) -> 
             });
         },
     };
-    let end = async {
-        tokio::select! {
-            () = silent(&heard, SILENCE) => {}
-            () = world.cancel.raised() => {}
-        }
-    };
+    let end = silence(&heard, SILENCE, &world.cancel);
     let container = holder(run.world, run.project(), restore).await?;
     let task = Task { which: RestorePart::Load, input: Some(Box::new(input)), heard: &heard };
     let ended = part(world, backup, &container, task, end).await;
@@ -164,11 +159,6 @@ async fn part(
         service: Some(container.service.clone()),
         log: said.lines(),
     })
-}
-
-/// Ends when nothing was heard for that long.
-async fn silent(heard: &Notify, silence: Duration) {
-    while tokio::time::timeout(silence, heard.notified()).await.is_ok() {}
 }
 
 /// A dump as it is read, its progress told now and then.

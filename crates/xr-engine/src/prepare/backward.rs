@@ -75,6 +75,7 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
         restores,
         settle: stack.manifest.health.settle.unwrap_or(Duration::ZERO),
         smoke: target.services.iter().any(|s| !s.ports.is_empty()),
+        fleet: None,
     };
     let parts = Parts {
         kind: RunKind::Rollback,

@@ -163,6 +163,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         restores: Vec::new(),
         settle: staged.stack.manifest.health.settle.unwrap_or(Duration::ZERO),
         smoke: services.iter().any(|s| !s.ports.is_empty()),
+        fleet: None,
         services,
         left_out: Vec::new(),
         images,
@@ -260,6 +261,7 @@ fn unchanged(world: &World<'_>, current: Generation, running: &BTreeSet<String>,
         restores: Vec::new(),
         settle: Duration::ZERO,
         smoke: false,
+        fleet: None,
     };
     let parts = Parts {
         kind: RunKind::Update,

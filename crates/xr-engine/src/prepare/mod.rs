@@ -13,7 +13,11 @@ use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKin
 use xr_plan::{Origin, lint, plan};
 use xr_stack::Manifest;
 
-use crate::{World, checks, settings::EnvReport};
+use crate::{
+    World, checks,
+    fleet::{Target, taking_part},
+    settings::EnvReport,
+};
 
 pub use request::{Request, Wanted};
 
@@ -30,6 +34,8 @@ pub struct Prepared {
     pub(crate) manifest: Manifest,
     pub(crate) origin: Origin,
     pub(crate) observed: Observed,
+    /// What the workers shall have; none when there are none.
+    pub(crate) fleet: Option<Target>,
     pub(crate) lock: Option<RunLock>,
 }
 
@@ -77,6 +83,9 @@ async fn ready(world: &World<'_>, request: &Request) -> Result<Prepared> {
         _ => forward::forward(world, request).await?,
     };
     prepared.plan = plan(&prepared.desired, &prepared.observed, &prepared.origin);
+    if !prepared.plan.is_empty() && !world.site.workers.is_empty() {
+        take_workers_along(world, &mut prepared, request.dry_run).await?;
+    }
     let broken = lint(&prepared.plan, &prepared.desired);
     if !broken.is_empty() {
         return Err(
@@ -89,6 +98,25 @@ async fn ready(world: &World<'_>, request: &Request) -> Result<Prepared> {
         checks::machine(world, &prepared).await?;
     }
     Ok(prepared)
+}
+
+/// What changes the control host changes the workers with it.
+async fn take_workers_along(world: &World<'_>, prepared: &mut Prepared, dry_run: bool) -> Result<()> {
+    let target = Target::of(world, &prepared.generation).await?;
+    if target.rule.agent.is_none() && target.images.is_empty() {
+        return Ok(());
+    }
+    prepared.observed.fleet = match taking_part(world, &target).await {
+        Err(fault) if dry_run => {
+            world.say(Level::Warning, fault.chain());
+            Vec::new()
+        }
+        present => present?,
+    };
+    prepared.desired.fleet = Some(target.desired(world));
+    prepared.plan = plan(&prepared.desired, &prepared.observed, &prepared.origin);
+    prepared.fleet = Some(target);
+    Ok(())
 }
 
 async fn backups(manifest: &Manifest, observed: &Observed, world: &World<'_>) -> Result<Vec<(usize, String)>> {
@@ -128,7 +156,7 @@ impl Prepared {
         };
         let origin = origin(kind, current.as_ref(), &manifest);
         let (notes, env) = (Vec::new(), EnvReport::default());
-        Self { plan, notes, env, desired, generation, manifest, origin, observed, lock: None }
+        Self { plan, notes, env, desired, generation, manifest, origin, observed, fleet: None, lock: None }
     }
 
     /// Leaves nothing of what was staged; for a plan that is not applied, or that ended before it touched anything.

@@ -34,3 +34,9 @@ pub fn generations() -> Vec<CompletionCandidate> {
         |g: Generation| CompletionCandidate::new(g.number.to_string()).help(Some(g.version.to_string().into()));
     all().into_iter().rev().map(describe).collect()
 }
+
+/// Workers of the stack.
+pub fn workers() -> Vec<CompletionCandidate> {
+    let site = root().and_then(|root| xr_stack::Site::read(&Home::of(&root).site()).ok()).unwrap_or_default();
+    site.workers.into_iter().map(|worker| CompletionCandidate::new(worker.name).help(Some(worker.ssh.into()))).collect()
+}

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use xr_engine::{Prepared, Request, Wanted, apply, prepare};
-use xr_model::{Result, exit};
+use xr_engine::{Prepared, Request, Wanted, apply, fleet::catch_up, prepare};
+use xr_model::{Result, Verdict, exit};
 
 use crate::{
     args::{Channel, Rollback, Run, Update},
@@ -68,6 +68,9 @@ pub async fn deploy(context: &Context, command: &'static str, request: &Request,
     let _guard = (!prepared.plan.is_empty()).then(|| run::guard(&world));
     let outcome = apply(&world, &prepared).await;
     prepared.tell_open_secrets(&world);
+    if matches!(outcome.verdict, Verdict::Changed | Verdict::Unchanged) {
+        catch_up(&world).await;
+    }
     Ok(outcome::show(context, outcome))
 }
 

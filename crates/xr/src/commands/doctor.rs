@@ -4,9 +4,13 @@ use std::io::stdout;
 
 use clap::Args;
 use serde_json::{Value, json};
-use xr_engine::doctor::{Facts, Finding, Look, Mended, Severity, judge, mend, observe};
+use xr_engine::{
+    doctor::{Facts, Finding, Look, Mended, Severity, judge, mend, observe},
+    fleet,
+};
 use xr_model::{Result, exit};
 
+use super::worker;
 use crate::{
     context::Context,
     outcome::{err, out, out_marked, print_json},
@@ -34,8 +38,10 @@ pub struct Doctor {
 pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
     let root = context.root()?;
     let look = Look { online: args.online, thorough: context.globals.verbose > 0 };
-    let mut facts = observe(&root, look).await?;
+    let (observed, hosts) = tokio::join!(observe(&root, look), hosts(context));
+    let mut facts = observed?;
     let mut findings = judge(&facts);
+    let of_hosts = hosts.as_deref().map(fleet::findings).unwrap_or_default();
     let mut mended: Vec<Mended> = Vec::new();
     if args.fix {
         // Ending a killed run changes what else is wrong: one more round then.
@@ -51,6 +57,7 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
             }
         }
     }
+    findings.extend(of_hosts);
     context.renderer.finish();
     let problems = count(&findings, Severity::Problem);
     let code = if problems == 0 { exit::OK } else { exit::FINDINGS };
@@ -60,7 +67,7 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
             .map(|one| json!({"fix": one.title, "error": one.result.as_ref().err().map(xr_model::Fault::chain)}))
             .collect();
         print_json(
-            &json!({"format": 1, "findings": findings, "facts": versions(&facts), "fixed": mended, "exit_code": code}),
+            &json!({"format": 1, "findings": findings, "facts": versions(&facts), "workers": hosts, "fixed": mended, "exit_code": code}),
         );
         return Ok(code);
     }
@@ -70,8 +77,17 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
             Err(fault) => err(&format!("not fixed  {}: {}", one.title, fault.chain())),
         }
     }
+    if let Some(rows) = hosts.as_deref().filter(|rows| !rows.is_empty()) {
+        worker::print(rows);
+    }
     show(context, &findings);
     Ok(code)
+}
+
+/// The workers, when there are any and there is enough to know what they shall have.
+async fn hosts(context: &Context) -> Option<Vec<fleet::Row>> {
+    let world = context.world().ok().filter(|world| !world.site.workers.is_empty())?;
+    fleet::rows(&world, &world.site.workers).await.ok()
 }
 
 fn count(findings: &[Finding], severity: Severity) -> usize {

@@ -15,7 +15,9 @@ pub mod restart;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod task;
 pub mod uninstall;
+pub mod worker;
 
 use xr_model::Result;
 
@@ -48,6 +50,8 @@ pub async fn run(args: Args) -> Result<u8> {
         Command::Restart(restart) => restart::run(&Context::new(globals, "restart"), &restart).await,
         Command::Uninstall(uninstall) => uninstall::run(&Context::new(globals, "uninstall"), &uninstall).await,
         Command::Prune(prune) => prune::run(&Context::new(globals, "prune"), &prune).await,
+        Command::Worker(worker) => worker::run(&Context::new(globals, "worker"), &worker).await,
+        Command::Run(task) => task::run(&Context::new(globals, "run"), &task).await,
         Command::Env(env) => env::run(&globals, &env).await,
         Command::Init(init) => init::run(&globals, &init),
         Command::Completions(completions) => completions::run(&completions),

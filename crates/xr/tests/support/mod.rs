@@ -18,7 +18,7 @@ use duct::{Expression, cmd};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use xr_lab::{GitRemote, Lab, wait_for};
+use xr_lab::{GitRemote, Lab, surround, wait_for};
 
 pub use http::{Answer, request};
 pub use picture::{Container, Picture};
@@ -174,19 +174,7 @@ impl Stack {
     pub fn surround(&self, command: Expression) -> Expression {
         let home = self.dir.path().join("home");
         let _ = std::fs::create_dir_all(&home);
-        command
-            .full_env([
-                ("PATH", std::env::var("PATH").unwrap_or_default()),
-                ("HOME", home.display().to_string()),
-                ("DOCKER_HOST", self.lab.engine().docker_host()),
-                ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
-                ("GIT_CONFIG_GLOBAL", "/dev/null".to_owned()),
-                ("TERM", "dumb".to_owned()),
-                ("LANG", "C.UTF-8".to_owned()),
-            ])
-            .dir(&self.root)
-            .stdin_null()
-            .unchecked()
+        surround(command, &self.root, &home, &self.lab.engine().docker_host(), None)
     }
 
     /// Runs `xr` to its end in the stack's folder, as cron would.

@@ -1,0 +1,139 @@
+//! Looking at workers: all at once, each over one connection, the silent ones only as long as one of them.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future;
+use xr_host::{Engine, Labelled, Remote, Trouble};
+use xr_model::{Fault, PinnedImage, Result, Worker};
+use xr_worker_bootstrap::{Look, glance};
+
+use super::Target;
+use crate::World;
+
+/// A worker as it is now.
+pub struct Seen {
+    /// Which.
+    pub worker: Worker,
+    /// What there is, or why nothing is known.
+    pub there: std::result::Result<There, Absent>,
+}
+
+/// Why nothing is known of a worker.
+#[derive(Debug)]
+pub struct Absent {
+    /// What kind of trouble it is; none when it was reached and its engine was not.
+    pub trouble: Option<Trouble>,
+    /// In words.
+    pub fault: Fault,
+}
+
+/// What there is on a worker.
+pub struct There {
+    /// The connection.
+    pub remote: Remote,
+    /// Its engine.
+    pub engine: Engine,
+    /// The stack's containers that compose knows nothing of.
+    pub containers: Vec<Labelled>,
+    /// Of the wanted images: the id here, or none.
+    pub images: Vec<Option<String>>,
+    /// Disk, load, memory, clock.
+    pub look: Look,
+    /// How long a question takes.
+    pub took: Duration,
+}
+
+impl There {
+    /// The agent that serves, or would.
+    pub fn agent(&self, name: &str) -> Option<&Labelled> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+
+    /// Whether the agent is the wanted one and runs, and no other one waits beside it.
+    pub fn is_up_to_date(&self, name: &str, fingerprint: Option<&str>) -> bool {
+        let images = self.images.iter().all(Option::is_some);
+        let next = format!("{name}-next");
+        match fingerprint {
+            None => images,
+            Some(wanted) => {
+                images
+                    && self.agent(name).is_some_and(|agent| agent.running && agent.fingerprint == wanted)
+                    && self.agent(&next).is_none()
+            }
+        }
+    }
+}
+
+impl World<'_> {
+    /// A connection to a worker, at the fleet's pace.
+    pub(crate) async fn reach(&self, worker: &Worker) -> std::result::Result<Remote, Absent> {
+        let ssh = self.ssh().map_err(|fault| Absent { trouble: Some(Trouble::Settings), fault })?;
+        ssh.connect(&worker.ssh)
+            .await
+            .map_err(|unreached| Absent { trouble: Some(unreached.kind), fault: named(unreached.fault, worker) })
+    }
+
+    /// The worker of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn worker(&self, name: &str) -> Result<&Worker> {
+        self.site.workers.iter().find(|worker| worker.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.site.workers.iter().map(|worker| worker.name.as_str()).collect();
+            let hint = match known.len() {
+                0 => "xr worker add user@host".to_owned(),
+                1..=12 => format!("workers: {}", known.join(", ")),
+                _ => "xr worker list".to_owned(),
+            };
+            Fault::new(format!("there is no worker `{name}`")).hint(hint).code(xr_model::exit::USAGE)
+        })
+    }
+}
+
+/// The fault with the worker's name before it.
+pub(crate) fn named(fault: Fault, worker: &Worker) -> Fault {
+    Fault { message: format!("worker {}: {}", worker.name, fault.message), ..fault }
+}
+
+/// Looks at one worker.
+pub async fn see(world: &World<'_>, worker: &Worker, target: Option<&Target>) -> Seen {
+    let limit = world.site.fleet.patience;
+    let there = async {
+        let remote = world.reach(worker).await?;
+        let fail = |fault: Fault| Absent { trouble: None, fault: named(fault, worker) };
+        let begun = Instant::now();
+        let asked = async { tokio::join!(glance(&remote, limit), engine(&remote, target)) };
+        let (look, engine) = asked.await;
+        let took = begun.elapsed();
+        let (look, (engine, containers, images)) = (look.map_err(fail)?, engine.map_err(fail)?);
+        Ok(There { remote, engine, containers, images, look, took })
+    };
+    let there = match tokio::time::timeout(limit * 2, there).await {
+        Ok(there) => there,
+        Err(_) => {
+            let text = format!("worker {} said nothing for {} s", worker.name, (limit * 2).as_secs());
+            let fault = Fault::new(text).hint(format!("ssh -v {} true", worker.ssh)).code(xr_model::exit::TRY_LATER);
+            Err(Absent { trouble: Some(Trouble::Away), fault })
+        }
+    };
+    Seen { worker: worker.clone(), there }
+}
+
+/// Looks at these workers, all at once.
+pub async fn see_all(world: &World<'_>, workers: &[Worker], target: Option<&Target>) -> Vec<Seen> {
+    future::join_all(workers.iter().map(|worker| see(world, worker, target))).await
+}
+
+async fn engine(remote: &Remote, target: Option<&Target>) -> Result<(Engine, Vec<Labelled>, Vec<Option<String>>)> {
+    let engine = remote.engine().await?;
+    let Some(target) = target else { return Ok((engine, Vec::new(), Vec::new())) };
+    let images = future::join_all(target.images.iter().map(|image| id(&engine, image)));
+    let (containers, images) = tokio::join!(engine.labelled(&target.stack), images);
+    let images = images.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok((engine, containers?, images))
+}
+
+/// The id that the wanted content has there.
+async fn id(engine: &Engine, image: &PinnedImage) -> Result<Option<String>> {
+    Ok(engine.find(image).await?.map(|found| found.id))
+}

@@ -1,0 +1,93 @@
+//! Who takes part in a run, by the rule that the admin has declared.
+
+use std::time::{Duration, Instant};
+
+use xr_host::Trouble;
+use xr_model::{Away, Fault, Level, ObservedWorker, Result, Worker, exit};
+
+use super::{Seen, Target, see_all};
+use crate::World;
+
+/// Between two looks at workers that are waited for.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The workers that take part in a run towards `target`, as they are.
+///
+/// # Errors
+/// When the rule says that the run is given up: somebody is away, or too few are there.
+pub(crate) async fn taking_part(world: &World<'_>, target: &Target) -> Result<Vec<ObservedWorker>> {
+    world.phase("workers");
+    let rule = &world.site.fleet;
+    let begun = Instant::now();
+    let mut left: Vec<Worker> = world.site.workers.clone();
+    let mut present: Vec<Seen> = Vec::new();
+    let away = loop {
+        let (there, away): (Vec<Seen>, Vec<Seen>) =
+            see_all(world, &left, Some(target)).await.into_iter().partition(|seen| seen.there.is_ok());
+        present.extend(there);
+        let waits = rule.away == Away::Wait && begun.elapsed() < rule.wait && away.iter().any(counts);
+        if !waits || world.cancel.is_raised() {
+            break away;
+        }
+        left = away.into_iter().map(|seen| seen.worker).collect();
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = world.cancel.raised() => {}
+        }
+    };
+    let missing: Vec<&Seen> = away.iter().filter(|seen| counts(seen)).collect();
+    let why = |seen: &Seen| seen.there.as_ref().err().map(|absent| absent.fault.chain()).unwrap_or_default();
+    if let (Some(first), Away::Wait | Away::Abort) = (missing.first(), rule.away) {
+        let others: Vec<&str> = missing.iter().skip(1).map(|seen| seen.worker.name.as_str()).collect();
+        let also = if others.is_empty() { String::new() } else { format!("; also away: {}", others.join(", ")) };
+        return Err(Fault::new(format!("{}{also}", why(first)))
+            .hint("nothing was changed; .xr/site.toml: [fleet] away = \"skip\" goes on without it, xr worker drain NAME does once")
+            .code(exit::TRY_LATER));
+    }
+    for seen in &away {
+        // A key that is wrong, or a host that is another one, does not pass by waiting.
+        let stays =
+            seen.there.as_ref().is_err_and(|absent| matches!(absent.trouble, Some(Trouble::HostKey | Trouble::Key)));
+        let later = if stays { "left out" } else { "left out; it catches up at its return" };
+        world.say(Level::Warning, format!("{} ({later})", why(seen)));
+    }
+    let all = world.site.workers.iter().filter(|worker| !worker.drained).count();
+    let joined: Vec<ObservedWorker> = present.iter().map(|seen| joined(target, seen)).collect::<Result<_>>()?;
+    let needed = rule.quorum.of(all, joined.len());
+    if joined.len() < needed {
+        return Err(Fault::new(format!(
+            "{} of {all} workers are there, and the quorum is {}",
+            joined.len(),
+            rule.quorum
+        ))
+        .hint("xr worker list; nothing was changed")
+        .code(exit::TRY_LATER));
+    }
+    Ok(joined)
+}
+
+/// Whether a run has to mind its absence.
+fn counts(seen: &Seen) -> bool {
+    !seen.worker.drained
+}
+
+/// A worker that is there, as a plan needs to know it.
+///
+/// # Errors
+/// When the manifest names what is not there.
+pub(crate) fn joined(target: &Target, seen: &Seen) -> Result<ObservedWorker> {
+    let Ok(there) = &seen.there else { return Err(Fault::new(format!("worker {} is away", seen.worker.name))) };
+    let agent = target.agent(&seen.worker)?;
+    let fingerprint = agent.as_ref().map(|(_, fingerprint)| fingerprint.as_str());
+    let has = target.images.iter().zip(&there.images).filter(|(_, id)| id.is_some());
+    // As the plan asks for them: by digest where a registry has given one.
+    let images = has.map(|(image, id)| match (&image.digest, id) {
+        (Some(digest), _) => digest.0.clone(),
+        (None, id) => id.clone().unwrap_or_default(),
+    });
+    Ok(ObservedWorker {
+        name: seen.worker.name.clone(),
+        images: images.collect(),
+        up_to_date: there.is_up_to_date(&target.agent_name(&seen.worker.name), fingerprint),
+    })
+}

@@ -1,0 +1,212 @@
+//! The fleet at a glance: a row for each worker, and what a doctor says of it.
+
+use futures_util::future;
+use jiff::Timestamp;
+use serde::Serialize;
+use xr_host::Trouble;
+use xr_model::{Result, Worker};
+
+use super::{Ledger, Seen, Target, observe::There, see};
+use crate::{World, doctor::Finding};
+
+/// How far a clock may be off, in seconds.
+const SKEW: f64 = 5.0;
+/// How old a heartbeat may be, in seconds.
+const SILENT: i64 = 120;
+/// Of a disk, so much must be free.
+const FREE: f64 = 0.05;
+
+/// A worker as it is now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// Its destination.
+    pub ssh: String,
+    /// Whether it gets no new tasks.
+    pub drained: bool,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// Its engine's version.
+    pub engine: Option<String>,
+    /// The version that its agent was made for.
+    pub agent: Option<String>,
+    /// Whether the agent runs, in the engine's words.
+    pub state: Option<String>,
+    /// The id of the image that tasks run in.
+    pub image: Option<String>,
+    /// What is not as it shall be.
+    pub drift: Vec<String>,
+    /// Of its disk, how much is free, 0 to 1.
+    pub disk_free: Option<f64>,
+    /// How far its clock is ahead, in seconds.
+    pub clock_ahead: Option<f64>,
+    /// When its agent last gave a sign of life (RFC 3339, UTC).
+    pub heartbeat: Option<String>,
+    /// Tasks that run there.
+    pub tasks: usize,
+    /// How long a question takes, in milliseconds.
+    pub latency_ms: Option<u64>,
+    /// What went wrong last.
+    pub error: Option<String>,
+    #[serde(skip)]
+    hint: Option<String>,
+    #[serde(skip)]
+    trouble: Option<Trouble>,
+}
+
+/// All workers, looked at at once; those that do not answer are waited for together.
+///
+/// # Errors
+/// When nothing is installed.
+pub async fn rows(world: &World<'_>, workers: &[Worker]) -> Result<Vec<Row>> {
+    let target = Target::present(world).await?;
+    let mut ledger = Ledger::read(world);
+    let rows = future::join_all(workers.iter().map(async |worker| {
+        let seen = see(world, worker, Some(&target)).await;
+        let beat = match &seen.there {
+            Ok(there) => heartbeat(&target, &seen.worker, there).await,
+            Err(_) => None,
+        };
+        (seen, beat)
+    }));
+    let rows = rows.await;
+    Ok(rows.into_iter().map(|(seen, beat)| row(&target, seen, beat, &mut ledger)).collect())
+}
+
+/// When the agent last touched the file that its publisher names; else when it was started, as the engine knows.
+async fn heartbeat(target: &Target, worker: &Worker, there: &There) -> Option<Timestamp> {
+    let agent = there.agent(&target.agent_name(&worker.name))?;
+    let file = target.rule.heartbeat.as_ref()?;
+    there.engine.touched(&agent.id, file).await
+}
+
+fn row(target: &Target, seen: Seen, beat: Option<Timestamp>, ledger: &mut Ledger) -> Row {
+    let worker = seen.worker;
+    let remembered = ledger.of(&worker.name).error.clone();
+    let mut row = Row {
+        name: worker.name.clone(),
+        ssh: worker.ssh.clone(),
+        drained: worker.drained,
+        reachable: false,
+        engine: None,
+        agent: None,
+        state: None,
+        image: None,
+        drift: Vec::new(),
+        disk_free: None,
+        clock_ahead: None,
+        heartbeat: beat.map(|at| at.to_string()),
+        tasks: 0,
+        latency_ms: None,
+        error: Some(remembered).filter(|error| !error.is_empty()),
+        hint: None,
+        trouble: None,
+    };
+    let there = match seen.there {
+        Ok(there) => there,
+        Err(absent) => {
+            row.error = Some(absent.fault.chain());
+            row.hint = absent.fault.hint;
+            row.trouble = absent.trouble;
+            row.reachable = absent.trouble.is_none();
+            return row;
+        }
+    };
+    let name = target.agent_name(&worker.name);
+    let agent = there.agent(&name);
+    row.reachable = true;
+    row.engine = Some(there.engine.version().to_owned()).filter(|version| !version.is_empty());
+    row.agent = agent.map(|agent| agent.version.clone());
+    row.state = agent.map(|agent| agent.status.clone());
+    row.tasks = there.containers.iter().filter(|one| one.role == "task" && one.running).count();
+    row.latency_ms = u64::try_from(there.took.as_millis()).ok();
+    row.clock_ahead = Some(there.look.ahead);
+    if there.look.disk_size > 0 {
+        row.disk_free = Some(there.look.disk_free as f64 / there.look.disk_size as f64);
+    }
+    let shown = target.task.as_ref().or(target.images.first());
+    let place = shown.and_then(|shown| target.images.iter().position(|image| image.reference == shown.reference));
+    row.image = place.and_then(|at| there.images.get(at).cloned().flatten());
+    row.drift = drift(target, &worker, &there, &name);
+    row
+}
+
+fn drift(target: &Target, worker: &Worker, there: &There, name: &str) -> Vec<String> {
+    let mut drift = Vec::new();
+    for (image, id) in target.images.iter().zip(&there.images) {
+        if id.is_none() {
+            drift.push(format!("lacks {}", image.reference));
+        }
+    }
+    let wanted = target.agent(worker).ok().flatten();
+    match (wanted, there.agent(name)) {
+        (Some(_), None) => drift.push("no agent".to_owned()),
+        (Some(_), Some(agent)) if agent.version != target.version => {
+            drift.push(format!("agent of {}, not {}", agent.version, target.version));
+        }
+        (Some((_, fingerprint)), Some(agent)) if agent.fingerprint != fingerprint => {
+            drift.push("agent with other settings".to_owned());
+        }
+        (_, Some(agent)) if !agent.running => drift.push(format!("agent does not run ({})", agent.status)),
+        (_, Some(agent)) if agent.status.contains("unhealthy") => drift.push("agent is unhealthy".to_owned()),
+        _ => {}
+    }
+    if there.agent(&format!("{name}-next")).is_some() {
+        drift.push("an agent that was not confirmed".to_owned());
+    }
+    drift
+}
+
+/// What is wrong with each.
+pub fn findings(rows: &[Row]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for row in rows {
+        let subject = format!("worker {}", row.name);
+        if row.disk_free.is_none() && row.error.is_some() && row.agent.is_none() {
+            let check = if row.reachable { "worker.engine" } else { "worker.reachable" };
+            let evidence = row.error.clone().unwrap_or_default();
+            let found = match row.drained {
+                true => Finding::warning(check, subject, evidence),
+                false => Finding::problem(check, subject, evidence),
+            };
+            findings.push(found.hint(row.hint.clone()));
+            continue;
+        }
+        if !row.drift.is_empty() {
+            let evidence = row.drift.join(", ");
+            let mends = format!("xr worker sync {}", row.name);
+            findings.push(Finding::problem("worker.drift", &subject, evidence).command(mends));
+        }
+        if let Some(ahead) = row.clock_ahead.filter(|ahead| ahead.abs() > SKEW) {
+            let way = if ahead > 0.0 { "ahead" } else { "behind" };
+            let evidence = format!("its clock is {:.0} s {way}", ahead.abs());
+            let mends = format!("ssh {} sudo timedatectl set-ntp true", row.ssh);
+            findings.push(Finding::problem("worker.clock", &subject, evidence).command(mends));
+        }
+        if let Some(free) = row.disk_free.filter(|free| *free < FREE) {
+            let evidence = format!("{:.0} % of its disk are free", free * 100.0);
+            let mends = format!("ssh {} docker system df", row.ssh);
+            findings.push(Finding::warning("worker.disk", &subject, evidence).command(mends));
+        }
+        let age = row.heartbeat.as_ref().and_then(|at| at.parse::<Timestamp>().ok());
+        if let Some(age) = age.map(|at| Timestamp::now().duration_since(at).as_secs())
+            && age - row.clock_ahead.unwrap_or_default().abs() as i64 > SILENT
+        {
+            let evidence = format!("no heartbeat for {age} s");
+            findings.push(
+                Finding::problem("worker.heartbeat", &subject, evidence)
+                    .command(format!("xr worker logs {}", row.name)),
+            );
+        }
+        if findings.last().is_none_or(|last| last.subject != subject) {
+            let version = row.agent.clone().unwrap_or_else(|| "no agent".to_owned());
+            findings.push(Finding::info(
+                "worker",
+                &subject,
+                format!("{version}, {} ms", row.latency_ms.unwrap_or_default()),
+            ));
+        }
+    }
+    findings
+}

@@ -1,0 +1,144 @@
+//! Bringing a worker what it lacks, while its agent goes on: images by digest, the new agent's container beside the old.
+
+use xr_host::{Engine, Remote};
+use xr_image_puller::{LayerProgress, PullError, pull};
+use xr_model::{Event, Fault, Level, PinnedImage, Result, StepId, Worker, exit};
+use xr_stack::ImagesFrom;
+use xr_worker_bootstrap::Agent;
+
+use super::{Target, observe::named};
+use crate::{World, failure::Failure};
+
+/// Room that a worker must have beyond its images, in KiB.
+const ROOM: u64 = 256 << 10;
+
+/// The step of a plan.
+pub(crate) async fn act(
+    world: &World<'_>,
+    target: &Target,
+    step: StepId,
+    worker: &str,
+    lacks: &[PinnedImage],
+) -> std::result::Result<(), Failure> {
+    let worker = world.worker(worker)?;
+    let _turn = world.turn().await;
+    let work = stage(world, target, worker, lacks, step.0, world.site.fleet.images_from);
+    let staged = tokio::select! {
+        staged = work => staged,
+        () = world.cancel.raised() => return Err(Failure::interrupted()),
+    };
+    staged.map_err(|fault| Failure { fault: named(fault, worker), service: Some(worker.name.clone()), log: Vec::new() })
+}
+
+/// Brings the images and creates the agent.
+pub(crate) async fn stage(
+    world: &World<'_>,
+    target: &Target,
+    worker: &Worker,
+    lacks: &[PinnedImage],
+    step: u32,
+    from: ImagesFrom,
+) -> Result<()> {
+    let remote = world.reach(worker).await.map_err(|absent| unnamed(absent.fault, worker))?;
+    let engine = remote.engine().await?;
+    refuse_other_architecture(world, &engine).await?;
+    refuse_full_disk(world, &remote).await?;
+    for image in lacks {
+        bring(world, &remote, &engine, image, step, from).await?;
+    }
+    for image in &target.images {
+        let found = engine.find(image).await?;
+        let found = found.ok_or_else(|| Fault::new(format!("image {} is not there", image.reference)))?;
+        let means = engine.image(image.reference.as_str()).await?;
+        if means.is_none_or(|means| means.id != found.id) {
+            engine.tag(&found.id, &image.reference).await?;
+        }
+    }
+    create(target, worker, &remote, &engine).await
+}
+
+/// Creates the new agent's container, unless the wanted one serves already or waits beside.
+async fn create(target: &Target, worker: &Worker, remote: &Remote, engine: &Engine) -> Result<()> {
+    let Some((spec, fingerprint)) = target.agent(worker)? else { return Ok(()) };
+    let name = target.agent_name(&worker.name);
+    let containers = engine.labelled(&target.stack).await?;
+    let is = |name: &str| containers.iter().any(|one| one.name == name && one.fingerprint == fingerprint);
+    let next = format!("{name}-next");
+    if is(&next) {
+        return Ok(());
+    }
+    let serves = containers.iter().any(|one| one.name == name && one.fingerprint == fingerprint && one.running);
+    if serves && !containers.iter().any(|one| one.name == next) {
+        return Ok(());
+    }
+    // What an earlier run has left beside it.
+    Agent { name: &name, fingerprint: &fingerprint }.revert(remote).await?;
+    if serves {
+        return Ok(());
+    }
+    let image = target.images.iter().find(|image| image.reference == spec.image);
+    let image = image.ok_or_else(|| Fault::new(format!("{} is no image of this release", spec.image)))?;
+    let found = engine.find(image).await?;
+    let id = found.ok_or_else(|| Fault::new(format!("image {} is not there", image.reference)))?.id;
+    engine.make(target.making(worker, spec, &fingerprint, &id)).await.map(drop)
+}
+
+async fn bring(
+    world: &World<'_>,
+    remote: &Remote,
+    engine: &Engine,
+    image: &PinnedImage,
+    step: u32,
+    from: ImagesFrom,
+) -> Result<()> {
+    let tell = |at: LayerProgress| {
+        world.tell(Event::Progress {
+            step,
+            layer: at.layer,
+            status: at.status.as_str().to_owned(),
+            current: at.current,
+            total: at.total,
+        });
+    };
+    // What was built here is in no registry.
+    if from != ImagesFrom::Here && image.digest.is_some() {
+        let pulled = pull(engine.client(), image, world.sources()?, &world.retry(), &tell).await;
+        match pulled.map_err(PullError::into_fault) {
+            Ok(_) => return Ok(()),
+            // A full disk is full for every way.
+            Err(fault) if from == ImagesFrom::Registry || fault.code != exit::TRY_LATER => return Err(fault),
+            Err(fault) => {
+                let text =
+                    format!("{}: no registry has {} for it ({})", remote.destination(), image.reference, fault.message);
+                world.say(Level::Info, format!("{text}; sending it from here"));
+            }
+        }
+    }
+    Err(Fault::new(format!("image {} cannot be sent from here yet", image.reference)))
+}
+
+/// The images are for this host's machine.
+async fn refuse_other_architecture(world: &World<'_>, engine: &Engine) -> Result<()> {
+    let (ours, theirs) = tokio::join!(world.engine.info(), engine.info());
+    let (ours, theirs) = (ours?.architecture, theirs?.architecture);
+    if ours == theirs {
+        return Ok(());
+    }
+    Err(Fault::new(format!("its machine is {theirs}, and the images here are for {ours}"))
+        .hint("a worker needs the architecture of the control host"))
+}
+
+async fn refuse_full_disk(world: &World<'_>, remote: &Remote) -> Result<()> {
+    let look = xr_worker_bootstrap::glance(remote, world.site.fleet.patience).await?;
+    if look.disk_size == 0 || look.disk_free > ROOM {
+        return Ok(());
+    }
+    Err(Fault::new(format!("its disk is full: {} MiB are free for images", look.disk_free >> 10))
+        .hint(format!("ssh {} docker system df", remote.destination())))
+}
+
+/// A fault that will be named by the caller.
+fn unnamed(fault: Fault, worker: &Worker) -> Fault {
+    let prefix = format!("worker {}: ", worker.name);
+    Fault { message: fault.message.strip_prefix(&prefix).unwrap_or(&fault.message).to_owned(), ..fault }
+}

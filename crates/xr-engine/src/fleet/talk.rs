@@ -1,0 +1,50 @@
+//! A worker's agent: what it says, and its end.
+
+use xr_host::Said;
+use xr_model::{Fault, Result, Worker};
+use xr_worker_bootstrap::Agent;
+
+use super::{observe::named, target::agent_name};
+use crate::World;
+
+/// Tells what a worker's agent has said, its last `tail` lines first, and goes on with `follow`.
+///
+/// # Errors
+/// When the worker is not reached or has no agent.
+pub async fn logs(
+    world: &World<'_>,
+    worker: &Worker,
+    tail: usize,
+    follow: bool,
+    hear: &mut dyn FnMut(Said<'_>),
+) -> Result<()> {
+    let stack = project(world)?;
+    let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+    let engine = remote.engine().await.map_err(|fault| named(fault, worker))?;
+    let name = agent_name(&stack, &worker.name);
+    let containers = engine.labelled(&stack).await?;
+    let agent = containers.iter().find(|one| one.name == name).ok_or_else(|| {
+        Fault::new(format!("worker {} has no agent", worker.name)).hint(format!("xr worker sync {}", worker.name))
+    })?;
+    engine.log(&agent.id, Some(tail), follow, hear).await
+}
+
+/// Takes a worker's agent off its host.
+///
+/// # Errors
+/// When the worker is not reached.
+pub async fn dismiss(world: &World<'_>, worker: &Worker) -> Result<()> {
+    let stack = project(world)?;
+    let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+    let name = agent_name(&stack, &worker.name);
+    Agent { name: &name, fingerprint: "" }.remove(&remote).await.map_err(|fault| named(fault, worker))?;
+    let ssh = world.ssh()?;
+    ssh.disconnect(&worker.ssh).await;
+    ssh.forget(&worker.ssh).await
+}
+
+fn project(world: &World<'_>) -> Result<String> {
+    let current = world.generations.current()?;
+    let current = current.ok_or_else(|| Fault::new("nothing is installed here").hint("xr install"))?;
+    Ok(current.invocation.project)
+}

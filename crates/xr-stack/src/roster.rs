@@ -1,0 +1,157 @@
+//! Changing the list of workers in `.xr/site.toml`: everything else in the file stays as the admin wrote it.
+
+use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, value};
+use xr_model::{Fault, Result, Worker};
+
+/// The text of `.xr/site.toml`, to be changed.
+#[derive(Debug)]
+pub struct Roster(DocumentMut);
+
+impl Roster {
+    /// Reads the text.
+    ///
+    /// # Errors
+    /// When it is no TOML.
+    pub fn parse(text: &str) -> Result<Self> {
+        text.parse().map(Self).map_err(Fault::at("cannot read the list of workers"))
+    }
+
+    /// Adds a worker, or replaces the one with its name.
+    pub fn put(&mut self, worker: &Worker) {
+        let mut table = Table::new();
+        table["name"] = value(&worker.name);
+        table["ssh"] = value(&worker.ssh);
+        if !worker.server.is_empty() {
+            table["server"] = value(&worker.server);
+        }
+        if !worker.labels.is_empty() {
+            let labels: InlineTable = worker.labels.iter().map(|(key, text)| (key.clone(), text.clone())).collect();
+            table["labels"] = value(labels);
+        }
+        if worker.drained {
+            table["drained"] = value(true);
+        }
+        let workers = self.workers();
+        let place = (0..workers.len()).find(|at| workers.get(*at).is_some_and(|one| is(one, &worker.name)));
+        match place.and_then(|at| workers.get_mut(at)) {
+            Some(present) => {
+                // What the admin wrote before and beside it stays.
+                let decor = present.decor().clone();
+                *present = table;
+                *present.decor_mut() = decor;
+            }
+            None => workers.push(table),
+        }
+    }
+
+    /// Takes a worker out; false when there is none with this name.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let workers = self.workers();
+        let place = (0..workers.len()).find(|at| workers.get(*at).is_some_and(|one| is(one, name)));
+        if let Some(at) = place {
+            workers.remove(at);
+        }
+        if self.workers().is_empty() {
+            self.0.remove("workers");
+        }
+        place.is_some()
+    }
+
+    /// The text as it is now.
+    pub fn text(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn workers(&mut self) -> &mut ArrayOfTables {
+        let item = self.0.entry("workers").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+        if !item.is_array_of_tables() {
+            // `workers = [{…}]` says the same.
+            *item = std::mem::take(item)
+                .into_array_of_tables()
+                .map_or_else(|_| Item::ArrayOfTables(ArrayOfTables::new()), Item::ArrayOfTables);
+        }
+        match item {
+            Item::ArrayOfTables(workers) => workers,
+            _ => unreachable!("it was made one"),
+        }
+    }
+}
+
+fn is(table: &Table, name: &str) -> bool {
+    table.get("name").and_then(Item::as_str) == Some(name)
+}
+
+/// Why a worker cannot be called or reached so; none when it can.
+pub fn unfit(worker: &Worker) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let name = &worker.name;
+    if name.is_empty()
+        || name.len() > 48
+        || !name.chars().all(plain)
+        || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    {
+        return Some(format!(
+            "`{name}` is no name: 1 to 48 letters, digits, dots, dashes or underscores, a letter or digit first"
+        ));
+    }
+    if name == "local" {
+        return Some("`local` is this host itself".to_owned());
+    }
+    let ssh = &worker.ssh;
+    if ssh.is_empty() || ssh.starts_with('-') || ssh.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Some(format!("`{ssh}` is no destination of ssh: user@host, or a Host of ~/.ssh/config"));
+    }
+    let odd = worker.labels.iter().find(|(key, text)| {
+        key.is_empty() || !key.chars().all(|c| plain(c) || c == '/') || text.chars().any(char::is_control)
+    });
+    odd.map(|(key, text)| format!("`{key}={text}` is no label: letters, digits, dots, dashes, slashes before the `=`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(name: &str) -> Worker {
+        Worker {
+            name: name.to_owned(),
+            ssh: format!("root@{name}.example.com"),
+            server: String::new(),
+            labels: [("zone".to_owned(), "eu".to_owned())].into(),
+            drained: false,
+        }
+    }
+
+    #[test]
+    fn workers_come_and_go_and_what_the_admin_wrote_stays() {
+        let before = "# ours\nchannel = \"dev\" # for now\n\n[network]\ntries = 3\n";
+        let mut roster = Roster::parse(before).unwrap();
+        roster.put(&worker("a"));
+        roster.put(&worker("b"));
+        roster.put(&Worker { drained: true, ..worker("a") });
+        let text = roster.text();
+        assert!(text.starts_with("# ours\nchannel = \"dev\" # for now\n"), "{text}");
+        let read: crate::Site = toml::from_str(&text).unwrap();
+        assert_eq!(read.workers, [Worker { drained: true, ..worker("a") }, worker("b")]);
+        assert!(roster.remove("a") && roster.remove("b") && !roster.remove("c"));
+        assert_eq!(roster.text().trim_end(), before.trim_end());
+    }
+
+    #[test]
+    fn workers_written_in_one_line_are_understood() {
+        let mut roster = Roster::parse("workers = [{ name = \"a\", ssh = \"a\" }]\n").unwrap();
+        roster.put(&worker("b"));
+        let read: crate::Site = toml::from_str(&roster.text()).unwrap();
+        assert_eq!(read.workers.len(), 2);
+    }
+
+    #[test]
+    fn names_and_destinations_that_would_be_taken_for_something_else_are_refused() {
+        assert_eq!(unfit(&worker("w-1.eu")), None);
+        for (name, ssh) in
+            [("", "h"), ("-x", "h"), ("a b", "h"), ("local", "h"), ("a", "-oProxyCommand=x"), ("a", ""), ("a", "h h")]
+        {
+            let odd = Worker { name: name.to_owned(), ssh: ssh.to_owned(), ..worker("x") };
+            assert!(unfit(&odd).is_some(), "{name} {ssh}");
+        }
+    }
+}

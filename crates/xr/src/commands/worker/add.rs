@@ -1,0 +1,143 @@
+//! `xr worker add`: look, ask about the host key once, make it a worker.
+
+use serde_json::json;
+use xr_engine::{
+    World,
+    fleet::{self, Candidate, Target},
+};
+use xr_model::{Fault, Level, Result, Worker, exit};
+
+use super::Add;
+use crate::{
+    context::Context,
+    outcome::{err, out, print_json},
+    prompt, run,
+};
+
+/// `xr worker add`
+pub async fn run(context: &Context, args: &Add) -> Result<u8> {
+    let world = context.world()?;
+    let _lock = run::begin(context, &world, "worker add").await?;
+    let target = Target::present(&world).await?;
+    let worker = listed(&world, args);
+    let candidate = look(context, &world, &target, worker, args.host_key.as_deref()).await?;
+    if args.dry_run {
+        context.renderer.finish();
+        show(context, &candidate);
+        return Ok(exit::OK);
+    }
+    for note in &candidate.notes {
+        world.say(Level::Info, format!("{}: {note}", candidate.worker.ssh));
+    }
+    let from = args.images_from.map_or(world.site.fleet.images_from, Into::into);
+    let added = fleet::add(&world, &target, &candidate, from).await?;
+    fleet::register(&world, &candidate.worker)?;
+    context.renderer.finish();
+    let worker = &candidate.worker;
+    if context.globals.json {
+        print_json(
+            &json!({"format": 1, "worker": worker, "version": target.version, "installed_docker": added.installed_docker}),
+        );
+    } else {
+        let docker = if added.installed_docker { ", Docker was installed" } else { "" };
+        out(&format!("worker {} ({}) is at {}{docker}", worker.name, worker.ssh, target.version));
+    }
+    Ok(exit::OK)
+}
+
+/// The worker as it would stand in the list; what is listed already and not said anew stays.
+fn listed(world: &World<'_>, args: &Add) -> Worker {
+    let name = args.name.clone().unwrap_or_else(|| name_of(&args.ssh));
+    let known = world.site.workers.iter().find(|worker| worker.name == name && worker.ssh == args.ssh);
+    let mut worker = known.cloned().unwrap_or_else(|| Worker {
+        name,
+        ssh: args.ssh.clone(),
+        server: String::new(),
+        labels: Default::default(),
+        drained: false,
+    });
+    if let Some(server) = &args.server {
+        worker.server.clone_from(server);
+    }
+    worker.labels.extend(args.label.iter().cloned());
+    worker
+}
+
+/// The host's name out of a destination, as a worker may be called.
+pub fn name_of(ssh: &str) -> String {
+    let rest = ssh.strip_prefix("ssh://").unwrap_or(ssh);
+    let host = rest.rsplit('@').next().unwrap_or(rest);
+    let bare =
+        if host.starts_with('[') { host.trim_start_matches('[').split(']').next() } else { host.split(':').next() };
+    bare.unwrap_or(host).chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
+}
+
+/// Everything before something changes: the host key, then the host.
+pub async fn look(
+    context: &Context,
+    world: &World<'_>,
+    target: &Target,
+    worker: Worker,
+    expected: Option<&str>,
+) -> Result<Candidate> {
+    if let Some(key) = fleet::host_key(world, &worker).await? {
+        context.renderer.finish();
+        if let Some(expected) = expected {
+            if !key.fingerprint.split_whitespace().any(|word| word == expected) {
+                return Err(Fault::new(format!("{}: its host key is {}, not {expected}", worker.ssh, key.fingerprint))
+                    .hint("nothing was sent to it; is it the right machine?"));
+            }
+        } else {
+            err(&format!("{}: host key {}", worker.ssh, key.fingerprint));
+            if !prompt::confirm(&context.globals, "is that the key of this host?")? {
+                return Err(Fault::new("the host key was not accepted; nothing was changed").hint(format!(
+                    "on the host: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; then xr worker add {} --host-key SHA256:…",
+                    worker.ssh
+                )));
+            }
+        }
+        world.ssh()?.accept(&key)?;
+    }
+    fleet::probe(world, target, worker).await
+}
+
+fn show(context: &Context, candidate: &Candidate) {
+    let (worker, look) = (&candidate.worker, &candidate.look);
+    if context.globals.json {
+        print_json(&json!({
+            "format": 1, "worker": worker, "os": look.os, "arch": look.arch, "needs_docker": candidate.needs_docker,
+            "disk_free_kib": look.disk_free, "memory_kib": look.memory, "cpus": look.cpus,
+            "clock_ahead_s": look.ahead, "notes": candidate.notes,
+        }));
+        return;
+    }
+    out(&format!(
+        "{} would be worker {}: {}, {}, {} processors",
+        worker.ssh, worker.name, look.os, look.arch, look.cpus
+    ));
+    out(&format!("  {} MiB of memory, {} MiB free for images", look.memory >> 10, look.disk_free >> 10));
+    out(&format!("  reaches the server at {}", worker.server));
+    if candidate.needs_docker {
+        out("  Docker is missing and would be installed");
+    }
+    for note in &candidate.notes {
+        out(&format!("  {note}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_called_like_its_host() {
+        for (ssh, name) in [
+            ("root@w1.example.com", "w1.example.com"),
+            ("w1", "w1"),
+            ("ssh://root@10.0.0.1:2222", "10.0.0.1"),
+            ("root@[fd00::1]", "fd00--1"),
+        ] {
+            assert_eq!(name_of(ssh), name);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `xr worker remove` and `drain`.
+
+use xr_engine::fleet;
+use xr_model::{Level, Result, Worker, exit};
+
+use super::{Drain, Remove};
+use crate::{context::Context, outcome::out, prompt, run};
+
+/// `xr worker remove`
+pub async fn remove(context: &Context, args: &Remove) -> Result<u8> {
+    let world = context.world()?;
+    let _lock = run::begin(context, &world, "worker remove").await?;
+    let worker = world.worker(&args.name)?.clone();
+    if !prompt::confirm(&context.globals, &format!("remove worker {} ({})?", worker.name, worker.ssh))? {
+        out("nothing was changed");
+        return Ok(exit::OK);
+    }
+    if let Err(fault) = fleet::dismiss(&world, &worker).await {
+        if !args.force {
+            return Err(fault.hint(format!(
+                "xr worker remove {} --force   takes it off the list; its agent stays there",
+                worker.name
+            )));
+        }
+        world.say(Level::Warning, format!("{}; its agent stays there", fault.chain()));
+    }
+    fleet::forget(&world, &worker.name)?;
+    context.renderer.finish();
+    out(&format!("worker {} is removed", worker.name));
+    Ok(exit::OK)
+}
+
+/// `xr worker drain`
+pub async fn drain(context: &Context, args: &Drain) -> Result<u8> {
+    let world = context.world()?;
+    let _lock = run::begin(context, &world, "worker drain").await?;
+    let worker = world.worker(&args.name)?.clone();
+    fleet::change(&world, &Worker { drained: !args.undo, ..worker })?;
+    context.renderer.finish();
+    let what = if args.undo { "gets tasks again" } else { "gets no more tasks" };
+    out(&format!("worker {} {what}", args.name));
+    Ok(exit::OK)
+}

@@ -1,0 +1,40 @@
+//! `xr worker exec` and `logs`.
+
+use std::io::{Write, stderr, stdout};
+
+use xr_engine::fleet;
+use xr_host::Said;
+use xr_model::{Result, exit};
+
+use super::{Exec, Logs};
+use crate::context::Context;
+
+/// `xr worker exec`: ssh itself, with the terminal, as xr calls it.
+pub async fn exec(context: &Context, args: &Exec) -> Result<u8> {
+    let world = context.world()?;
+    let worker = world.worker(&args.name)?;
+    let ssh = world.ssh()?;
+    context.renderer.finish();
+    ssh.hand_over(&worker.ssh, &args.command).await
+}
+
+/// `xr worker logs`
+pub async fn logs(context: &Context, args: &Logs) -> Result<u8> {
+    let world = context.world()?;
+    let worker = world.worker(&args.name)?.clone();
+    context.renderer.finish();
+    let mut hear = |said: Said<'_>| tell(said);
+    tokio::select! {
+        told = fleet::logs(&world, &worker, args.tail, args.follow, &mut hear) => told.map(|()| exit::OK),
+        () = context.cancel.raised() => Ok(exit::INTERRUPTED),
+    }
+}
+
+/// Passes on what a program on another host says, as it says it.
+pub fn tell(said: Said<'_>) {
+    // A reader that has gone away wants no more of it.
+    let _ = match said {
+        Said::Out(bytes) => stdout().write_all(bytes).and_then(|()| stdout().flush()),
+        Said::Error(bytes) => stderr().write_all(bytes),
+    };
+}
