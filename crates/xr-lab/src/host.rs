@@ -7,8 +7,22 @@ use anyhow::{Context, Result};
 use duct::cmd;
 use serde_json::json;
 
+use crate::lab::lock_file;
 use crate::shell::run;
 use crate::{Base, Engine, Layout, Registry, wait_for};
+
+mod disk;
+mod hidden;
+mod slow;
+mod trouble;
+mod weather;
+
+use disk::Disk;
+use hidden::Hidden;
+pub use slow::SlowLine;
+
+/// Held by who is given an address, so that a host that boots anew finds its own free.
+const ADDRESSES: &str = "addresses.lock";
 
 /// What a host has installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +42,24 @@ impl HostKind {
             Self::Docker => Base::HostDocker,
             Self::Bookworm => Base::HostBookworm,
         }
+    }
+}
+
+/// A host that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct HostSpec<'a> {
+    /// What it has installed.
+    pub kind: HostKind,
+    /// MiB of a disk of its own under `/var/lib/docker`, which can be filled; else it has the room of this machine.
+    pub disk_mib: Option<u32>,
+    /// A host through which alone it can be reached.
+    pub behind: Option<&'a Host>,
+}
+
+impl HostSpec<'_> {
+    /// A plain one.
+    pub fn of(kind: HostKind) -> Self {
+        Self { kind, disk_mib: None, behind: None }
     }
 }
 
@@ -56,7 +88,11 @@ pub struct Host {
     container: String,
     address: String,
     key: PathBuf,
+    layout: Layout,
     engine: Engine,
+    kind: HostKind,
+    disk: Option<Disk>,
+    hidden: Option<Hidden>,
 }
 
 impl Host {
@@ -64,35 +100,54 @@ impl Host {
         layout: &Layout,
         engine: &Engine,
         registry: &Registry,
-        kind: HostKind,
+        spec: &HostSpec<'_>,
         name: &str,
     ) -> Result<Self> {
         let key = ssh_key(layout)?;
         let container = format!("xr-lab-{name}");
         let _ = engine.docker(&["rm", "-fv", &container]);
+        let hidden = spec.behind.map(Hidden::behind).transpose()?;
+        let disk = spec.disk_mib.map(|mib| Disk::make(layout, &container, mib)).transpose()?;
         let mut argv = vec!["create", "--name", &container, "--hostname", name];
         // `--privileged` without SYS_RESOURCE, which some machines do not have to give
         argv.extend(["--cap-add=ALL", "--cap-drop=SYS_RESOURCE"]);
         argv.extend(["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]);
         // as on any machine: what is there does not outlive a power cut
         argv.push("--tmpfs=/run:mode=755");
-        argv.extend(["--volume=/sys/fs/cgroup:/sys/fs/cgroup", kind.base().name()]);
+        let more: Vec<String> = disk.iter().map(Disk::option).chain(hidden.iter().map(Hidden::option)).collect();
+        argv.extend(more.iter().map(String::as_str));
+        argv.extend(["--volume=/sys/fs/cgroup:/sys/fs/cgroup", spec.kind.base().name()]);
         engine.docker(&argv)?;
-        let mut host = Self { name: name.to_owned(), container, address: String::new(), key, engine: engine.clone() };
+        let (name, layout, engine) = (name.to_owned(), layout.clone(), engine.clone());
+        let mut host =
+            Self { name, container, address: String::new(), key, layout, engine, kind: spec.kind, disk, hidden };
 
-        host.put_settings(&registry.address_for_hosts(engine))?;
-        engine.docker(&["start", &host.container])?;
+        host.put_settings(&registry.address_for_hosts(&host.engine))?;
+        {
+            let _lock = lock_file(&host.layout, ADDRESSES)?;
+            host.engine.docker(&["start", &host.container])?;
+        }
         host.address = host.read_address()?;
-        let address = format!("{}:22", host.address);
-        wait_for(&format!("sshd on {name}"), Duration::from_secs(20), || {
+        host.wait_for_boot()?;
+        Ok(host)
+    }
+
+    /// Until it does what its kind does.
+    fn wait_for_boot(&self) -> Result<()> {
+        let address = format!("{}:22", self.address);
+        wait_for(&format!("sshd on {}", self.name), Duration::from_secs(20), || {
             std::net::TcpStream::connect(&address).is_ok()
         })?;
-        if kind == HostKind::Docker {
-            wait_for(&format!("the engine on {name}"), Duration::from_secs(60), || {
-                host.exec(&["docker", "version"]).is_ok_and(|output| output.success())
-            })?;
+        if self.kind == HostKind::Docker {
+            self.wait_for_engine()?;
         }
-        Ok(host)
+        self.hidden.as_ref().map_or(Ok(()), |hidden| hidden.hide(self))
+    }
+
+    fn wait_for_engine(&self) -> Result<()> {
+        wait_for(&format!("the engine on {}", self.name), Duration::from_secs(60), || {
+            self.exec(&["docker", "version"]).is_ok_and(|output| output.success())
+        })
     }
 
     /// Its name, which is also its hostname.
@@ -188,14 +243,16 @@ impl Host {
     }
 
     fn read_address(&self) -> Result<String> {
-        let format = "--format={{.NetworkSettings.IPAddress}}";
-        self.engine.docker(&["inspect", format, &self.container])
+        let format = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
+        let addresses = self.engine.docker(&["inspect", format, &self.container])?;
+        Ok(addresses.split_whitespace().next().context("a host without an address")?.to_owned())
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.engine.docker(&["rm", "-fv", &self.container]);
+        hidden::remove(&self.engine, &hidden::behind(&self.name));
     }
 }
 

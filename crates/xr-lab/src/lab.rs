@@ -8,7 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::shell::step;
-use crate::{Base, Daemon, Engine, GitRemote, Host, HostKind, Layout, RELEASES, Registry, Release};
+use crate::{Base, Daemon, Engine, GitRemote, Host, HostKind, HostSpec, Layout, RELEASES, Registry, Release};
 use crate::{build_base, build_release, product, setup};
 
 const FORMAT: u32 = 1;
@@ -110,12 +110,17 @@ impl Lab {
 
     /// A host of one's own. Hosts of different tests need different names.
     pub fn host(&self, kind: HostKind, name: &str) -> Result<Host> {
+        self.host_of(&HostSpec::of(kind), name)
+    }
+
+    /// A host with more said about it.
+    pub fn host_of(&self, spec: &HostSpec<'_>, name: &str) -> Result<Host> {
         {
             // the first use of a kind builds its image: once, however many tests want it
             let _lock = lock_file(&self.layout, "hosts.lock")?;
-            build_base(&self.layout, &self.engine, &self.registry, kind.base())?;
+            build_base(&self.layout, &self.engine, &self.registry, spec.kind.base())?;
         }
-        Host::start(&self.layout, &self.engine, &self.registry, kind, name)
+        Host::start(&self.layout, &self.engine, &self.registry, spec, name)
     }
 
     /// Pushes a release's images under another prefix, for a test that is going to break them (`IMAGE_PREFIX` in `.env`).
@@ -224,7 +229,8 @@ fn lock(layout: &Layout) -> Result<File> {
     lock_file(layout, "lock")
 }
 
-fn lock_file(layout: &Layout, name: &str) -> Result<File> {
+/// Waits for a lock of the lab's; it ends with the file.
+pub(crate) fn lock_file(layout: &Layout, name: &str) -> Result<File> {
     let path = layout.join(name);
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     flock(&file, FlockOperation::LockExclusive).with_context(|| format!("cannot lock {}", path.display()))?;

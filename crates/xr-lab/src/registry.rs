@@ -166,7 +166,8 @@ fn split(name: &str) -> Result<(&str, &str)> {
     name.rsplit_once(':').with_context(|| format!("{name} is not repository:tag"))
 }
 
-fn free_port() -> Result<u16> {
+/// A port that nobody listens on, on any address.
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("0.0.0.0", 0))?.local_addr()?.port())
 }
 

@@ -9,7 +9,7 @@ use crate::Layout;
 use crate::shell::{patiently, run, step};
 
 /// A file that shows its package to be there, and the package.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("/usr/sbin/dockerd", "docker.io"),
     ("/usr/sbin/iptables", "iptables"),
     ("/usr/sbin/ip", "iproute2"),
@@ -18,6 +18,7 @@ const PACKAGES: [(&str, &str); 14] = [
     ("/usr/bin/busybox", "busybox-static"),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/ssh", "openssh-client"),
+    ("/usr/sbin/sshd", "openssh-server"),
     ("/usr/bin/git", "git"),
     ("/usr/bin/faketime", "faketime"),
     ("/usr/bin/gpg", "gnupg"),

@@ -1,11 +1,12 @@
 //! The lab itself: what other tests take for granted about it.
 #![allow(clippy::disallowed_methods, reason = "a test writes its own files")]
 
-use std::path::Path;
+mod support;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use duct::cmd;
+use support::Client;
 use xr_lab::{HostKind, Image, Lab, wait_for};
 
 #[test]
@@ -62,9 +63,8 @@ fn a_prepared_host_pulls_from_the_lab() -> Result<()> {
     assert!(task.contains("\"version\": \"v1.1.0\""), "{task}");
     host.must("docker compose version")?;
 
-    let known = tempfile::NamedTempFile::new()?;
-    std::fs::write(known.path(), host.known_hosts()?)?;
-    let who = ssh(host.ssh_key(), known.path(), &format!("admin@{}", host.address()), "sudo id -u")?;
+    let client = Client::of(&[&host])?;
+    let who = client.ssh(&[&format!("admin@{}", host.address()), "sudo id -u"]).read()?;
     assert_eq!(who, "0");
     Ok(())
 }
@@ -87,10 +87,4 @@ fn a_fresh_host_has_no_docker_until_apt_brings_it() -> Result<()> {
         host.must("docker run --rm busybox:latest true")?;
     }
     Ok(())
-}
-
-fn ssh(key: &Path, known: &Path, to: &str, command: &str) -> Result<String> {
-    let known = format!("-oUserKnownHostsFile={}", known.display());
-    Ok(cmd!("ssh", "-F", "none", "-oBatchMode=yes", "-oStrictHostKeyChecking=yes", known, "-i", key, to, command)
-        .read()?)
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: speed as a ratio to something measured in the same run.
 
+mod fleet;
 pub(crate) mod load;
 mod quick;
 pub(crate) mod stack;
@@ -9,16 +10,22 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use xr_lab::{Lab, Layout, cargo};
+use xr_lab::{Kex, Lab, Layout, cargo};
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of them; both when not given
+    /// One of them; quick and update when not given
     #[arg(value_enum)]
     which: Option<Which>,
-    /// How often each quick command is timed
-    #[arg(long, default_value_t = 21)]
-    runs: usize,
+    /// How often each command is timed: 21 times for quick, 5 times for fleet when not given
+    #[arg(long)]
+    runs: Option<usize>,
+    /// Sizes of the fleet
+    #[arg(long, value_delimiter = ',', default_value = "10,50,100,200")]
+    hosts: Vec<usize>,
+    /// The fleet's key exchange: what OpenSSH prefers, or the cheap one
+    #[arg(long, value_enum, default_value = "default")]
+    kex: KeyExchange,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,18 +34,33 @@ enum Which {
     Quick,
     /// An update under load: xr, compose, a stop–pull–start script
     Update,
+    /// Many workers over SSH: xr, bare ssh, Ansible, parallel-ssh
+    Fleet,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KeyExchange {
+    Default,
+    Curve25519,
 }
 
 pub(crate) fn run(options: &Bench) -> Result<()> {
     let lab = Lab::attach_or_up()?;
     let xr = release_binary()?;
-    if options.which != Some(Which::Update) {
-        quick::run(&lab, &xr, options.runs)?;
+    let quick = || quick::run(&lab, &xr, options.runs.unwrap_or(21));
+    let update = || update::run(&lab, &xr);
+    match options.which {
+        None => quick().and_then(|()| update()),
+        Some(Which::Quick) => quick(),
+        Some(Which::Update) => update(),
+        Some(Which::Fleet) => {
+            let kex = match options.kex {
+                KeyExchange::Default => Kex::Default,
+                KeyExchange::Curve25519 => Kex::Curve25519,
+            };
+            fleet::run(&lab, &xr, &options.hosts, options.runs.unwrap_or(5), kex)
+        }
     }
-    if options.which != Some(Which::Quick) {
-        update::run(&lab, &xr)?;
-    }
-    Ok(())
 }
 
 /// The binary that users get.

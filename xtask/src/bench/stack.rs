@@ -1,6 +1,7 @@
 //! A running example to measure on, removed when dropped.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use duct::{Expression, cmd};
@@ -48,6 +49,13 @@ impl<'a> Stack<'a> {
     /// xr on this stack.
     pub fn xr(&self, argv: &[&str]) -> Expression {
         cmd(&self.xr, argv).dir(self.dir()).env("DOCKER_HOST", self.lab.engine().docker_host())
+    }
+
+    /// The same for a caller who wants to know the process.
+    pub fn command(&self, argv: &[&str]) -> Command {
+        let mut command = Command::new(&self.xr);
+        command.args(argv).current_dir(self.dir()).env("DOCKER_HOST", self.lab.engine().docker_host());
+        command
     }
 
     /// `docker compose` as an admin calls it.

@@ -1,0 +1,109 @@
+//! What befalls a host besides its network: disk, engine, clock, life.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{ADDRESSES, Host};
+use crate::lab::lock_file;
+use crate::wait_for;
+
+/// Debian's place for it, below the architecture's folder.
+const FAKETIME: &str = "faketime/libfaketime.so.1";
+const CLOCK: &str = "/etc/ssh/sshd_config.d/clock.conf";
+
+impl Host {
+    /// Fills its disk to the last byte. It must have a disk of its own.
+    ///
+    /// # Errors
+    /// When it has not, or does not run.
+    pub fn fill_disk(&self) -> Result<()> {
+        ensure!(self.disk.is_some(), "{} has the room of this machine: give it a disk first", self.name);
+        self.must("cat /dev/zero >/var/lib/docker/filler 2>/dev/null || test -s /var/lib/docker/filler").map(drop)
+    }
+
+    /// Takes away what filled it.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn free_disk(&self) -> Result<()> {
+        self.must("rm -f /var/lib/docker/filler").map(drop)
+    }
+
+    /// Stops its Docker engine; SSH goes on.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn stop_engine(&self) -> Result<()> {
+        self.must("service docker stop").map(drop)
+    }
+
+    /// Starts it again and waits until it answers.
+    ///
+    /// # Errors
+    /// When it has none, or it does not answer.
+    pub fn start_engine(&self) -> Result<()> {
+        self.must("service docker start")?;
+        self.wait_for_engine()
+    }
+
+    /// Sets its clock so many seconds ahead, or behind, for programs of SSH connections that begin from now on.
+    ///
+    /// A container has the machine's clock, so this is what the C library tells them: `date`, Python, curl. The kernel, the
+    /// Docker engine, programs in Go and what `sudo` starts know the true time; so does [`Host::exec`].
+    ///
+    /// # Errors
+    /// When faketime is not installed on this machine, or the host does not run.
+    pub fn set_clock(&self, ahead: i32) -> Result<()> {
+        let library = std::fs::read_dir("/usr/lib")?
+            .filter_map(|entry| Some(entry.ok()?.path().join(FAKETIME)))
+            .find(|path| path.exists())
+            .context("libfaketime is not installed")?;
+        self.copy_in(&library, "/usr/local/lib/lab-clock.so")?;
+        let settings = "LD_PRELOAD=/usr/local/lib/lab-clock.so FAKETIME_DONT_FAKE_MONOTONIC=1";
+        self.must(&format!("echo SetEnv {settings} FAKETIME={ahead:+} >{CLOCK}")).and_then(|_| self.reload_sshd())
+    }
+
+    /// The true time again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn right_clock(&self) -> Result<()> {
+        self.must(&format!("rm -f {CLOCK}")).and_then(|_| self.reload_sshd())
+    }
+
+    /// It listens again once it has written its process id again.
+    fn reload_sshd(&self) -> Result<()> {
+        self.must("pid=$(cat /run/sshd.pid) && rm /run/sshd.pid && kill -HUP $pid")?;
+        wait_for("sshd to read its settings", Duration::from_secs(10), || {
+            self.sh("test -s /run/sshd.pid").is_ok_and(|output| output.success())
+        })
+    }
+
+    /// Power cut: from now on it does nothing, without a word to anybody.
+    ///
+    /// What ran is only frozen until [`Host::revive`]: a container that ends gives its address away.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&self) -> Result<()> {
+        self.cut()?;
+        self.engine.docker(&["pause", &self.container]).map(drop)
+    }
+
+    /// Power is back: it boots with the disk that it had, and is ready.
+    ///
+    /// # Errors
+    /// When it was not killed, does not boot, or some other container has taken its address in that moment.
+    pub fn revive(&self) -> Result<()> {
+        {
+            let _lock = lock_file(&self.layout, ADDRESSES)?;
+            for verb in ["unpause", "kill", "start"] {
+                self.engine.docker(&[verb, &self.container])?;
+            }
+        }
+        let address = self.read_address()?;
+        ensure!(address == self.address, "{} was {}, now it is {address}", self.name, self.address);
+        self.wait_for_boot()
+    }
+}
