@@ -26,7 +26,7 @@ const DOCKER: &str = "#!/bin/sh\necho 26.1.5\n";
 pub(super) fn run(lab: &Lab, xr: &Path, hosts: &[usize], runs: usize, kex: Kex) -> Result<()> {
     let layout = Layout::from_env()?;
     let rivals = Rivals::install(&layout)?;
-    let stack = Stack::install(lab, xr, "fleet", 18_220, &["v1.0.0"])?;
+    let stack = Stack::install(lab, xr, "fleet", 18_240, &["v1.0.0"])?;
     println!("\n{}; key exchange: {kex:?}; median of {runs}, taken in turn", rivals.versions()?);
     for count in hosts {
         at(&Scene::of(&layout, *count, kex)?, &stack, &rivals, runs)?;

@@ -37,7 +37,7 @@ impl<'a> Stack<'a> {
             template.replace("HTTP_PORT=8083", &format!("HTTP_PORT={port}")).replace("change-me", "bench") + &own;
         let env: Vec<&str> = env.lines().filter(|line| *line != "DATA_DIR=/opt/orbit").collect();
         std::fs::write(stack.dir().join("docker/.env"), env.join("\n") + "\n")?;
-        stack.xr(&["install", "--yes"]).stdout_null().stderr_null().run().context("xr install")?;
+        stack.xr(&["install", "--yes", "--quiet"]).stdout_null().run().context("xr install")?;
         Ok(stack)
     }
 

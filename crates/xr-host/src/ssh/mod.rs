@@ -7,14 +7,19 @@ mod remote;
 mod trouble;
 
 use std::{
-    fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use openssh::Session;
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use xr_model::{Fault, Result};
 
 pub use host_key::HostKey;
@@ -88,6 +93,13 @@ impl Ssh {
         loop {
             let turn = self.pace.turn().await;
             let begun = Instant::now();
+            // Another xr may have made it meanwhile.
+            let _alone = alone(&stem.with_extension("lock"))
+                .await
+                .map_err(|error| Unreached::not_started(destination, error))?;
+            if let Some(session) = living(&socket).await {
+                return Ok(Remote::new(destination, session, stem, self.patience));
+            }
             match self.open(destination, &stem, &socket).await {
                 Ok(session) => {
                     turn.came_through(begun.elapsed());
@@ -116,13 +128,12 @@ impl Ssh {
 
     /// Starts ssh in the background; it listens on `socket` from the moment on that it is logged in.
     async fn open(&self, destination: &str, stem: &Path, socket: &Path) -> std::result::Result<Session, Unreached> {
-        // ssh refuses a name that is taken, and goes on without one. Two processes that connect at once each make their own, and
-        // the last one is kept.
-        let own = stem.with_extension(std::process::id().to_string());
+        // What one that was killed has left: ssh refuses a name that is taken, and goes on without one.
+        let _ = fs::remove_file(socket);
         let log = stem.with_extension("log");
         let _ = fs::remove_file(&log);
         let mut ssh = tokio::process::Command::new("ssh");
-        ssh.arg("-F").arg(&self.config.path).arg("-E").arg(&log).arg("-S").arg(&own).args(["-M", "-f", "-N", "-T"]);
+        ssh.arg("-F").arg(&self.config.path).arg("-E").arg(&log).arg("-S").arg(socket).args(["-M", "-f", "-N", "-T"]);
         // Of a host's settings, what is meant for an admin's terminal is left out.
         for option in [
             "BatchMode=yes",
@@ -150,9 +161,20 @@ impl Ssh {
                 return Err(Unreached::silent(destination, &format!("no connection after {seconds} s")));
             }
         }
-        fs::rename(&own, socket).map_err(|error| Unreached::not_started(destination, error))?;
         Ok(Session::resume_mux(socket.into(), None))
     }
+}
+
+/// The right to make a connection: one process at a time for a host.
+async fn alone(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if error != Errno::WOULDBLOCK {
+            return Err(error.into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(file)
 }
 
 /// The connection behind a socket, when it lives.

@@ -1,7 +1,6 @@
 //! OpenSSH's masters: the processes that keep connections open behind control sockets in a folder.
 
 use std::{
-    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -51,7 +50,8 @@ impl Masters {
         for entry in entries {
             let entry = entry?;
             ensure!(!entry.file_type()?.is_dir(), "{} has folders", self.folder.display());
-            if entry.file_type()?.is_socket() {
+            // Beside each there are its forwarded sockets.
+            if entry.path().extension().is_some_and(|extension| extension == "ssh") {
                 sockets.push(entry.path());
             }
         }
