@@ -59,9 +59,7 @@ impl Run<'_, '_> {
 pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
     match &step.action {
         Action::PullImage { image } => pull_image::act(run, step.id, image).await,
-        Action::StageWorker { worker, lacks } => {
-            fleet::stage_worker(run.world, run.fleet()?, step.id, worker, lacks).await
-        }
+        Action::StageWorker { worker, lacks } => fleet::stage_worker(run, step.id, worker, lacks).await,
         Action::SwitchWorker { worker, must } => fleet::switch(run, worker, *must).await,
         Action::VerifyFleet { needed } => fleet::verify(run, *needed).await,
         Action::ConfirmWorker { worker } => fleet::confirm_switched(run, worker).await,

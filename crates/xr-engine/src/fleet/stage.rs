@@ -2,24 +2,24 @@
 
 use xr_host::{Engine, Remote};
 use xr_image_puller::{LayerProgress, PullError, pull};
-use xr_model::{Event, Fault, Level, PinnedImage, Result, StepId, Worker, exit};
+use xr_model::{Away, Event, Fault, Level, PinnedImage, Result, StepId, Worker, exit};
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::Agent;
 
-use super::{Target, observe::named};
-use crate::{World, failure::Failure};
+use super::{Target, observe::named, swap::Fate};
+use crate::{World, actions::Run, failure::Failure};
 
 /// Room that a worker must have beyond its images, in KiB.
 const ROOM: u64 = 256 << 10;
 
 /// The step of a plan.
 pub(crate) async fn act(
-    world: &World<'_>,
-    target: &Target,
+    run: &Run<'_, '_>,
     step: StepId,
     worker: &str,
     lacks: &[PinnedImage],
 ) -> std::result::Result<(), Failure> {
+    let (world, target) = (run.world, run.fleet()?);
     let worker = world.worker(worker)?;
     let _turn = world.turn().await;
     let work = stage(world, target, worker, lacks, step.0, world.site.fleet.images_from);
@@ -27,7 +27,14 @@ pub(crate) async fn act(
         staged = work => staged,
         () = world.cancel.raised() => return Err(Failure::interrupted()),
     };
-    staged.map_err(|fault| Failure { fault: named(fault, worker), service: Some(worker.name.clone()), log: Vec::new() })
+    let Err(fault) = staged else { return Ok(()) };
+    let fault = named(fault, worker);
+    if fault.code == exit::TRY_LATER && world.site.fleet.away == Away::Skip {
+        world.say(Level::Warning, format!("{} (left out; it catches up at its return)", fault.chain()));
+        run.fates.borrow_mut().insert(worker.name.clone(), Fate::Lost(fault.chain()));
+        return Ok(());
+    }
+    Err(Failure { fault, service: Some(format!("worker {}", worker.name)), log: Vec::new() })
 }
 
 /// Brings the images and creates the agent.

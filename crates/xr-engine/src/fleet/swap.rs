@@ -22,6 +22,10 @@ pub(crate) enum Fate {
 pub(crate) async fn switch(run: &Run<'_, '_>, worker: &str, must: bool) -> std::result::Result<(), Failure> {
     let world = run.world;
     let target = run.fleet()?;
+    if matches!(run.fates.borrow().get(worker), Some(Fate::Lost(_))) {
+        // It was lost while it was staged, which was told.
+        return Ok(());
+    }
     let _turn = world.turn().await;
     let fate = one(world, target, worker).await?;
     run.fates.borrow_mut().insert(worker.to_owned(), fate.clone());
@@ -63,6 +67,7 @@ fn settle(world: &World<'_>, worker: &str, fate: Fate, must: bool) -> std::resul
         Fate::Back(why, log) => (format!("worker {worker}: {why}"), log, false),
         Fate::Lost(why) => (why, Vec::new(), true),
     };
+    let why = if why.starts_with("worker ") { why } else { format!("worker {worker}: {why}") };
     let tolerated = if lost { world.site.fleet.away == Away::Skip } else { !must };
     if tolerated {
         let later = "goes back by itself, and catches up later";

@@ -1,5 +1,7 @@
 //! Bringing workers to the version that serves, each by itself: a new one, and one that was away.
 
+use std::collections::BTreeSet;
+
 use futures_util::future;
 use xr_model::{Fault, Level, Result, Worker};
 use xr_stack::ImagesFrom;
@@ -61,6 +63,9 @@ pub async fn catch_up(world: &World<'_>) -> Vec<Synced> {
 }
 
 async fn bring_all(world: &World<'_>, target: &Target, seen: Vec<Seen>, from: ImagesFrom) -> Vec<Synced> {
+    // Whoever does not answer costs no more than the question, which each run asks once.
+    let away = seen.iter().filter(|seen| seen.there.is_err());
+    let absent: BTreeSet<String> = away.map(|seen| seen.worker.name.clone()).collect();
     let work = seen.into_iter().enumerate().map(async |(number, seen)| {
         let worker = seen.worker.name.clone();
         let result = async {
@@ -83,6 +88,9 @@ async fn bring_all(world: &World<'_>, target: &Target, seen: Vec<Seen>, from: Im
     for one in &synced {
         match &one.result {
             Ok(_) => ledger.of(&one.worker).succeeded(&target.version),
+            Err(fault) if absent.contains(&one.worker) => {
+                ledger.of(&one.worker).error = world.without_secrets_text(&fault.chain());
+            }
             Err(fault) => ledger.of(&one.worker).failed(&world.without_secrets_text(&fault.chain())),
         }
     }

@@ -68,7 +68,8 @@ pub async fn deploy(context: &Context, command: &'static str, request: &Request,
     let _guard = (!prepared.plan.is_empty()).then(|| run::guard(&world));
     let outcome = apply(&world, &prepared).await;
     prepared.tell_open_secrets(&world);
-    if matches!(outcome.verdict, Verdict::Changed | Verdict::Unchanged) {
+    // A run that changes something takes them along, as far as they are there.
+    if outcome.verdict == Verdict::Unchanged {
         catch_up(&world).await;
     }
     Ok(outcome::show(context, outcome))

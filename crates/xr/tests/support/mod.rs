@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 pub mod disk;
+pub mod farm;
 mod http;
 pub mod machine;
 mod picture;

@@ -1,13 +1,13 @@
 //! A stack with workers: hosts of the lab, reached as the admin's ssh settings say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use duct::cmd;
 use serde_json::Value;
-use xr_lab::{Host, HostKind};
+use xr_lab::{Host, HostKind, HostSpec, wait_for};
 
-use super::{Background, Done, Setup, Stack};
+use super::{Background, Done, PATIENCE, Setup, Stack};
 
 /// A stack and the hosts that are, or may become, its workers.
 pub struct WithWorkers {
@@ -24,6 +24,28 @@ impl WithWorkers {
         let stack = Stack::installed(setup)?;
         let start = |(at, kind): (usize, &HostKind)| stack.lab.host(*kind, &format!("{test}-w{}", at + 1));
         let hosts = kinds.iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
+        Self::of(stack, hosts)
+    }
+
+    /// One host, whose engine has a disk of so many MiB.
+    pub fn with_small_disk(test: &str, mib: u32) -> Result<Self> {
+        let stack = Stack::installed(&Setup::default())?;
+        let spec = HostSpec { disk_mib: Some(mib), ..HostSpec::of(HostKind::Docker) };
+        let host = stack.lab.host_of(&spec, &format!("{test}-w1"))?;
+        Self::of(stack, vec![host])
+    }
+
+    /// Has the next xr connect anew.
+    pub fn forget_connections(&self) -> Result<()> {
+        end_connections(&self.runtime);
+        let folder = self.runtime.join("xr-ssh");
+        wait_for("connections to end", PATIENCE, || {
+            let left = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            left.into_iter().all(|entry| entry.path().extension().is_none_or(|extension| extension != "ssh"))
+        })
+    }
+
+    fn of(stack: Stack, hosts: Vec<Host>) -> Result<Self> {
         let (config, runtime) = (stack.scratch("ssh")?.join("config"), stack.scratch("run")?);
         let fleet = Self { stack, hosts, config, runtime };
         fleet.write_config(&|_| String::new())?;
@@ -64,6 +86,35 @@ impl WithWorkers {
     /// Starts `xr` and leaves it running.
     pub fn start_xr(&self, argv: &[&str]) -> Result<Background> {
         Background::start(argv, self.surrounded(argv))
+    }
+
+    /// Puts these lines at the head of `.xr/site.toml`.
+    pub fn rule(&self, fleet: &str) -> Result<()> {
+        let path = self.stack.root.join(".xr/site.toml");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let rest = text.split("# the rule ends here\n").last().unwrap_or_default();
+        Ok(std::fs::write(&path, format!("[fleet]\n{fleet}\n# the rule ends here\n{rest}"))?)
+    }
+
+    /// Waits until a run that was started is about to do this with this worker; false when it ends before.
+    pub fn wait_for_step(&self, run: &Background, before: &[PathBuf], action: &str, worker: &str) -> Result<bool> {
+        wait_for(&format!("{action} {worker}"), PATIENCE, || {
+            run.ended() || self.newest(before).is_some_and(|text| has_begun(&text, action, worker))
+        })?;
+        Ok(!run.ended())
+    }
+
+    fn newest(&self, before: &[PathBuf]) -> Option<String> {
+        let journal = self.stack.journals().into_iter().find(|path| !before.contains(path))?;
+        std::fs::read_to_string(journal).ok()
+    }
+
+    /// The version of the agent that runs on a host, as its own engine tells; nothing of what serves may wait beside it.
+    pub fn agent_version(&self, at: usize) -> Result<String> {
+        let (_, env, name) = self.agent(at)?;
+        ensure!(!name.ends_with("-next"), "{name} was never confirmed");
+        let line = env.iter().find_map(|line| line.strip_prefix("IMAGE_TAG="));
+        line.map(str::to_owned).context("no IMAGE_TAG")
     }
 
     /// Adds all hosts.
@@ -112,14 +163,30 @@ impl WithWorkers {
     }
 }
 
+/// Whether a journal says that a step with this action, for this worker, has begun.
+fn has_begun(journal: &str, action: &str, worker: &str) -> bool {
+    let records: Vec<Value> = journal.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let Some(first) = records.first() else { return false };
+    let stages = first["plan"]["stages"].as_array().into_iter().flatten();
+    let mut steps = stages.flat_map(|stage| stage["steps"].as_array().into_iter().flatten());
+    let found =
+        steps.find(|step| step["action"]["do"] == action && (worker.is_empty() || step["action"]["worker"] == worker));
+    let Some(number) = found.map(|step| step["id"].clone()) else { return false };
+    records.iter().any(|record| record["record"] == "step_started" && record["step"] == number)
+}
+
 impl Drop for WithWorkers {
     fn drop(&mut self) {
-        // Connections that xr has kept end with the test.
-        for entry in std::fs::read_dir(self.runtime.join("xr-ssh")).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.extension().is_some_and(|extension| extension == "ssh") {
-                let _ = cmd!("ssh", "-S", path, "-O", "exit", "x").stderr_null().stdout_null().unchecked().run();
-            }
+        end_connections(&self.runtime);
+    }
+}
+
+/// Ends the connections that xr has kept.
+pub fn end_connections(runtime: &Path) {
+    for entry in std::fs::read_dir(runtime.join("xr-ssh")).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "ssh") {
+            let _ = cmd!("ssh", "-S", path, "-O", "exit", "x").stderr_null().stdout_null().unchecked().run();
         }
     }
 }

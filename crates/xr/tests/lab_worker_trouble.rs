@@ -1,0 +1,73 @@
+//! Troubles on a worker itself, and the end of who commands it.
+#![allow(clippy::disallowed_methods, reason = "a test writes its own files")]
+
+mod support;
+
+use anyhow::Result;
+use support::{PATIENCE, Setup, workers::WithWorkers};
+use xr_lab::{HostKind, wait_for};
+
+const UPDATE: [&str; 2] = ["update", "--yes"];
+const QUICKLY: &str = "patience = \"5s\"\nconfirm = \"20s\"\n";
+
+#[test]
+fn an_engine_that_is_stopped_and_a_clock_that_is_wrong_are_told_and_mended_workers_catch_up() -> Result<()> {
+    let fleet = WithWorkers::new(&Setup::default(), "trouble", &[HostKind::Docker, HostKind::Docker])?;
+    fleet.rule(QUICKLY)?;
+    fleet.add_all()?;
+    fleet.stack.remote.release("v1.1.0")?;
+
+    fleet.hosts[1].stop_engine()?;
+    fleet.xr(&UPDATE)?.exits(0).says("worker w2: w2: the Docker engine does not answer");
+    let doctor = fleet.xr(&["doctor"])?.exits(6);
+    assert!(doctor.stdout.contains("the Docker engine does not answer"), "{doctor}");
+    fleet.hosts[1].start_engine()?;
+    wait_for("the old agent", PATIENCE, || fleet.agent(1).is_ok())?;
+    fleet.xr(&["worker", "sync"])?.exits(0);
+    fleet.assert_workers_are("v1.1.0")?;
+
+    fleet.hosts[1].set_clock(3600)?;
+    let doctor = fleet.xr(&["doctor"])?.exits(6);
+    assert!(doctor.stdout.contains("s ahead") && doctor.stdout.contains("worker w2"), "{doctor}");
+    fleet.hosts[1].right_clock()
+}
+
+#[test]
+fn a_worker_whose_disk_is_full_stops_the_run_before_anything_is_touched() -> Result<()> {
+    let fleet = WithWorkers::with_small_disk("full", 700)?;
+    fleet.rule(QUICKLY)?;
+    fleet.add_all()?;
+    fleet.stack.remote.release("v1.1.0")?;
+    let picture = fleet.stack.picture()?;
+    fleet.hosts[0].fill_disk()?;
+    fleet.xr(&UPDATE)?.exits(1).says("worker w1").says("hint: ");
+    assert_eq!(fleet.stack.picture()?.ids(), picture.ids());
+    fleet.hosts[0].free_disk()?;
+    assert_eq!(fleet.agent_version(0)?, "v1.0.0");
+    fleet.xr(&UPDATE)?.exits(0);
+    fleet.assert_workers_are("v1.1.0")
+}
+
+#[test]
+fn a_fleet_whose_controller_is_killed_in_the_middle_of_the_switch_ends_at_one_version() -> Result<()> {
+    let fleet = WithWorkers::new(&Setup::default(), "killed", &[HostKind::Docker, HostKind::Docker])?;
+    fleet.rule("confirm = \"60s\"\n")?;
+    fleet.add_all()?;
+    fleet.stack.remote.release("v1.1.0")?;
+    for (action, worker) in [("stage_worker", "w2"), ("switch_worker", "w2"), ("confirm_worker", "w1")] {
+        let journals = fleet.stack.journals();
+        let run = fleet.start_xr(&UPDATE)?;
+        assert!(fleet.wait_for_step(&run, &journals, action, worker)?, "{action}");
+        run.kill_group()?;
+        fleet.stack.wait_until_nobody_is_at_work()?;
+        fleet.xr(&["recover"])?.exits(0);
+        let version = fleet.stack.version()?;
+        fleet.stack.assert_all_of_it_is(&version)?;
+        fleet.assert_workers_are(&version)?;
+        if version == "v1.1.0" {
+            fleet.xr(&["rollback", "--yes"])?.exits(0);
+        }
+        assert_eq!(version == "v1.1.0", action == "confirm_worker", "{action}");
+    }
+    Ok(())
+}
