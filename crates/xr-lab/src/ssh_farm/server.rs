@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::MaxStartups;
-use crate::{Daemon, Layout, processes, wait_for};
+use crate::{Daemon, Layout, wait_for};
 
 /// Ended with all its sessions when dropped.
 #[derive(Debug)]
@@ -57,9 +57,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // A session outlives the process that listens.
-        let all = processes::family(|process| process.pid == self.daemon.pid);
-        let _ = self.daemon.stop(Duration::from_secs(5));
-        let _ = processes::kill(&all);
+        let _ = self.daemon.stop_with_children(Duration::from_secs(5));
         let _ = std::fs::remove_file(&self.log);
     }
 }
