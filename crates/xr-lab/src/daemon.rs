@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::{Layout, wait_for};
+use crate::{Layout, processes, wait_for};
 
 /// A process in a session of its own, so that it outlives the one that started it.
 /// It is known by pid and start time: a pid that was used again is somebody else.
@@ -79,6 +79,13 @@ impl Daemon {
         }
         let _ = std::fs::remove_file(&self.record);
         Ok(())
+    }
+
+    /// As [`Daemon::stop`], and then kills what it had started and left running.
+    pub(crate) fn stop_with_children(&self, limit: Duration) -> Result<()> {
+        let all = if self.alive() { processes::family(|process| process.pid == self.pid) } else { Vec::new() };
+        self.stop(limit)?;
+        processes::kill(&all)
     }
 
     /// Kills it without warning, as a crash would.

@@ -218,10 +218,23 @@ fn down(layout: &Layout) -> Result<()> {
     }
     engine.stop()?;
     for daemon in Daemon::recorded(layout)? {
-        daemon.stop(std::time::Duration::from_secs(10))?;
+        daemon.stop_with_children(std::time::Duration::from_secs(10))?;
     }
     engine.sweep()?;
+    sweep(layout)?;
     let _ = std::fs::remove_file(layout.record());
+    Ok(())
+}
+
+/// Removes what killed tests have left: folders of SSH farms, disks of hosts.
+fn sweep(layout: &Layout) -> Result<()> {
+    for entry in std::fs::read_dir(layout.join("run"))? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b"farm-") {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    let _ = std::fs::remove_dir_all(layout.join("disks"));
     Ok(())
 }
 

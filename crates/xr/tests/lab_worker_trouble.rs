@@ -27,6 +27,7 @@ fn an_engine_that_is_stopped_and_a_clock_that_is_wrong_are_told_and_mended_worke
     fleet.assert_workers_are("v1.1.0")?;
 
     fleet.hosts[1].set_clock(3600)?;
+    fleet.forget_connections()?;
     let doctor = fleet.xr(&["doctor"])?.exits(6);
     assert!(doctor.stdout.contains("s ahead") && doctor.stdout.contains("worker w2"), "{doctor}");
     fleet.hosts[1].right_clock()
@@ -34,7 +35,7 @@ fn an_engine_that_is_stopped_and_a_clock_that_is_wrong_are_told_and_mended_worke
 
 #[test]
 fn a_worker_whose_disk_is_full_stops_the_run_before_anything_is_touched() -> Result<()> {
-    let fleet = WithWorkers::with_small_disk("full", 700)?;
+    let fleet = WithWorkers::with_small_disk("full", 1600)?;
     fleet.rule(QUICKLY)?;
     fleet.add_all()?;
     fleet.stack.remote.release("v1.1.0")?;

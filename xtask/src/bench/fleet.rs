@@ -11,7 +11,8 @@ use std::{
     process::Command,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 use xr_lab::{Kex, Lab, Layout, MaxStartups, SshFarm};
 
@@ -22,6 +23,9 @@ use super::stack::Stack;
 const CHECK: &str = "docker version --format '{{.Server.Version}}'; df -P /; date +%s";
 /// The farm's hosts are one machine: the Docker client, started on it by each of them, would be all that is measured.
 const DOCKER: &str = "#!/bin/sh\necho 26.1.5\n";
+
+/// How `xr doctor` ends when something is wrong: these hosts have no agents.
+const FINDINGS: i32 = 6;
 
 pub(super) fn run(lab: &Lab, xr: &Path, hosts: &[usize], runs: usize, kex: Kex) -> Result<()> {
     let layout = Layout::from_env()?;
@@ -65,6 +69,8 @@ struct Way<'a> {
     masters: Option<Masters>,
     /// Whether it finds none open when it begins.
     cold: bool,
+    /// An exit code that is an answer too.
+    finding: i32,
 }
 
 fn at(scene: &Scene, stack: &Stack<'_>, rivals: &Rivals, runs: usize) -> Result<()> {
@@ -76,7 +82,9 @@ fn at(scene: &Scene, stack: &Stack<'_>, rivals: &Rivals, runs: usize) -> Result<
     if count != 16 {
         ways.push(plain_ssh(&names, scene, 16));
     }
-    ways.extend(doctor(stack, scene)?);
+    let doctor = doctor(stack, scene)?;
+    reaches_all(&doctor[0], count)?;
+    ways.extend(doctor);
     ways.extend(rivals.ways(scene)?);
 
     let mut costs: Vec<Vec<Cost>> = ways.iter().map(|_| Vec::new()).collect();
@@ -99,7 +107,7 @@ fn ask(way: &Way<'_>, farm: &SshFarm) -> Result<Cost> {
     let logins = farm.logins();
     let masters = || way.masters.as_ref().map_or(Ok(Vec::new()), Masters::cpu);
     let before = masters()?;
-    let mut cost = Cost::of(&mut (way.command)())?;
+    let mut cost = Cost::of(&mut (way.command)(), way.finding)?;
     cost.cpu += masters::spent(&before, &masters()?);
     cost.logins = farm.logins() - logins;
     Ok(cost)
@@ -122,7 +130,13 @@ fn plain_ssh<'a>(names: &'a Path, scene: &'a Scene, at_once: usize) -> Way<'a> {
         command.args(["-I{}", "ssh", "-F"]).arg(&scene.config).args(["{}", "true"]);
         command
     };
-    Way { title: format!("ssh true, xargs -P {at_once}"), command: Box::new(command), masters: None, cold: true }
+    Way {
+        title: format!("ssh true, xargs -P {at_once}"),
+        command: Box::new(command),
+        masters: None,
+        cold: true,
+        finding: 0,
+    }
 }
 
 /// Without a live connection, and with those that the first left.
@@ -136,9 +150,19 @@ fn doctor<'a>(stack: &'a Stack<'_>, scene: &'a Scene) -> Result<[Way<'a>; 2]> {
             command.env("XR_SSH_CONFIG", &scene.config).env("XDG_RUNTIME_DIR", &run);
             command
         };
-        Way { title: title.to_owned(), command: Box::new(command), masters, cold }
+        Way { title: title.to_owned(), command: Box::new(command), masters, cold, finding: FINDINGS }
     };
     Ok([way("xr doctor, cold", true), way("xr doctor, warm", false)])
+}
+
+/// Before it is timed: it must see every host and every engine.
+fn reaches_all(doctor: &Way<'_>, count: usize) -> Result<()> {
+    let said = (doctor.command)().arg("--json").output()?;
+    let said: Value = serde_json::from_slice(&said.stdout).context("what xr doctor --json says")?;
+    let seen = said["workers"].as_array().into_iter().flatten();
+    let seen = seen.filter(|row| row["reachable"] == true && row["engine"].is_string()).count();
+    ensure!(seen == count, "xr doctor saw {seen} of {count} hosts: {said:#}");
+    Ok(())
 }
 
 fn print(count: usize, ways: &[Way<'_>], costs: &[Vec<Cost>]) {

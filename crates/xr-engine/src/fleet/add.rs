@@ -13,7 +13,7 @@ use crate::World;
 /// How far a worker's clock may be off, in seconds: certificates and tokens fail beyond.
 const SKEW: f64 = 30.0;
 /// Room that Docker and the images need at least, in KiB.
-const ROOM: u64 = 2 << 20;
+const ROOM: u64 = 1 << 20;
 
 pub use xr_host::HostKey;
 

@@ -92,31 +92,32 @@ impl World<'_> {
 
 /// The fault with the worker's name before it.
 pub(crate) fn named(fault: Fault, worker: &Worker) -> Fault {
-    Fault { message: format!("worker {}: {}", worker.name, fault.message), ..fault }
+    let name = format!("worker {}", worker.name);
+    if fault.message.starts_with(&name) {
+        return fault;
+    }
+    Fault { message: format!("{name}: {}", fault.message), ..fault }
 }
 
 /// Looks at one worker.
 pub async fn see(world: &World<'_>, worker: &Worker, target: Option<&Target>) -> Seen {
     let limit = world.site.fleet.patience;
     let there = async {
+        // Who waits for a turn to connect is not silent.
         let remote = world.reach(worker).await?;
         let fail = |fault: Fault| Absent { trouble: None, fault: named(fault, worker) };
         let begun = Instant::now();
         let asked = async { tokio::join!(glance(&remote, limit), engine(&remote, target)) };
-        let (look, engine) = asked.await;
+        let Ok((look, engine)) = tokio::time::timeout(limit * 2, asked).await else {
+            let text = format!("worker {} said nothing for {} s", worker.name, (limit * 2).as_secs());
+            let fault = Fault::new(text).hint(format!("ssh -v {} true", worker.ssh)).code(xr_model::exit::TRY_LATER);
+            return Err(Absent { trouble: Some(Trouble::Away), fault });
+        };
         let took = begun.elapsed();
         let (look, (engine, containers, images)) = (look.map_err(fail)?, engine.map_err(fail)?);
         Ok(There { remote, engine, containers, images, look, took })
     };
-    let there = match tokio::time::timeout(limit * 2, there).await {
-        Ok(there) => there,
-        Err(_) => {
-            let text = format!("worker {} said nothing for {} s", worker.name, (limit * 2).as_secs());
-            let fault = Fault::new(text).hint(format!("ssh -v {} true", worker.ssh)).code(xr_model::exit::TRY_LATER);
-            Err(Absent { trouble: Some(Trouble::Away), fault })
-        }
-    };
-    Seen { worker: worker.clone(), there }
+    Seen { worker: worker.clone(), there: there.await }
 }
 
 /// Looks at these workers, all at once.

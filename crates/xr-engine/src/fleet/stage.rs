@@ -46,7 +46,7 @@ pub(crate) async fn stage(
     step: u32,
     from: ImagesFrom,
 ) -> Result<()> {
-    let remote = world.reach(worker).await.map_err(|absent| unnamed(absent.fault, worker))?;
+    let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
     let engine = remote.engine().await?;
     refuse_other_architecture(world, &engine).await?;
     refuse_full_disk(world, &remote).await?;
@@ -142,10 +142,4 @@ async fn refuse_full_disk(world: &World<'_>, remote: &Remote) -> Result<()> {
     }
     Err(Fault::new(format!("its disk is full: {} MiB are free for images", look.disk_free >> 10))
         .hint(format!("ssh {} docker system df", remote.destination())))
-}
-
-/// A fault that will be named by the caller.
-fn unnamed(fault: Fault, worker: &Worker) -> Fault {
-    let prefix = format!("worker {}: ", worker.name);
-    Fault { message: fault.message.strip_prefix(&prefix).unwrap_or(&fault.message).to_owned(), ..fault }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::MaxStartups;
-use crate::{Daemon, Layout, processes, wait_for};
+use crate::{Daemon, Layout, wait_for};
 
 /// Ended with all its sessions when dropped.
 #[derive(Debug)]
@@ -28,7 +28,13 @@ impl Server {
         let name = format!("sshd-{}-{port}", addresses[0]);
         let config = dir.join(format!("{name}.conf"));
         std::fs::write(&config, settings(dir, &name, addresses, port, max_startups)?)?;
-        let argv = ["/usr/sbin/sshd", "-D", "-e", "-f", &config.display().to_string()].map(str::to_owned);
+        // Its hosts find the lab's engine where every host has its own, and nobody else does.
+        let script = format!(
+            "mount -t tmpfs farm /run && mkdir /run/sshd && ln -s '{}' /run/docker.sock && exec /usr/sbin/sshd -D -e -f '{}'",
+            layout.socket().display(),
+            config.display()
+        );
+        let argv = ["unshare", "--mount", "sh", "-c", &script].map(str::to_owned);
         let daemon = Daemon::start(layout, &name, &argv)?;
         let server = Self { daemon, log: layout.join(&format!("log/{name}.log")) };
         let listening = || server.said("Server listening on ") == addresses.len();
@@ -57,9 +63,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // A session outlives the process that listens.
-        let all = processes::family(|process| process.pid == self.daemon.pid);
-        let _ = self.daemon.stop(Duration::from_secs(5));
-        let _ = processes::kill(&all);
+        let _ = self.daemon.stop_with_children(Duration::from_secs(5));
         let _ = std::fs::remove_file(&self.log);
     }
 }

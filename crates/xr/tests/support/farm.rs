@@ -30,9 +30,6 @@ impl<'a> Farm<'a> {
     }
 
     fn of(stack: &'a Stack, farm: SshFarm) -> Result<Self> {
-        let docker =
-            format!("#!/bin/sh\nDOCKER_HOST={} exec /usr/bin/docker \"$@\"\n", stack.lab.engine().docker_host());
-        farm.stand_in("docker", &docker)?;
         let (config, runtime) = (farm.config(Kex::Curve25519)?, stack.scratch("run")?);
         Ok(Self { stack, farm, config, runtime })
     }

@@ -1,12 +1,14 @@
 //! OpenSSH's masters: the processes that keep connections open behind control sockets in a folder.
 
 use std::{
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use duct::cmd;
+use xr_lab::wait_for;
 
 use super::cost::of_process;
 
@@ -23,39 +25,43 @@ impl Masters {
 
     /// Ends them all; the next command has to connect.
     pub fn end(&self) -> Result<()> {
-        for socket in self.sockets()? {
-            // One that has ended meanwhile says so.
-            cmd!("ssh", "-S", &socket, "-O", "exit", "x").stderr_null().unchecked().run()?;
+        let all = self.living()?;
+        for (socket, _) in &all {
+            cmd!("ssh", "-S", socket, "-O", "exit", "x").stderr_null().unchecked().run()?;
         }
-        xr_lab::wait_for("connections to end", Duration::from_secs(10), || {
-            self.sockets().is_ok_and(|left| left.is_empty())
-        })
+        wait_for("connections to end", Duration::from_secs(10), || {
+            all.iter().all(|(_, pid)| of_process(pid).is_none())
+        })?;
+        // A master takes its socket away under the name that it gave it, which may not be the name that it has now.
+        for (socket, _) in all.iter().filter(|(socket, _)| socket.exists()) {
+            std::fs::remove_file(socket)?;
+        }
+        Ok(())
     }
 
     /// Processor time of each by its process id, as far as it ran by itself: how it connected is its parent's.
     pub fn cpu(&self) -> Result<Vec<(String, Duration)>> {
-        let mut all = Vec::new();
-        for socket in self.sockets()? {
-            let said = cmd!("ssh", "-S", &socket, "-O", "check", "x").stderr_to_stdout().unchecked().read()?;
-            let pid = said.split_once("pid=").and_then(|(_, rest)| rest.split(')').next());
-            let pid = pid.with_context(|| format!("{}: {said}", socket.display()))?;
-            all.extend(of_process(pid).map(|cpu| (pid.to_owned(), cpu)));
-        }
-        Ok(all)
+        let all = self.living()?;
+        Ok(all.into_iter().filter_map(|(_, pid)| of_process(&pid).map(|cpu| (pid, cpu))).collect())
     }
 
-    fn sockets(&self) -> Result<Vec<PathBuf>> {
+    /// Their sockets and process ids.
+    fn living(&self) -> Result<Vec<(PathBuf, String)>> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return Ok(Vec::new()) };
-        let mut sockets = Vec::new();
+        let mut all = Vec::new();
         for entry in entries {
-            let entry = entry?;
-            ensure!(!entry.file_type()?.is_dir(), "{} has folders", self.folder.display());
-            // Beside each there are its forwarded sockets.
-            if entry.path().extension().is_some_and(|extension| extension == "ssh") {
-                sockets.push(entry.path());
+            let path = entry?.path();
+            // Beside those of masters there may be sockets of what they forward, called otherwise.
+            let master = path.extension().is_none_or(|extension| extension == "ssh");
+            if !master || !path.symlink_metadata()?.file_type().is_socket() {
+                continue;
+            }
+            let said = cmd!("ssh", "-S", &path, "-O", "check", "x").stderr_to_stdout().unchecked().read()?;
+            if let Some((_, rest)) = said.split_once("pid=") {
+                all.push((path, rest.chars().take_while(char::is_ascii_digit).collect()));
             }
         }
-        Ok(sockets)
+        Ok(all)
     }
 }
 

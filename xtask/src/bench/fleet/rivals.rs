@@ -82,7 +82,7 @@ impl Rivals {
             command
         };
         let masters = Some(Masters::below(&sockets));
-        Ok(Way { title: title.to_owned(), command: Box::new(command), masters, cold: true })
+        Ok(Way { title: title.to_owned(), command: Box::new(command), masters, cold: true, finding: 0 })
     }
 
     fn parallel_ssh<'a>(&'a self, scene: &'a Scene, script: PathBuf) -> Way<'a> {
@@ -92,6 +92,6 @@ impl Rivals {
             command.arg(&script).arg(farm.port().to_string()).arg(farm.key()).arg(CHECK).args(farm.addresses());
             command
         };
-        Way { title: "parallel-ssh".to_owned(), command: Box::new(command), masters: None, cold: true }
+        Way { title: "parallel-ssh".to_owned(), command: Box::new(command), masters: None, cold: true, finding: 0 }
     }
 }
