@@ -61,7 +61,7 @@ pub fn agent(
     place: Place<'_>,
 ) -> Result<Option<AgentSpec>> {
     let Some(service) = &rule.agent else { return Ok(None) };
-    let definition = &resolved.json["services"][service.as_str()];
+    let definition = &as_meant(&resolved.json["services"][service.as_str()]);
     let Some(image) = definition["image"].as_str() else {
         return Err(Fault::new(format!(
             "xr.toml: worker.agent names `{service}`, and compose has no such service with an image"
@@ -133,6 +133,16 @@ impl AgentSpec {
     }
 }
 
+/// Compose prints every `$` that is meant as `$$`, so that its own output could be read again.
+fn as_meant(printed: &Value) -> Value {
+    match printed {
+        Value::String(text) => Value::String(text.replace("$$", "$")),
+        Value::Array(parts) => parts.iter().map(as_meant).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), as_meant(value))).collect(),
+        other => other.clone(),
+    }
+}
+
 /// A mount of compose's long form as the engine takes it.
 fn bind(mount: &Value) -> Option<String> {
     let kind = mount["type"].as_str()?;
@@ -161,7 +171,7 @@ mod tests {
     use super::*;
 
     const CONFIG: &str = r#"{"name": "p", "services": {"agent": {
-        "image": "acme/agent:v1", "environment": {"SERVER_URL": "http://server:8888", "KEY": "secret", "UNSET": null, "N": 3},
+        "image": "acme/agent:v1", "environment": {"SERVER_URL": "http://server:8888", "KEY": "se$$cret", "UNSET": null, "N": 3},
         "volumes": [{"type": "bind", "source": "/proc", "target": "/host/proc", "read_only": true}],
         "network_mode": "host"}}}"#;
 
@@ -182,7 +192,7 @@ mod tests {
         };
         let made = made(&rule);
         let env: Vec<String> = made.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert_eq!(env, ["ID=w1-v1", "KEY=secret", "N=3", "SERVER_URL=https://10.0.0.1/api", "T=t0k!"]);
+        assert_eq!(env, ["ID=w1-v1", "KEY=se$cret", "N=3", "SERVER_URL=https://10.0.0.1/api", "T=t0k!"]);
         assert_eq!(made.binds, ["/proc:/host/proc:ro"]);
         assert_eq!(made.network_mode.as_deref(), Some("host"));
     }

@@ -26,13 +26,17 @@ fn of_twenty_workers_all_are_back_when_one_does_not_come_up() -> Result<()> {
     assert_eq!(farm.agents()?, vec!["v1.0.0"; 20]);
 
     // The new agent is well everywhere but on one host.
+    stack.remote.release("v1.1.0")?;
     let compose = stack.remote.work().join("docker/docker-compose.yml");
     let text = std::fs::read_to_string(&compose)?;
-    let check = "    healthcheck:\n      test: [\"CMD-SHELL\", \"test $$WORKER_ID != farm-13\"]\n      interval: 1s\n      timeout: 5s\n      retries: 2\n    volumes:\n      - /proc:/host/proc:ro\n";
-    let broken = text.replace("    volumes:\n      - /proc:/host/proc:ro\n", check);
+    let volumes = "    volumes:\n      - /proc:/host/proc:ro\n";
+    let check = "    healthcheck:\n      test: [\"CMD-SHELL\", \"test $$WORKER_ID != farm-13\"]\n      interval: 1s\n      timeout: 5s\n      retries: 2\n";
+    let broken = text.replace(volumes, &format!("{check}{volumes}"));
     assert_ne!(broken, text);
     std::fs::write(&compose, broken)?;
-    stack.remote.release("v1.1.0")?;
+    stack.remote.commit("feat: an agent that is not well everywhere")?;
+    stack.remote.in_work(&["tag", "--force", "-m", "v1.1.0", "v1.1.0"])?;
+    stack.remote.push()?;
 
     let done = farm.xr(&["update", "--yes"])?.exits(3);
     let cause = done.stderr.lines().find(|line| line.contains("cause: ")).unwrap_or_default();

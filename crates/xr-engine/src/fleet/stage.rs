@@ -6,7 +6,7 @@ use xr_model::{Away, Event, Fault, Level, PinnedImage, Result, StepId, Worker, e
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::Agent;
 
-use super::{Target, observe::named, swap::Fate};
+use super::{Target, observe::named, see, swap::Fate};
 use crate::{World, actions::Run, failure::Failure};
 
 /// Room that a worker must have beyond its images, in KiB.
@@ -29,7 +29,8 @@ pub(crate) async fn act(
     };
     let Err(fault) = staged else { return Ok(()) };
     let fault = named(fault, worker);
-    if fault.code == exit::TRY_LATER && world.site.fleet.away == Away::Skip {
+    // Whatever went wrong: a worker that does not answer any more is one that is away.
+    if world.site.fleet.away == Away::Skip && see(world, worker, None).await.there.is_err() {
         world.say(Level::Warning, format!("{} (left out; it catches up at its return)", fault.chain()));
         run.fates.borrow_mut().insert(worker.name.clone(), Fate::Lost(fault.chain()));
         return Ok(());

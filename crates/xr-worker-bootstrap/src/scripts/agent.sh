@@ -11,6 +11,12 @@ up() { [ "$($D inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
 there() { $D inspect -f x "$1" >/dev/null 2>&1; }
 policy() { $D inspect -f '{{.HostConfig.RestartPolicy.Name}}' "$1" 2>/dev/null; }
 stamp() { $D inspect -f '{{index .Config.Labels "xr.fingerprint"}}' "$1" 2>/dev/null; }
+# The word of the control host and the end of its time may come at the same moment: one of them counts.
+alone() {
+  mkdir -p "$folder"
+  exec 9>"$answer.lock"
+  ! command -v flock >/dev/null 2>&1 || flock 9
+}
 # In front of the candidate the old agent serves again.
 back() {
   $D stop -t 10 "$NAME-next" >/dev/null 2>&1
@@ -23,6 +29,7 @@ healthy() {
     seen=$($D inspect -f '{{.State.Running}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' "$NAME-next" 2>/dev/null) || seen=gone
     case $seen in
     "true healthy") return 0 ;;
+    "true unhealthy") return 1 ;;
     "true none") steady=$((steady + 1)); [ $steady -ge 4 ] && return 0 ;;
     "true "*) ;;
     *) return 1 ;;
@@ -50,8 +57,11 @@ swap() {
     sleep 2
     waited=$((waited + 2))
   done
+  alone
   [ "$(policy "$NAME-next")" = no ] && back
 }
+# A swap that is under way already, begun before a connection broke.
+busy() { command -v flock >/dev/null 2>&1 && ! flock -n "$answer.going" true; }
 case $DO in
 switch)
   mkdir -p "$folder"
@@ -61,9 +71,15 @@ switch)
     echo "failed
 the new agent is not there"; exit 0
   fi
-  rm -f "$answer"
-  export NAME PATIENCE CONFIRM D answer
-  (trap '' HUP INT TERM; swap) </dev/null >/dev/null 2>&1 &
+  if ! busy; then
+    rm -f "$answer"
+    (
+      trap '' HUP INT TERM
+      exec 8>"$answer.going"
+      ! command -v flock >/dev/null 2>&1 || flock 8
+      swap
+    ) </dev/null >/dev/null 2>&1 &
+  fi
   left=$((PATIENCE + 60))
   while [ ! -s "$answer" ] && [ $left -gt 0 ]; do sleep 1; left=$((left - 1)); done
   cat "$answer" 2>/dev/null || echo "failed
@@ -78,6 +94,7 @@ verify)
   $D logs --tail 10 "$NAME-next" 2>&1
   ;;
 confirm)
+  alone
   if there "$NAME-next"; then
     [ "$(stamp "$NAME-next")" = "$STAMP" ] || { echo "another agent waits there"; exit 1; }
     up "$NAME-next" || { echo "the new agent does not run"; exit 1; }
@@ -88,6 +105,7 @@ confirm)
   [ "$(stamp "$NAME")" = "$STAMP" ] && up "$NAME" && echo up
   ;;
 revert)
+  alone
   if there "$NAME-next"; then
     if [ "$(policy "$NAME-next")" = no ]; then
       $D rm -f "$NAME-next" >/dev/null || exit 1
@@ -102,7 +120,7 @@ revert)
   ;;
 remove)
   for one in "$NAME" "$NAME-next"; do ! there "$one" || $D rm -f "$one" >/dev/null || exit 1; done
-  rm -f "$answer"
+  rm -f "$answer" "$answer".*
   echo gone
   ;;
 esac

@@ -43,7 +43,7 @@ impl<'a> Farm<'a> {
 
     /// Writes all of them into the list of workers.
     pub fn list_all(&self) -> Result<()> {
-        let mut text = "[fleet]\npatience = \"20s\"\nconfirm = \"120s\"\n".to_owned();
+        let mut text = "[fleet]\npatience = \"60s\"\nat_once = 8\nconfirm = \"300s\"\n".to_owned();
         for name in self.farm.destinations() {
             write!(
                 text,

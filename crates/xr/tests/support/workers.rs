@@ -92,8 +92,8 @@ impl WithWorkers {
     pub fn rule(&self, fleet: &str) -> Result<()> {
         let path = self.stack.root.join(".xr/site.toml");
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let rest = text.split("# the rule ends here\n").last().unwrap_or_default();
-        Ok(std::fs::write(&path, format!("[fleet]\n{fleet}\n# the rule ends here\n{rest}"))?)
+        let workers = text.find("[[workers]]").map_or("", |at| &text[at..]);
+        Ok(std::fs::write(&path, format!("[fleet]\n{fleet}\n{workers}"))?)
     }
 
     /// Waits until a run that was started is about to do this with this worker; false when it ends before.
