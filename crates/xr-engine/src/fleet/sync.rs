@@ -64,11 +64,9 @@ async fn bring_all(world: &World<'_>, target: &Target, seen: Vec<Seen>, from: Im
     let work = seen.into_iter().enumerate().map(async |(number, seen)| {
         let worker = seen.worker.name.clone();
         let result = async {
-            if let Err(absent) = seen.there {
-                return Err(absent.fault);
-            }
-            let part = joined(target, &seen)?;
-            if part.up_to_date {
+            let part = joined(target, &seen);
+            let there = seen.there.map_err(|absent| absent.fault)?;
+            if part?.up_to_date && there.has_images() {
                 return Ok(false);
             }
             let _turn = world.turn().await;
