@@ -1,6 +1,6 @@
 //! A plan: immutable data. Execution makes no choices that are not written here.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,7 @@ impl Plan {
     }
 
     /// Whether what runs may have been touched when these steps were begun.
-    pub fn touches_the_stack(&self, begun: &[StepId]) -> bool {
+    pub fn touches_the_stack(&self, begun: &BTreeSet<StepId>) -> bool {
         self.steps().any(|step| begun.contains(&step.id) && step.action.touches_the_stack())
     }
 

@@ -1,6 +1,6 @@
 //! The admin's own settings, `.xr/site.toml`.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use xr_model::{Away, Fault, Quorum, Result, Worker};
@@ -189,12 +189,13 @@ impl Site {
     }
 
     fn refuse_doubles(&self, path: &Path) -> Result<()> {
-        for (at, worker) in self.workers.iter().enumerate() {
+        let mut names = BTreeSet::new();
+        for worker in &self.workers {
             if let Some(why) = crate::roster::unfit(worker) {
                 return Err(Fault::new(format!("{}: worker `{}`: {why}", path.display(), worker.name))
                     .hint(format!("edit {}", path.display())));
             }
-            if self.workers[..at].iter().any(|other| other.name == worker.name) {
+            if !names.insert(&worker.name) {
                 return Err(Fault::new(format!("{}: two workers are called `{}`", path.display(), worker.name))
                     .hint(format!("edit {}: every worker needs a name of its own", path.display())));
             }

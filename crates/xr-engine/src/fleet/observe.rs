@@ -75,7 +75,7 @@ impl World<'_> {
     /// # Errors
     /// When there is none.
     pub fn worker(&self, name: &str) -> Result<&Worker> {
-        self.site.workers.iter().find(|worker| worker.name == name).ok_or_else(|| {
+        self.find_worker(name).ok_or_else(|| {
             let known: Vec<&str> = self.site.workers.iter().map(|worker| worker.name.as_str()).collect();
             let hint = match known.len() {
                 0 => "xr worker add user@host".to_owned(),
