@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attachment, Container, PinnedImage, Version};
+use crate::{Attachment, Container, ImageRef, PinnedImage, Version};
 
 /// Which command asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,8 +144,8 @@ pub enum Action {
     StageWorker {
         /// Which.
         worker: String,
-        /// The images that it lacks.
-        lacks: Vec<PinnedImage>,
+        /// The images that it lacks; how each is pinned, the plan says once for all.
+        lacks: Vec<ImageRef>,
     },
     /// Run a backup of the manifest into `.xr/backups`.
     Backup {

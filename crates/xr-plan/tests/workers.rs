@@ -112,7 +112,7 @@ fn what_is_staged_is_what_the_worker_lacks() {
         Action::StageWorker { lacks, .. } => Some(lacks.clone()),
         _ => None,
     });
-    assert_eq!(lacks.unwrap(), [image(IMAGES[0])]);
+    assert_eq!(lacks.unwrap(), [ImageRef::new(IMAGES[0])]);
 }
 
 #[test]

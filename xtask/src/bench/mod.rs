@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: speed as a ratio to something measured in the same run.
+//! `cargo xtask bench`: speed as a ratio to something measured in the same run, and what a plan for many workers costs.
 
 pub(crate) mod load;
 mod quick;
@@ -13,7 +13,7 @@ use xr_lab::{Lab, Layout, cargo};
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of them; both when not given
+    /// One of them; all when not given
     #[arg(value_enum)]
     which: Option<Which>,
     /// How often each quick command is timed
@@ -27,15 +27,24 @@ enum Which {
     Quick,
     /// An update under load: xr, compose, a stop–pull–start script
     Update,
+    /// A plan for up to 100,000 workers: its time, its linter's, its memory; needs no lab
+    Plan,
 }
 
 pub(crate) fn run(options: &Bench) -> Result<()> {
+    let wanted = |which| options.which.is_none_or(|only| only == which);
+    if wanted(Which::Plan) {
+        cargo(&["run", "--release", "--quiet", "--locked", "--package", "xr-plan", "--example", "scale"]).run()?;
+    }
+    if !wanted(Which::Quick) && !wanted(Which::Update) {
+        return Ok(());
+    }
     let lab = Lab::attach_or_up()?;
     let xr = release_binary()?;
-    if options.which != Some(Which::Update) {
+    if wanted(Which::Quick) {
         quick::run(&lab, &xr, options.runs)?;
     }
-    if options.which != Some(Which::Quick) {
+    if wanted(Which::Update) {
         update::run(&lab, &xr)?;
     }
     Ok(())

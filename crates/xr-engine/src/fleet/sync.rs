@@ -101,7 +101,7 @@ pub(super) async fn bring(
     let seen = see(world, worker, Some(target)).await;
     let there = seen.there.map_err(|absent| absent.fault)?;
     let missing = target.images.iter().zip(&there.images).filter(|(_, id)| id.is_none());
-    let lacks: Vec<_> = missing.map(|(image, _)| image.clone()).collect();
+    let lacks: Vec<_> = missing.map(|(image, _)| image).collect();
     stage(world, target, worker, &lacks, step, from).await?;
     let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(()) };
     let agent_name = target.agent_name(&worker.name);

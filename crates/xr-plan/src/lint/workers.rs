@@ -16,8 +16,8 @@ struct Met {
 pub(super) fn rules(steps: &[&Step]) -> Vec<String> {
     let mut broken = Vec::new();
     let mut met: HashMap<&str, Met> = HashMap::new();
-    // Whether a switched worker has not been asked since, and whether the generation is recorded.
-    let (mut unverified, mut recorded) = (false, false);
+    // Whether a switched worker has not been asked since, whether the generation is recorded, and how many wait for a word.
+    let (mut unverified, mut recorded, mut waiting) = (false, false, 0usize);
     let mut first_switched = None;
     for step in steps {
         match &step.action {
@@ -27,8 +27,11 @@ pub(super) fn rules(steps: &[&Step]) -> Vec<String> {
                 if !known.staged {
                     broken.push(format!("worker {worker} is switched without being staged"));
                 }
-                if std::mem::replace(&mut known.switched, true) {
+                if known.switched {
                     broken.push(format!("worker {worker} is switched twice"));
+                } else {
+                    *known = Met { switched: true, confirmed: false, ..*known };
+                    waiting += 1;
                 }
                 unverified = true;
                 first_switched.get_or_insert(worker);
@@ -48,7 +51,10 @@ pub(super) fn rules(steps: &[&Step]) -> Vec<String> {
                 if !recorded {
                     broken.push(format!("worker {worker} is confirmed before the generation is recorded"));
                 }
-                known.confirmed = true;
+                if known.switched && !known.confirmed {
+                    known.confirmed = true;
+                    waiting -= 1;
+                }
             }
             action if proves_the_control_host(action) => {
                 if let Some(worker) = first_switched {
@@ -59,7 +65,7 @@ pub(super) fn rules(steps: &[&Step]) -> Vec<String> {
         }
     }
     // In the plan's order, so that the same plan is refused in the same words.
-    for step in steps {
+    for step in steps.iter().filter(|_| waiting > 0) {
         if let Action::SwitchWorker { worker, .. } = &step.action
             && !met.get(worker.as_str()).is_some_and(|known| known.confirmed)
         {
