@@ -1,11 +1,14 @@
 //! The admin's own settings, `.xr/site.toml`.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use xr_model::{Away, Fault, Quorum, Result, Worker};
 
-use crate::{duration, presets};
+use crate::{
+    duration, presets,
+    roster::{refuse_odd, worker_lines},
+};
 
 /// Which releases an update takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,7 +178,7 @@ impl Site {
                 let site: Self =
                     toml::from_str(&text).map_err(|error| presets::point_at(path, &text, &error).hint(hint))?;
                 site.trust.refuse_contradiction(path)?;
-                site.refuse_doubles(path)?;
+                refuse_odd(path, &site.workers, || worker_lines(&text))?;
                 Ok(site)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -186,21 +189,6 @@ impl Site {
                     .hint(format!("ls -la {folder}   (a folder of its owner's, 0700)")))
             }
         }
-    }
-
-    fn refuse_doubles(&self, path: &Path) -> Result<()> {
-        let mut names = BTreeSet::new();
-        for worker in &self.workers {
-            if let Some(why) = crate::roster::unfit(worker) {
-                return Err(Fault::new(format!("{}: worker `{}`: {why}", path.display(), worker.name))
-                    .hint(format!("edit {}", path.display())));
-            }
-            if !names.insert(&worker.name) {
-                return Err(Fault::new(format!("{}: two workers are called `{}`", path.display(), worker.name))
-                    .hint(format!("edit {}: every worker needs a name of its own", path.display())));
-            }
-        }
-        Ok(())
     }
 
     /// The settings as text for `.xr/site.toml`.

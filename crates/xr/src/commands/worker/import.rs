@@ -2,8 +2,9 @@
 
 use xr_engine::fleet::{self, Target};
 use xr_model::{Fault, Level, Result, exit};
+use xr_stack::inventory;
 
-use super::{Import, add, inventory};
+use super::{Import, add};
 use crate::{
     context::Context,
     outcome::{err, out},
