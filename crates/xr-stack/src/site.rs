@@ -217,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn a_quorum_is_a_word_or_a_number_of_workers() {
+        for (text, quorum) in [("\"all\"", Quorum::All), ("\"majority\"", Quorum::Majority), ("2", Quorum::AtLeast(2))]
+        {
+            let site = read(&format!("[fleet]\nquorum = {text}\npatience = \"1s\"")).unwrap();
+            assert_eq!(site.fleet.quorum, quorum);
+            assert_eq!(read(&site.to_toml().unwrap()).unwrap().fleet, site.fleet);
+        }
+        for (text, odd) in [("\"most\"", "string \"most\""), ("-1", "integer `-1`"), ("0.5", "floating point `0.5`")] {
+            let said = read(&format!("[fleet]\nquorum = {text}")).unwrap_err();
+            assert!(said.contains(odd), "{said}");
+            assert!(said.contains("expected \"all\", \"majority\" or a number of workers"), "{said}");
+        }
+    }
+
+    #[test]
     fn no_patience_at_all_is_refused() {
         for (text, said) in [
             ("patience = \"0s\"", "expected a second at least"),
