@@ -20,6 +20,7 @@ pub async fn run(context: &Context, args: &Add) -> Result<u8> {
     let world = context.world()?;
     let _lock = run::begin(context, &world, "worker add").await?;
     let target = Target::present(&world).await?;
+    target.refuse_none()?;
     let worker = listed(&world, args);
     let candidate = look(context, &world, &target, worker, args.host_key.as_deref()).await?;
     if args.dry_run {

@@ -17,6 +17,7 @@ pub async fn run(context: &Context, args: &Import) -> Result<u8> {
     let mut world = context.world()?;
     let _lock = run::begin(context, &world, "worker import").await?;
     let target = Target::present(&world).await?;
+    target.refuse_none()?;
     let mut candidates = Vec::new();
     let mut faults: Vec<Fault> = Vec::new();
     for worker in workers {
