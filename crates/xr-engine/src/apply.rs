@@ -1,6 +1,6 @@
 //! Executing a plan: every step journalled before and after, the way back taken when one fails.
 
-use std::{cell::RefCell, time::Instant};
+use std::{cell::RefCell, collections::BTreeSet, time::Instant};
 
 use futures_util::future;
 use xr_journal::{ChildrenLock, Journal, Reserve};
@@ -87,7 +87,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         healthy: RefCell::default(),
         fates: RefCell::default(),
     };
-    let mut started: Vec<StepId> = Vec::new();
+    let mut started = BTreeSet::new();
     let (mut open, mut touched) = (false, true);
     let result = match files::save(world, &run.id, &prepared.env.generated) {
         Ok(()) => steps(&run, &journal, &mut started).await,
@@ -198,7 +198,7 @@ async fn refuse_moved_world(world: &World<'_>, prepared: &Prepared) -> Result<()
 async fn steps(
     run: &Run<'_, '_>,
     journal: &RefCell<Journal>,
-    started: &mut Vec<StepId>,
+    started: &mut BTreeSet<StepId>,
 ) -> std::result::Result<(), Failure> {
     let of = u32::try_from(run.prepared.plan.steps().count()).unwrap_or(u32::MAX);
     for stage in &run.prepared.plan.stages {
@@ -215,8 +215,12 @@ async fn steps(
         let mut failed = failed.into_iter();
         if let Some(first) = failed.next() {
             let mut failure = deeper(run, first).await;
-            for other in failed.filter(|other| !other.is_interruption() && other.service != failure.service) {
-                failure.fault.message = format!("{}; also: {}", failure.fault.chain(), other.fault.chain());
+            let others: Vec<String> = failed
+                .filter(|other| !other.is_interruption() && other.service != failure.service)
+                .map(|other| format!("; also: {}", other.fault.chain()))
+                .collect();
+            if !others.is_empty() {
+                failure.fault.message = failure.fault.chain() + &others.concat();
                 failure.fault.source = None;
             }
             return Err(failure);

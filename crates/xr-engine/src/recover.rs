@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
+use futures_util::future;
 use xr_journal::{ChildrenLock, Journal, PastRun, Reserve, unfinished};
 use xr_model::{Action, Fault, Level, Outcome, Record, Result, Verdict};
 
@@ -89,17 +90,10 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
 }
 
 async fn finish(world: &World<'_>, past: &PastRun) -> Result<Verdict> {
+    confirm_workers(world, past).await?;
     for step in past.plan.steps() {
         if let Action::RemoveOld { swaps } = &step.action {
             remove_old::act(world, swaps).await.map_err(|failure| failure.fault)?;
-        }
-        if let Action::ConfirmWorker { worker } = &step.action {
-            let generation = world.generations.read(past.plan.generation)?;
-            let confirmed =
-                async { fleet::confirm(world, &fleet::Target::of(world, &generation).await?, worker).await };
-            if let Err(fault) = confirmed.await {
-                world.say(Level::Warning, format!("{} (xr worker sync {worker})", fault.chain()));
-            }
         }
         if let Action::DropAside { restore: restored } = &step.action {
             let manifest = xr_stack::load(&staging::root_of(world, past.plan.generation))?.manifest;
@@ -111,6 +105,36 @@ async fn finish(world: &World<'_>, past: &PastRun) -> Result<Verdict> {
         }
     }
     Ok(Verdict::Changed)
+}
+
+/// The new agents may stay. One that cannot be told goes back by itself, and catches up later.
+async fn confirm_workers(world: &World<'_>, past: &PastRun) -> Result<()> {
+    let workers: Vec<&String> = past
+        .plan
+        .steps()
+        .filter_map(|step| match &step.action {
+            Action::ConfirmWorker { worker } => Some(worker),
+            _ => None,
+        })
+        .collect();
+    if workers.is_empty() {
+        return Ok(());
+    }
+    let generation = world.generations.read(past.plan.generation)?;
+    let target = match fleet::Target::of(world, &generation).await {
+        Ok(target) => target,
+        Err(fault) => {
+            world.say(Level::Warning, format!("{} (xr worker sync)", fault.chain()));
+            return Ok(());
+        }
+    };
+    let confirmed = workers.into_iter().map(async |worker| {
+        if let Err(fault) = fleet::confirm(world, &target, worker).await {
+            world.say(Level::Warning, format!("{} (xr worker sync {worker})", fault.chain()));
+        }
+    });
+    future::join_all(confirmed).await;
+    Ok(())
 }
 
 async fn back(world: &World<'_>, past: &PastRun, journal: &RefCell<Journal>) -> Result<Verdict> {

@@ -35,7 +35,7 @@ pub(crate) async fn unwind(
     journal: &RefCell<Journal>,
     run: &str,
     plan: &Plan,
-    started: &[StepId],
+    started: &BTreeSet<StepId>,
     project: &str,
     failure: &Failure,
 ) -> Result<Verdict> {
@@ -85,7 +85,7 @@ async fn undo_all(
     (note, say): (&dyn Fn(Record), &dyn Fn(String)),
     run: &str,
     plan: &Plan,
-    started: &[StepId],
+    started: &BTreeSet<StepId>,
     project: &str,
     created: &[Swap],
 ) -> Result<()> {
@@ -144,7 +144,7 @@ async fn undo_all(
 }
 
 /// Every worker's old agent serves. One that does not answer goes back by itself, because nobody confirms its new agent.
-pub(crate) async fn take_workers_back(world: &World<'_>, plan: &Plan, started: &[StepId], project: &str) {
+pub(crate) async fn take_workers_back(world: &World<'_>, plan: &Plan, started: &BTreeSet<StepId>, project: &str) {
     let begun: BTreeSet<&str> = plan
         .steps()
         .filter(|step| started.contains(&step.id))
@@ -168,7 +168,7 @@ async fn put_data_back(
     world: &World<'_>,
     note: &dyn Fn(Record),
     plan: &Plan,
-    started: &[StepId],
+    started: &BTreeSet<StepId>,
     project: &str,
     created: &[Swap],
 ) -> Result<()> {
@@ -191,7 +191,7 @@ async fn put_data_back(
 }
 
 /// Data that were loaded are thrown away, and those that were set aside for them are in use again.
-async fn unload(world: &World<'_>, plan: &Plan, started: &[StepId], project: &str) -> Result<()> {
+async fn unload(world: &World<'_>, plan: &Plan, started: &BTreeSet<StepId>, project: &str) -> Result<()> {
     for step in plan.steps().filter(|step| started.contains(&step.id)) {
         if let Action::LoadDump { restore: loaded } = &step.action {
             restore::undo(world, project, plan.generation, loaded).await?;
@@ -201,7 +201,7 @@ async fn unload(world: &World<'_>, plan: &Plan, started: &[StepId], project: &st
 }
 
 /// The same where nothing that runs was touched: what was loaded stands beside and is in nobody's way.
-pub(crate) async fn unload_untouched(world: &World<'_>, plan: &Plan, started: &[StepId], project: &str) {
+pub(crate) async fn unload_untouched(world: &World<'_>, plan: &Plan, started: &BTreeSet<StepId>, project: &str) {
     take_workers_back(world, plan, started, project).await;
     if let Err(fault) = unload(world, plan, started, project).await {
         world.say(Level::Warning, format!("what was loaded cannot be thrown away: {}", fault.chain()));

@@ -1,17 +1,19 @@
 //! The order of the way back.
 
+use std::collections::BTreeSet;
+
 use xr_model::{Action, Plan, Step, StepId};
 
 /// The begun steps in the order in which they are undone: in reverse, but for two things. The files come first, because an
 /// old container that is started reads them. And what was stopped for the sake of its data is started as it was at the
 /// beginning, dependencies first: a proxy that finds no server does not stay up.
-pub(crate) fn order<'a>(plan: &'a Plan, started: &[StepId]) -> Vec<&'a Step> {
+pub(crate) fn order<'a>(plan: &'a Plan, started: &BTreeSet<StepId>) -> Vec<&'a Step> {
     let swap = plan.steps().find(|step| matches!(step.action, Action::SwapData { .. })).map(|step| step.id);
     let stops = |step: &&Step| matches!(step.action, Action::StopOld { .. }) && swap.is_some_and(|swap| step.id < swap);
-    let stopped: Vec<&str> = plan.steps().filter(stops).filter_map(service).collect();
+    let stopped: BTreeSet<&str> = plan.steps().filter(stops).filter_map(service).collect();
     let files = |step: &&Step| matches!(step.action, Action::SwitchFiles { .. });
     // Before the users of the data are started, what they use is: the database itself may be an old container again.
-    let others = |step: &&Step| service(step).is_some_and(|service| !stopped.contains(&service));
+    let others = |step: &&Step| service(step).is_some_and(|service| !stopped.contains(service));
     let begun = || plan.steps().filter(|step| started.contains(&step.id));
     let mut order: Vec<&Step> = begun().filter(files).collect();
     order.extend(begun().rev().filter(others));
@@ -47,7 +49,7 @@ mod tests {
     fn undone(actions: Vec<Action>) -> Vec<String> {
         let number = |(at, action)| Step { id: StepId(at as u32 + 1), action };
         let steps: Vec<Step> = actions.into_iter().enumerate().map(number).collect();
-        let started: Vec<StepId> = steps.iter().map(|step| step.id).collect();
+        let started: BTreeSet<StepId> = steps.iter().map(|step| step.id).collect();
         let version = "v1.0.0".parse().unwrap();
         let stages = vec![Stage { name: String::new(), steps }];
         let plan = Plan { kind: RunKind::Rollback, from: Some(2), from_version: None, generation: 1, version, stages };

@@ -1,6 +1,7 @@
 //! Everything a run works with: the stack, its `.xr/`, the engine, where events go.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -11,7 +12,7 @@ use xr_env_writer::{EnvFile, secret_values};
 use xr_host::{Engine, Identity, Ssh, owner_of};
 use xr_image_puller::{Credentials, Retry, Sources};
 use xr_journal::{Generations, Home, sync_disk};
-use xr_model::{Container, Event, Fault, Invocation, Level, Observed, PinnedImage, Redactor, Result};
+use xr_model::{Container, Event, Fault, Invocation, Level, Observed, PinnedImage, Redactor, Result, Worker};
 use xr_stack::{Compose, Layout, Manifest, Site, Stack};
 use xr_version_resolver::Checkout;
 
@@ -48,6 +49,8 @@ pub struct World<'a> {
     sources: OnceLock<Sources>,
     /// How workers are reached, once that was asked.
     ssh: OnceLock<Ssh>,
+    /// Where in the list each worker was when one was first asked for.
+    places: OnceLock<HashMap<String, usize>>,
     /// How many workers are worked on at once.
     turns: Semaphore,
     /// The secrets that nothing told may hold.
@@ -94,6 +97,7 @@ impl<'a> World<'a> {
             cancel,
             sources: OnceLock::new(),
             ssh: OnceLock::new(),
+            places: OnceLock::new(),
             turns,
         })
     }
@@ -129,6 +133,15 @@ impl<'a> World<'a> {
         }
         let ssh = Ssh::new(&self.home.path().join("ssh"), self.site.fleet.patience)?;
         Ok(self.ssh.get_or_init(|| ssh))
+    }
+
+    /// The worker of this name, when there is one. Each step of a run asks for its own.
+    pub(crate) fn find_worker(&self, name: &str) -> Option<&Worker> {
+        let all = &self.site.workers;
+        let places = self.places.get_or_init(|| (0..).zip(all).map(|(at, worker)| (worker.name.clone(), at)).collect());
+        let listed = places.get(name).and_then(|at| all.get(*at)).filter(|worker| worker.name == name);
+        // Somebody may have been added since.
+        listed.or_else(|| all.iter().find(|worker| worker.name == name))
     }
 
     /// Waits until one more worker may be worked on.

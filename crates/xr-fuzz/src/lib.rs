@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use xr_env_writer::{EnvFile, MergeRules, Secret, merge};
 use xr_journal::{Generations, Home, read_runs, unfinished};
 use xr_model::Version;
-use xr_stack::{Manifest, Resolved, Site};
+use xr_stack::{Manifest, Resolved, Roster, Site, inventory as workers, unfit};
 use xr_trust::{KeyFile, Keys, SignedList};
 use xr_version_resolver::version_file;
 
@@ -22,7 +22,7 @@ pub use mutate::Mutator;
 pub type Entry = fn(&[u8]);
 
 /// All entries, by the name of their target and of their folder in `fuzz/corpus`.
-pub const ENTRIES: [(&str, Entry); 10] = [
+pub const ENTRIES: [(&str, Entry); 11] = [
     ("env", env),
     ("env_merge", env_merge),
     ("version", version),
@@ -33,6 +33,7 @@ pub const ENTRIES: [(&str, Entry); 10] = [
     ("compose", compose),
     ("keys", keys),
     ("signed_list", signed_list),
+    ("inventory", inventory),
 ];
 
 /// `.env`: what is parsed is written back byte for byte; a value that is set is read back, and nothing else has changed.
@@ -152,6 +153,27 @@ pub fn signed_list(data: &[u8]) {
         }
     }
     assert!(SignedList::verify("release.lock", b"list", data, &Keys::default()).is_err());
+}
+
+/// An inventory of workers, in both forms: who is read can be listed, and is read from the list as he was.
+///
+/// # Panics
+/// When that does not hold.
+pub fn inventory(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for name in ["hosts.toml", "hosts"] {
+        let Ok(read) = workers::parse(Path::new(name), text) else { continue };
+        assert!(!read.is_empty() && read.iter().all(|worker| unfit(worker).is_none()), "{read:?}");
+        let mut roster = Roster::parse("").expect("an empty list");
+        for worker in &read {
+            roster.put(worker);
+        }
+        let dir = folder();
+        let path = dir.path().join("site.toml");
+        write(&path, roster.text().as_bytes());
+        let site = Site::read(&path).expect("what was listed can be read");
+        assert_eq!(site.workers, read);
+    }
 }
 
 fn folder() -> TempDir {

@@ -51,4 +51,4 @@ macro_rules! targets {
     };
 }
 
-targets!(env, env_merge, version, version_file, manifest, journal, generation, compose, keys, signed_list);
+targets!(env, env_merge, version, version_file, manifest, journal, generation, compose, keys, signed_list, inventory);

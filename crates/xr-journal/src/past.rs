@@ -1,6 +1,7 @@
 //! What the journals tell of runs. What cannot be read is never taken for "nothing happened".
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -20,9 +21,9 @@ pub struct PastRun {
     /// What it was to do.
     pub plan: Plan,
     /// Steps that were begun.
-    pub started: Vec<StepId>,
+    pub started: BTreeSet<StepId>,
     /// Steps that were done.
-    pub done: Vec<StepId>,
+    pub done: BTreeSet<StepId>,
     /// Whether the way back had begun, and why.
     pub unwinding: Option<String>,
     /// How it ended; none when it did not.
@@ -103,14 +104,19 @@ fn read_run(path: &Path) -> Result<Option<PastRun>> {
             }
             (Record::RunStarted { at, plan, .. }, _) => {
                 let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                run = Some(PastRun { id, at, plan, started: vec![], done: vec![], unwinding: None, outcome: None });
+                let (started, done) = (BTreeSet::new(), BTreeSet::new());
+                run = Some(PastRun { id, at, plan, started, done, unwinding: None, outcome: None });
             }
             (_, None) => {
                 let fault = Fault::new(format!("{}:1: the beginning of this journal is lost", path.display()));
                 return Err(fault.hint(set_aside(path)));
             }
-            (Record::StepStarted { step }, Some(run)) => run.started.push(step),
-            (Record::StepDone { step, .. }, Some(run)) => run.done.push(step),
+            (Record::StepStarted { step }, Some(run)) => {
+                run.started.insert(step);
+            }
+            (Record::StepDone { step, .. }, Some(run)) => {
+                run.done.insert(step);
+            }
             (Record::UnwindStarted { cause }, Some(run)) => run.unwinding = Some(cause),
             (Record::RunEnded { outcome, .. }, Some(run)) => run.outcome = Some(outcome),
             (Record::StepUndone { .. } | Record::StepFailed { .. }, Some(_)) => {}
@@ -204,12 +210,12 @@ mod tests {
             let whole = fs::read(&path).unwrap();
             put(&path, &[&whole, torn].concat());
             let run = unfinished(&home).unwrap().unwrap();
-            assert_eq!((run.started, run.done.len()), (vec![StepId(1)], 0));
+            assert_eq!((run.started, run.done.len()), ([StepId(1)].into(), 0));
 
             let mut again = Journal::open(&home, journal.id()).unwrap();
             assert_eq!(fs::read(&path).unwrap(), whole, "cut off");
             again.append(&Record::StepDone { step: StepId(1), ms: 1 }).unwrap();
-            assert_eq!(unfinished(&home).unwrap().unwrap().done, [StepId(1)]);
+            assert_eq!(unfinished(&home).unwrap().unwrap().done, [StepId(1)].into());
         }
     }
 
@@ -222,7 +228,7 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         put(&path, &bytes[..bytes.len() - 1]);
         Journal::open(&home, journal.id()).unwrap().append(&started(2)).unwrap();
-        assert_eq!(unfinished(&home).unwrap().unwrap().started, [StepId(1), StepId(2)]);
+        assert_eq!(unfinished(&home).unwrap().unwrap().started, [StepId(1), StepId(2)].into());
     }
 
     #[test]
@@ -243,7 +249,7 @@ mod tests {
             put(&path, format!("{whole}{middle}\n").as_bytes());
             journal.append(&started(1)).unwrap();
             match read_runs(&home) {
-                Ok(runs) => assert!(torn && runs[0].started == [StepId(1)], "{middle}"),
+                Ok(runs) => assert!(torn && runs[0].started == [StepId(1)].into(), "{middle}"),
                 Err(fault) => {
                     assert!(!torn && fault.message.contains(".jsonl:2:"), "{middle}: {}", fault.message);
                     assert!(fault.hint.unwrap().contains(".damaged && xr doctor"));

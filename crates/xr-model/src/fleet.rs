@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Unexpected, Visitor},
+};
 
 use crate::PinnedImage;
 
@@ -78,20 +81,35 @@ impl Serialize for Quorum {
 
 impl<'de> Deserialize<'de> for Quorum {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Raw {
-            Word(String),
-            Count(usize),
+        deserializer.deserialize_any(QuorumVisitor)
+    }
+}
+
+struct QuorumVisitor;
+
+impl Visitor<'_> for QuorumVisitor {
+    type Value = Quorum;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"all\", \"majority\" or a number of workers")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Quorum, E> {
+        match word {
+            "all" => Ok(Quorum::All),
+            "majority" => Ok(Quorum::Majority),
+            _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
         }
-        match Raw::deserialize(deserializer)? {
-            Raw::Word(word) if word == "all" => Ok(Self::All),
-            Raw::Word(word) if word == "majority" => Ok(Self::Majority),
-            Raw::Count(count) => Ok(Self::AtLeast(count)),
-            Raw::Word(word) => {
-                Err(D::Error::custom(format!("expected \"all\", \"majority\" or a number, not `{word}`")))
-            }
-        }
+    }
+
+    fn visit_u64<E: Error>(self, count: u64) -> Result<Quorum, E> {
+        let wrong = || E::invalid_value(Unexpected::Unsigned(count), &self);
+        usize::try_from(count).map(Quorum::AtLeast).map_err(|_| wrong())
+    }
+
+    fn visit_i64<E: Error>(self, count: i64) -> Result<Quorum, E> {
+        let wrong = || E::invalid_value(Unexpected::Signed(count), &self);
+        usize::try_from(count).map(Quorum::AtLeast).map_err(|_| wrong())
     }
 }
 

@@ -1,10 +1,10 @@
 //! A plan: immutable data. Execution makes no choices that are not written here.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attachment, Container, PinnedImage, Version};
+use crate::{Attachment, Container, ImageRef, PinnedImage, Version};
 
 /// Which command asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ impl Plan {
     }
 
     /// Whether what runs may have been touched when these steps were begun.
-    pub fn touches_the_stack(&self, begun: &[StepId]) -> bool {
+    pub fn touches_the_stack(&self, begun: &BTreeSet<StepId>) -> bool {
         self.steps().any(|step| begun.contains(&step.id) && step.action.touches_the_stack())
     }
 
@@ -144,8 +144,8 @@ pub enum Action {
     StageWorker {
         /// Which.
         worker: String,
-        /// The images that it lacks.
-        lacks: Vec<PinnedImage>,
+        /// The images that it lacks; how each is pinned, the plan says once for all.
+        lacks: Vec<ImageRef>,
     },
     /// Run a backup of the manifest into `.xr/backups`.
     Backup {

@@ -19,7 +19,7 @@ fn has(worker: &ObservedWorker, image: &PinnedImage) -> bool {
 pub(crate) fn stage<'a>(desired: &'a Desired, observed: &'a Observed) -> impl Iterator<Item = Action> + 'a {
     changing(desired, observed).map(|(fleet, worker)| Action::StageWorker {
         worker: worker.name.clone(),
-        lacks: fleet.images.iter().filter(|image| !has(worker, image)).cloned().collect(),
+        lacks: fleet.images.iter().filter(|image| !has(worker, image)).map(|image| image.reference.clone()).collect(),
     })
 }
 

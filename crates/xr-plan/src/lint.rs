@@ -1,10 +1,14 @@
 //! What must hold of every plan. A plan that breaks a rule is not executed.
 
-use std::collections::BTreeSet;
+mod data;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use xr_model::{Action, Desired, Plan, Step};
 
-/// Broken rules, one sentence each; empty for a sound plan.
+/// Broken rules, one sentence each; empty for a sound plan. Its steps are passed over a fixed number of times: a plan may
+/// have those of 100,000 workers.
 pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
     let mut broken = Vec::new();
     let steps: Vec<_> = plan.steps().collect();
@@ -41,7 +45,8 @@ pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
     }
 
     broken.extend(out_of_order(&steps, desired));
-    broken.extend(data_at_risk(&steps, record));
+    broken.extend(data::rules(&steps));
+    broken.extend(workers::rules(&steps));
 
     let mut created = BTreeSet::new();
     let mut started = BTreeSet::new();
@@ -70,42 +75,15 @@ pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
     broken
 }
 
-/// Data that would be put back without a way back, under somebody's hands, or thrown away too soon.
-fn data_at_risk(steps: &[&Step], record: Option<usize>) -> Vec<String> {
-    let mut broken = Vec::new();
-    for (at, step) in steps.iter().enumerate() {
-        let before = |wanted: &dyn Fn(&Action) -> bool| steps[..at].iter().any(|step| wanted(&step.action));
-        match &step.action {
-            Action::LoadDump { restore }
-                if !before(&|a| matches!(a, Action::Backup { index, .. } if *index == restore.index)) =>
-            {
-                broken.push(format!("{} is put back without a backup of the present data", restore.name));
-            }
-            Action::SwapData { restore } => {
-                if !before(&|a| matches!(a, Action::LoadDump { restore: loaded } if loaded == restore)) {
-                    broken.push(format!("{} is put back before it is loaded", restore.name));
-                }
-                if before(&|a| matches!(a, Action::Start { .. } | Action::SwitchOver { .. } | Action::Restart { .. })) {
-                    broken.push(format!("{} is put back after something new was started", restore.name));
-                }
-            }
-            Action::DropAside { restore } if record.is_none_or(|record| at < record) => {
-                broken.push(format!("what {} replaced is thrown away before the generation is recorded", restore.name));
-            }
-            _ => {}
-        }
-    }
-    broken
-}
-
 /// Services that are started before something they need and that is started too.
 fn out_of_order(steps: &[&Step], desired: &Desired) -> Vec<String> {
-    let begins = |name: &str| {
-        steps.iter().position(|step| match &step.action {
-            Action::Start { swap } | Action::SwitchOver { swap, .. } => swap.service == name,
-            _ => false,
-        })
-    };
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, step) in steps.iter().enumerate() {
+        if let Action::Start { swap } | Action::SwitchOver { swap, .. } = &step.action {
+            first.entry(&swap.service).or_insert(at);
+        }
+    }
+    let begins = |name: &str| first.get(name);
     let pairs =
         desired.services.iter().flat_map(|s| s.depends_on.iter().map(move |d| (s.name.as_str(), d.service.as_str())));
     pairs

@@ -95,7 +95,7 @@ struct Builder {
 
 impl Builder {
     fn stage(&mut self, name: &str, actions: impl IntoIterator<Item = Action>) {
-        let steps: Vec<Step> = actions
+        let mut steps: Vec<Step> = actions
             .into_iter()
             .map(|action| {
                 let id = StepId(self.next);
@@ -104,6 +104,8 @@ impl Builder {
             })
             .collect();
         if !steps.is_empty() {
+            // The steps of many workers are not worth twice their room.
+            steps.shrink_to_fit();
             self.stages.push(Stage { name: name.to_owned(), steps });
         }
     }

@@ -2,147 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::BTreeMap, time::Duration};
+mod support;
 
-use xr_model::{
-    Action, Attachment, Condition, Container, ContainerState, Dependency, Desired, DesiredHook, Digest, Health,
-    ImageRef, LocalImage, Observed, PinnedImage, Plan, Port, Restore, RunKind, Service,
-};
-use xr_plan::{Origin, lint, plan};
-
-fn service(name: &str, needs: &[&str]) -> Service {
-    Service {
-        content: String::new(),
-        name: name.into(),
-        image: ImageRef::new(format!("acme/{name}:v2")),
-        spec: format!("{name}-v2"),
-        depends_on: needs
-            .iter()
-            .map(|n| Dependency { service: (*n).into(), condition: Condition::ServiceHealthy, required: true })
-            .collect(),
-        ports: vec![],
-        container_name: None,
-        health: None,
-        owns_data: false,
-        host_network: false,
-        tied_to: vec![],
-        builds: false,
-        replicas: 1,
-        restart: "always".into(),
-        beside: None,
-    }
-}
-
-fn port(number: u16) -> Port {
-    Port { host_ip: String::new(), published: number, until: None, target: 80, protocol: "tcp".into() }
-}
-
-fn container(service: &Service) -> Container {
-    Container {
-        id: format!("old-{}", service.name),
-        name: format!("p-{}-1", service.name),
-        service: service.name.clone(),
-        number: 1,
-        config_hash: String::new(),
-        image: service.image.to_string(),
-        image_id: format!("id-{}-old", service.name),
-        state: ContainerState::Running,
-        health: Health::None,
-        restarts: 0,
-        restart: "always".to_owned(),
-        started_at: String::new(),
-        networks: vec![Attachment {
-            container: format!("old-{}", service.name),
-            network: "p_default".into(),
-            aliases: vec![service.name.clone()],
-            ipv4: None,
-        }],
-        ports: service.ports.clone(),
-    }
-}
-
-/// The stack of the field: data below, server, agent with a fixed name, proxy with the port on top.
-fn product() -> Vec<Service> {
-    let mut db = service("db", &[]);
-    db.owns_data = true;
-    let server = service("server", &["db"]);
-    let mut agent = service("agent", &["server"]);
-    agent.container_name = Some("agent".into());
-    let mut nginx = service("nginx", &["server"]);
-    nginx.ports = vec![port(8083)];
-    vec![db, server, agent, nginx]
-}
-
-/// A world in which `same` services already are as desired and the others are one version behind.
-fn world(services: Vec<Service>, same: &[&str]) -> (Desired, Observed) {
-    let mut observed = Observed::default();
-    let mut previous_specs = BTreeMap::new();
-    let mut images = vec![];
-    for service in &services {
-        let mut running = container(service);
-        let kept = same.contains(&service.name.as_str());
-        if kept {
-            running.image_id = format!("id-{}", service.name);
-        }
-        previous_specs.insert(service.name.clone(), if kept { service.spec.clone() } else { "v1".into() });
-        observed.containers.push(running);
-        let digest = Digest(format!("sha256:{}", service.name));
-        observed.images.push(LocalImage {
-            id: format!("id-{}", service.name),
-            tags: vec![],
-            repo_digests: vec![service.image.pinned(&digest)],
-            size: 0,
-        });
-        images.push(PinnedImage {
-            reference: service.image.clone(),
-            digest: Some(digest),
-            image_id: String::new(),
-            services: vec![service.name.clone()],
-            versioned: true,
-        });
-    }
-    let desired = Desired {
-        version: "v2.0.0".parse().unwrap(),
-        generation: 2,
-        commit: Some("c".into()),
-        services,
-        left_out: vec![],
-        images,
-        previous_specs,
-        ended: Vec::new(),
-        files_change: true,
-        hooks: vec![DesiredHook { index: 0, name: "migrate".into(), service: "server".into() }],
-        backups: vec![(0, "dump".into())],
-        restores: vec![],
-        settle: Duration::from_secs(10),
-        smoke: true,
-        fleet: None,
-    };
-    (desired, observed)
-}
-
-fn origin() -> Origin {
-    Origin {
-        kind: RunKind::Update,
-        generation: Some(1),
-        version: Some("v1.0.0".parse().unwrap()),
-        drain: BTreeMap::new(),
-        patience: BTreeMap::new(),
-    }
-}
-
-fn titles(plan: &Plan) -> Vec<String> {
-    plan.stages
-        .iter()
-        .map(|stage| stage.steps.iter().map(|s| s.action.title()).collect::<Vec<_>>().join(" + "))
-        .collect()
-}
-
-fn sound(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
-    let plan = plan(desired, observed, origin);
-    assert_eq!(lint(&plan, desired), Vec::<String>::new(), "{:#?}", titles(&plan));
-    plan
-}
+use support::{container, origin, port, product, service, sound, titles, with_actions, world};
+use xr_model::{Action, ContainerState, Restore, RunKind, Service};
+use xr_plan::{Origin, lint};
 
 #[test]
 fn the_server_starts_beside_the_old_and_the_port_is_switched_last() {
@@ -306,11 +170,8 @@ fn a_hook_waits_for_its_service_and_a_service_for_a_database_that_publishes_its_
     assert_eq!(order, ["start db", "start server", "run hook migrate", "start agent", "start nginx"]);
 }
 
-#[test]
-fn data_are_put_back_while_nobody_uses_them() {
-    let (mut desired, mut observed) = world(product(), &["db", "agent"]);
-    desired.hooks.clear();
-    desired.restores = vec![Restore {
+fn dump() -> Restore {
+    Restore {
         index: 0,
         name: "dump".into(),
         dump: "20260102T030405-g2-dump".into(),
@@ -318,7 +179,14 @@ fn data_are_put_back_while_nobody_uses_them() {
         size: 1,
         service: "db".into(),
         container: "old-db".into(),
-    }];
+    }
+}
+
+#[test]
+fn data_are_put_back_while_nobody_uses_them() {
+    let (mut desired, mut observed) = world(product(), &["db", "agent"]);
+    desired.hooks.clear();
+    desired.restores = vec![dump()];
     // A service of the version that is left, and of no other.
     let mut extra = container(&service("extra", &["db"]));
     extra.id = "old-extra".into();
@@ -348,4 +216,29 @@ fn data_are_put_back_while_nobody_uses_them() {
             "throw away the data that dump replaced",
         ]
     );
+}
+
+#[test]
+fn data_that_would_be_put_back_without_a_way_back_or_under_somebodys_hands_are_refused() {
+    let (mut desired, observed) = world(product(), &["db", "agent"]);
+    desired.hooks.clear();
+    desired.restores = vec![dump()];
+    let sound = sound(&desired, &observed, &origin());
+    let refused = |moved: &str, before: Option<&str>| {
+        let mut actions: Vec<Action> = sound.steps().map(|step| step.action.clone()).collect();
+        let find = |actions: &[Action], title: &str| actions.iter().position(|a| a.title().starts_with(title)).unwrap();
+        let taken = actions.remove(find(&actions, moved));
+        if let Some(before) = before {
+            actions.insert(find(&actions, before), taken);
+        }
+        lint(&with_actions(&sound, actions), &desired)
+    };
+    for (moved, before, rule) in [
+        ("back up dump", None, "dump is put back without a backup of the present data"),
+        ("load dump", None, "dump is put back before it is loaded"),
+        ("put back the data", Some("wait for agent"), "dump is put back after something new was started"),
+        ("throw away", Some("record"), "what dump replaced is thrown away before the generation is recorded"),
+    ] {
+        assert_eq!(refused(moved, before), [rule], "{moved}");
+    }
 }

@@ -7,6 +7,7 @@
 mod agent;
 mod compose;
 mod duration;
+pub mod inventory;
 mod layout;
 mod manifest;
 mod presets;
@@ -23,5 +24,5 @@ pub use manifest::{
     Requirements, RestorePart, SecretKey, ServiceRule, Smoke, Trust, WorkerRule,
 };
 pub use presets::{Stack, load, read_small, trust_of};
-pub use roster::{Roster, unfit};
+pub use roster::{Roster, name_of, unfit};
 pub use site::{Channel, Fleet, ImagesFrom, Network, Site, SiteTrust};

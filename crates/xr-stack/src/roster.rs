@@ -1,5 +1,9 @@
 //! Changing the list of workers in `.xr/site.toml`: everything else in the file stays as the admin wrote it.
 
+use std::{collections::BTreeSet, path::Path};
+
+use serde::{Deserialize, de::IgnoredAny};
+use toml::Spanned;
 use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, value};
 use xr_model::{Fault, Result, Worker};
 
@@ -81,6 +85,50 @@ fn is(table: &Table, name: &str) -> bool {
     table.get("name").and_then(Item::as_str) == Some(name)
 }
 
+/// The host's name out of a destination, as a worker may be called.
+pub fn name_of(ssh: &str) -> String {
+    let rest = ssh.strip_prefix("ssh://").unwrap_or(ssh);
+    let host = rest.rsplit('@').next().unwrap_or(rest);
+    let bare =
+        if host.starts_with('[') { host.trim_start_matches('[').split(']').next() } else { host.split(':').next() };
+    bare.unwrap_or(host).chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
+}
+
+/// Refuses a list with a worker that cannot be, or with two of one name. `lines` are those on which they begin in the file.
+///
+/// # Errors
+/// Names file and line.
+pub(crate) fn refuse_odd(path: &Path, workers: &[Worker], lines: impl FnOnce() -> Vec<usize>) -> Result<()> {
+    let mut names = BTreeSet::new();
+    let odd = workers.iter().enumerate().find_map(|(at, worker)| {
+        let doubled = || format!("two workers are called `{}`", worker.name);
+        unfit(worker).or_else(|| (!names.insert(&worker.name)).then(doubled)).map(|why| (at, why))
+    });
+    let Some((at, why)) = odd else { return Ok(()) };
+    let line = lines().get(at).copied().unwrap_or(1);
+    let file = path.display();
+    Err(Fault::new(format!("{file}:{line}: {why}")).hint(format!("edit {file}: every worker has a name of its own")))
+}
+
+/// The lines on which the `workers` of a TOML file begin.
+pub(crate) fn worker_lines(text: &str) -> Vec<usize> {
+    #[derive(Deserialize)]
+    struct Spots {
+        workers: Vec<Spanned<IgnoredAny>>,
+    }
+    let spots = toml::from_str::<Spots>(text).map(|spots| spots.workers).unwrap_or_default();
+    let (mut line, mut from) = (1, 0);
+    spots
+        .iter()
+        .map(|spot| {
+            let start = spot.span().start;
+            line += text.get(from..start).unwrap_or_default().matches('\n').count();
+            from = start;
+            line
+        })
+        .collect()
+}
+
 /// Why a worker cannot be called or reached so; none when it can.
 pub fn unfit(worker: &Worker) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -152,6 +200,18 @@ mod tests {
         {
             let odd = Worker { name: name.to_owned(), ssh: ssh.to_owned(), ..worker("x") };
             assert!(unfit(&odd).is_some(), "{name} {ssh}");
+        }
+    }
+
+    #[test]
+    fn a_worker_is_called_like_its_host() {
+        for (ssh, name) in [
+            ("root@w1.example.com", "w1.example.com"),
+            ("w1", "w1"),
+            ("ssh://root@10.0.0.1:2222", "10.0.0.1"),
+            ("root@[fd00::1]", "fd00--1"),
+        ] {
+            assert_eq!(name_of(ssh), name);
         }
     }
 }

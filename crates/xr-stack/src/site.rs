@@ -5,7 +5,10 @@ use std::{path::Path, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use xr_model::{Away, Fault, Quorum, Result, Worker};
 
-use crate::{duration, presets};
+use crate::{
+    duration, presets,
+    roster::{refuse_odd, worker_lines},
+};
 
 /// Which releases an update takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,7 +178,7 @@ impl Site {
                 let site: Self =
                     toml::from_str(&text).map_err(|error| presets::point_at(path, &text, &error).hint(hint))?;
                 site.trust.refuse_contradiction(path)?;
-                site.refuse_doubles(path)?;
+                refuse_odd(path, &site.workers, || worker_lines(&text))?;
                 Ok(site)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -186,20 +189,6 @@ impl Site {
                     .hint(format!("ls -la {folder}   (a folder of its owner's, 0700)")))
             }
         }
-    }
-
-    fn refuse_doubles(&self, path: &Path) -> Result<()> {
-        for (at, worker) in self.workers.iter().enumerate() {
-            if let Some(why) = crate::roster::unfit(worker) {
-                return Err(Fault::new(format!("{}: worker `{}`: {why}", path.display(), worker.name))
-                    .hint(format!("edit {}", path.display())));
-            }
-            if self.workers[..at].iter().any(|other| other.name == worker.name) {
-                return Err(Fault::new(format!("{}: two workers are called `{}`", path.display(), worker.name))
-                    .hint(format!("edit {}: every worker needs a name of its own", path.display())));
-            }
-        }
-        Ok(())
     }
 
     /// The settings as text for `.xr/site.toml`.
@@ -225,6 +214,21 @@ mod tests {
         assert_eq!(site.network, Network { patience: Duration::from_secs(90), tries: 5 });
         assert_eq!(read(&site.to_toml().unwrap()).unwrap().network, site.network);
         assert!(!Site::default().to_toml().unwrap().contains("network"), "a default may change");
+    }
+
+    #[test]
+    fn a_quorum_is_a_word_or_a_number_of_workers() {
+        for (text, quorum) in [("\"all\"", Quorum::All), ("\"majority\"", Quorum::Majority), ("2", Quorum::AtLeast(2))]
+        {
+            let site = read(&format!("[fleet]\nquorum = {text}\npatience = \"1s\"")).unwrap();
+            assert_eq!(site.fleet.quorum, quorum);
+            assert_eq!(read(&site.to_toml().unwrap()).unwrap().fleet, site.fleet);
+        }
+        for (text, odd) in [("\"most\"", "string \"most\""), ("-1", "integer `-1`"), ("0.5", "floating point `0.5`")] {
+            let said = read(&format!("[fleet]\nquorum = {text}")).unwrap_err();
+            assert!(said.contains(odd), "{said}");
+            assert!(said.contains("expected \"all\", \"majority\" or a number of workers"), "{said}");
+        }
     }
 
     #[test]

@@ -61,3 +61,20 @@ fn three_workers_get_each_version_with_the_stack_and_run_its_tasks() -> Result<(
     assert_eq!(fleet.rows()?.len(), 2);
     Ok(())
 }
+
+#[test]
+fn a_worker_that_only_lacks_an_image_gets_it_and_its_agent_goes_on() -> Result<()> {
+    let fleet = WithWorkers::new(&Setup::default(), "lacks", &[HostKind::Docker])?;
+    fleet.add_all()?;
+    let agent = || fleet.hosts[0].must("docker inspect -f '{{.Id}} {{.State.StartedAt}}' $(docker ps -q)");
+    let before = agent()?;
+    for bring in [["install", "--yes"].as_slice(), &["worker", "sync"]] {
+        fleet.hosts[0].must("docker rmi -f $(docker images -q acme/orbit-worker)")?;
+        // Without this there is nothing to install.
+        fleet.stack.docker(&["stop", "-t1", &fleet.stack.container("server")?.id])?;
+        fleet.xr(bring)?.exits(0);
+        fleet.assert_workers_are("v1.0.0")?;
+        assert_eq!(agent()?, before, "{bring:?}");
+    }
+    Ok(())
+}

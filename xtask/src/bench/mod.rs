@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: speed as a ratio to something measured in the same run.
+//! `cargo xtask bench`: speed as a ratio to something measured in the same run, and what a plan for many workers costs.
 
 mod fleet;
 pub(crate) mod load;
@@ -14,7 +14,7 @@ use xr_lab::{Kex, Lab, Layout, cargo};
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of them; quick and update when not given
+    /// One of them; quick, update and plan when not given
     #[arg(value_enum)]
     which: Option<Which>,
     /// How often each command is timed: 21 times for quick, 5 times for fleet when not given
@@ -36,6 +36,8 @@ enum Which {
     Update,
     /// Many workers over SSH: xr, bare ssh, Ansible, parallel-ssh
     Fleet,
+    /// A plan for up to 100,000 workers: its time, its linter's, its memory; needs no lab
+    Plan,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -45,22 +47,29 @@ enum KeyExchange {
 }
 
 pub(crate) fn run(options: &Bench) -> Result<()> {
+    let wanted = |which| options.which.is_none_or(|only| only == which);
+    if wanted(Which::Plan) {
+        cargo(&["run", "--release", "--quiet", "--locked", "--package", "xr-plan", "--example", "scale"]).run()?;
+    }
+    if options.which == Some(Which::Plan) {
+        return Ok(());
+    }
     let lab = Lab::attach_or_up()?;
     let xr = release_binary()?;
-    let quick = || quick::run(&lab, &xr, options.runs.unwrap_or(21));
-    let update = || update::run(&lab, &xr);
-    match options.which {
-        None => quick().and_then(|()| update()),
-        Some(Which::Quick) => quick(),
-        Some(Which::Update) => update(),
-        Some(Which::Fleet) => {
-            let kex = match options.kex {
-                KeyExchange::Default => Kex::Default,
-                KeyExchange::Curve25519 => Kex::Curve25519,
-            };
-            fleet::run(&lab, &xr, &options.hosts, options.runs.unwrap_or(5), kex)
-        }
+    if wanted(Which::Quick) {
+        quick::run(&lab, &xr, options.runs.unwrap_or(21))?;
     }
+    if wanted(Which::Update) {
+        update::run(&lab, &xr)?;
+    }
+    if options.which == Some(Which::Fleet) {
+        let kex = match options.kex {
+            KeyExchange::Default => Kex::Default,
+            KeyExchange::Curve25519 => Kex::Curve25519,
+        };
+        fleet::run(&lab, &xr, &options.hosts, options.runs.unwrap_or(5), kex)?;
+    }
+    Ok(())
 }
 
 /// The binary that users get.

@@ -79,7 +79,7 @@ impl Ledger {
     /// When the disk refuses.
     pub fn write(&mut self, world: &World<'_>) -> Result<()> {
         self.format = FORMAT;
-        self.workers.retain(|name, _| world.site.workers.iter().any(|worker| worker.name == *name));
+        self.workers.retain(|name, _| world.find_worker(name).is_some());
         let text =
             serde_json::to_vec_pretty(self).map_err(Fault::at("cannot write what is remembered of the workers"))?;
         write_atomic(&path(world), &text, 0o600, Ownership::Keep)

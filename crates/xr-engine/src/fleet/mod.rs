@@ -21,7 +21,7 @@ pub use rows::{Row, findings, rows};
 pub use sync::{Synced, catch_up, sync};
 pub use talk::{dismiss, logs};
 pub use target::Target;
-pub use task::{HERE, Task, TaskOrder, start as start_task};
+pub use task::{HERE, Task, TaskOrder, nobody_has, start as start_task};
 
 pub(crate) use part::{joined, taking_part};
 pub(crate) use stage::act as stage_worker;

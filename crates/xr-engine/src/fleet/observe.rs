@@ -49,18 +49,15 @@ impl There {
         self.containers.iter().find(|container| container.name == name)
     }
 
+    /// Whether it has all wanted images.
+    pub fn has_images(&self) -> bool {
+        self.images.iter().all(Option::is_some)
+    }
+
     /// Whether the agent is the wanted one and runs, and no other one waits beside it.
-    pub fn is_up_to_date(&self, name: &str, fingerprint: Option<&str>) -> bool {
-        let images = self.images.iter().all(Option::is_some);
-        let next = format!("{name}-next");
-        match fingerprint {
-            None => images,
-            Some(wanted) => {
-                images
-                    && self.agent(name).is_some_and(|agent| agent.running && agent.fingerprint == wanted)
-                    && self.agent(&next).is_none()
-            }
-        }
+    pub fn has_agent(&self, name: &str, wanted: &str) -> bool {
+        self.agent(name).is_some_and(|agent| agent.running && agent.fingerprint == wanted)
+            && self.agent(&format!("{name}-next")).is_none()
     }
 }
 
@@ -78,7 +75,7 @@ impl World<'_> {
     /// # Errors
     /// When there is none.
     pub fn worker(&self, name: &str) -> Result<&Worker> {
-        self.site.workers.iter().find(|worker| worker.name == name).ok_or_else(|| {
+        self.find_worker(name).ok_or_else(|| {
             let known: Vec<&str> = self.site.workers.iter().map(|worker| worker.name.as_str()).collect();
             let hint = match known.len() {
                 0 => "xr worker add user@host".to_owned(),

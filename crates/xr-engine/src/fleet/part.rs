@@ -78,7 +78,7 @@ fn counts(seen: &Seen) -> bool {
 pub(crate) fn joined(target: &Target, seen: &Seen) -> Result<ObservedWorker> {
     let Ok(there) = &seen.there else { return Err(Fault::new(format!("worker {} is away", seen.worker.name))) };
     let agent = target.agent(&seen.worker)?;
-    let fingerprint = agent.as_ref().map(|(_, fingerprint)| fingerprint.as_str());
+    let name = target.agent_name(&seen.worker.name);
     let has = target.images.iter().zip(&there.images).filter(|(_, id)| id.is_some());
     // As the plan asks for them: by digest where a registry has given one.
     let images = has.map(|(image, id)| match (&image.digest, id) {
@@ -88,6 +88,6 @@ pub(crate) fn joined(target: &Target, seen: &Seen) -> Result<ObservedWorker> {
     Ok(ObservedWorker {
         name: seen.worker.name.clone(),
         images: images.collect(),
-        up_to_date: there.is_up_to_date(&target.agent_name(&seen.worker.name), fingerprint),
+        up_to_date: agent.is_none_or(|(_, fingerprint)| there.has_agent(&name, &fingerprint)),
     })
 }

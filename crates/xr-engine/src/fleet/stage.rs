@@ -2,7 +2,7 @@
 
 use xr_host::{Engine, Remote};
 use xr_image_puller::{LayerProgress, PullError, pull};
-use xr_model::{Away, Event, Fault, Level, PinnedImage, Result, StepId, Worker, exit};
+use xr_model::{Away, Event, Fault, ImageRef, Level, PinnedImage, Result, StepId, Worker, exit};
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::Agent;
 
@@ -17,12 +17,13 @@ pub(crate) async fn act(
     run: &Run<'_, '_>,
     step: StepId,
     worker: &str,
-    lacks: &[PinnedImage],
+    lacks: &[ImageRef],
 ) -> std::result::Result<(), Failure> {
     let (world, target) = (run.world, run.fleet()?);
     let worker = world.worker(worker)?;
     let _turn = world.turn().await;
-    let work = stage(world, target, worker, lacks, step.0, world.site.fleet.images_from);
+    let lacks = lacks.iter().map(|image| target.image(image)).collect::<Result<Vec<_>>>()?;
+    let work = stage(world, target, worker, &lacks, step.0, world.site.fleet.images_from);
     let staged = tokio::select! {
         staged = work => staged,
         () = world.cancel.raised() => return Err(Failure::interrupted()),
@@ -43,7 +44,7 @@ pub(crate) async fn stage(
     world: &World<'_>,
     target: &Target,
     worker: &Worker,
-    lacks: &[PinnedImage],
+    lacks: &[&PinnedImage],
     step: u32,
     from: ImagesFrom,
 ) -> Result<()> {
@@ -84,8 +85,7 @@ async fn create(target: &Target, worker: &Worker, remote: &Remote, engine: &Engi
     if serves {
         return Ok(());
     }
-    let image = target.images.iter().find(|image| image.reference == spec.image);
-    let image = image.ok_or_else(|| Fault::new(format!("{} is no image of this release", spec.image)))?;
+    let image = target.image(&spec.image)?;
     let found = engine.find(image).await?;
     let id = found.ok_or_else(|| Fault::new(format!("image {} is not there", image.reference)))?.id;
     engine.make(target.making(worker, spec, &fingerprint, &id)).await.map(drop)

@@ -69,11 +69,9 @@ async fn bring_all(world: &World<'_>, target: &Target, seen: Vec<Seen>, from: Im
     let work = seen.into_iter().enumerate().map(async |(number, seen)| {
         let worker = seen.worker.name.clone();
         let result = async {
-            if let Err(absent) = seen.there {
-                return Err(absent.fault);
-            }
-            let part = joined(target, &seen)?;
-            if part.up_to_date {
+            let part = joined(target, &seen);
+            let there = seen.there.map_err(|absent| absent.fault)?;
+            if part?.up_to_date && there.has_images() {
                 return Ok(false);
             }
             let _turn = world.turn().await;
@@ -111,7 +109,7 @@ pub(super) async fn bring(
     let seen = see(world, worker, Some(target)).await;
     let there = seen.there.map_err(|absent| absent.fault)?;
     let missing = target.images.iter().zip(&there.images).filter(|(_, id)| id.is_none());
-    let lacks: Vec<_> = missing.map(|(image, _)| image.clone()).collect();
+    let lacks: Vec<_> = missing.map(|(image, _)| image).collect();
     stage(world, target, worker, &lacks, step, from).await?;
     let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(()) };
     let agent_name = target.agent_name(&worker.name);

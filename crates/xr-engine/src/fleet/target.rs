@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use serde_json::Value;
 use xr_host::{FINGERPRINT, Making, ROLE, STACK, VERSION};
-use xr_model::{DesiredFleet, Fault, Generation, PinnedImage, Result, Worker, exit};
+use xr_model::{DesiredFleet, Fault, Generation, ImageRef, PinnedImage, Result, Worker, exit};
 use xr_stack::{AgentSpec, Compose, Place, Resolved, WorkerRule};
 
 use crate::{World, settings, staging};
@@ -93,10 +93,18 @@ impl Target {
         let place = Place { worker: &worker.name, server: &worker.server, version: &self.version };
         let lookup = |key: &str| self.settings.get(key).cloned();
         let Some(spec) = xr_stack::agent(&self.resolved, &self.rule, &lookup, place)? else { return Ok(None) };
-        let image = self.images.iter().find(|image| image.reference == spec.image);
-        let content = image.map(content).unwrap_or_default();
+        let content = self.image(&spec.image).map(content).unwrap_or_default();
         let fingerprint = spec.fingerprint(&content);
         Ok(Some((spec, fingerprint)))
+    }
+
+    /// An image that workers need, as it is pinned.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn image(&self, reference: &ImageRef) -> Result<&PinnedImage> {
+        let image = self.images.iter().find(|image| image.reference == *reference);
+        image.ok_or_else(|| Fault::new(format!("{reference} is no image of this release")))
     }
 
     /// Its container, to be made.

@@ -100,6 +100,16 @@ pub async fn start(world: &World<'_>, order: &TaskOrder) -> Result<Task> {
     begin(world, &target, &image, best, order).await
 }
 
+/// That no worker has these labels.
+pub fn nobody_has(labels: &[(String, Option<String>)]) -> Fault {
+    let spelled = labels.iter().map(|(key, value)| match value {
+        Some(value) => format!("{key}={value}"),
+        None => key.clone(),
+    });
+    let spelled: Vec<String> = spelled.collect();
+    Fault::new(format!("no worker has the label {}", spelled.join(" and "))).hint("xr worker list").code(exit::USAGE)
+}
+
 /// The workers that are asked.
 fn candidates(world: &World<'_>, order: &TaskOrder) -> Result<Vec<Worker>> {
     match &order.worker {
@@ -109,14 +119,7 @@ fn candidates(world: &World<'_>, order: &TaskOrder) -> Result<Vec<Worker>> {
             let fitting: Vec<Worker> =
                 world.site.workers.iter().filter(|worker| worker.matches(&order.labels)).cloned().collect();
             if fitting.is_empty() && !order.labels.is_empty() {
-                let labels: Vec<String> = order
-                    .labels
-                    .iter()
-                    .map(|(key, value)| value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}")))
-                    .collect();
-                return Err(Fault::new(format!("no worker has the label {}", labels.join(" and ")))
-                    .hint("xr worker list")
-                    .code(exit::USAGE));
+                return Err(nobody_has(&order.labels));
             }
             Ok(fitting)
         }

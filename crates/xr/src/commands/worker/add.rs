@@ -6,6 +6,7 @@ use xr_engine::{
     fleet::{self, Candidate, Target},
 };
 use xr_model::{Fault, Level, Result, Worker, exit};
+use xr_stack::name_of;
 
 use super::Add;
 use crate::{
@@ -19,6 +20,7 @@ pub async fn run(context: &Context, args: &Add) -> Result<u8> {
     let world = context.world()?;
     let _lock = run::begin(context, &world, "worker add").await?;
     let target = Target::present(&world).await?;
+    target.refuse_none()?;
     let worker = listed(&world, args);
     let candidate = look(context, &world, &target, worker, args.host_key.as_deref()).await?;
     if args.dry_run {
@@ -61,15 +63,6 @@ fn listed(world: &World<'_>, args: &Add) -> Worker {
     }
     worker.labels.extend(args.label.iter().cloned());
     worker
-}
-
-/// The host's name out of a destination, as a worker may be called.
-pub fn name_of(ssh: &str) -> String {
-    let rest = ssh.strip_prefix("ssh://").unwrap_or(ssh);
-    let host = rest.rsplit('@').next().unwrap_or(rest);
-    let bare =
-        if host.starts_with('[') { host.trim_start_matches('[').split(']').next() } else { host.split(':').next() };
-    bare.unwrap_or(host).chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
 }
 
 /// Everything before something changes: the host key, then the host.
@@ -122,22 +115,5 @@ fn show(context: &Context, candidate: &Candidate) {
     }
     for note in &candidate.notes {
         out(&format!("  {note}"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_is_called_like_its_host() {
-        for (ssh, name) in [
-            ("root@w1.example.com", "w1.example.com"),
-            ("w1", "w1"),
-            ("ssh://root@10.0.0.1:2222", "10.0.0.1"),
-            ("root@[fd00::1]", "fd00--1"),
-        ] {
-            assert_eq!(name_of(ssh), name);
-        }
     }
 }

@@ -2,8 +2,9 @@
 
 use xr_engine::fleet::{self, Target};
 use xr_model::{Fault, Level, Result, exit};
+use xr_stack::inventory;
 
-use super::{Import, add, inventory};
+use super::{Import, add};
 use crate::{
     context::Context,
     outcome::{err, out},
@@ -16,6 +17,7 @@ pub async fn run(context: &Context, args: &Import) -> Result<u8> {
     let mut world = context.world()?;
     let _lock = run::begin(context, &world, "worker import").await?;
     let target = Target::present(&world).await?;
+    target.refuse_none()?;
     let mut candidates = Vec::new();
     let mut faults: Vec<Fault> = Vec::new();
     for worker in workers {

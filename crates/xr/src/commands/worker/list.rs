@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use xr_engine::fleet::{self, Ledger, Row};
-use xr_model::{Fault, Result, Worker, exit};
+use xr_model::{Result, Worker, exit};
 
 use super::List;
 use crate::{
@@ -19,7 +19,7 @@ pub async fn list(context: &Context, args: &List) -> Result<u8> {
     let world = context.world()?;
     let wanted: Vec<Worker> = world.site.workers.iter().filter(|worker| worker.matches(&args.label)).cloned().collect();
     if wanted.is_empty() && !world.site.workers.is_empty() {
-        return Err(Fault::new("no worker has these labels").hint("xr worker list").code(exit::USAGE));
+        return Err(fleet::nobody_has(&args.label));
     }
     if args.offline {
         let mut ledger = Ledger::read(&world);

@@ -3,7 +3,6 @@
 mod add;
 mod change;
 mod import;
-mod inventory;
 mod list;
 mod sync;
 mod talk;

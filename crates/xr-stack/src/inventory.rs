@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 use xr_model::{Fault, Result, Worker, exit};
 
-use super::add::name_of;
+use crate::{
+    presets,
+    roster::{name_of, refuse_odd, worker_lines},
+};
 
 /// The workers of a TOML inventory.
 #[derive(Deserialize)]
@@ -25,45 +28,46 @@ struct Entry {
     labels: BTreeMap<String, String>,
 }
 
+/// A worker, and the line on which it begins.
+type Listed = (usize, Worker);
+
+const HINT: &str = "docs/workers.md shows both forms: [[workers]] with ssh = \"user@host\", or Ansible's INI";
+
 /// Reads an inventory.
 ///
 /// # Errors
 /// Names file and line, and what was expected.
 pub fn read(path: &Path) -> Result<Vec<Worker>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let bytes = presets::read_small(path).map_err(|error| {
         Fault::new(format!("cannot read {}", path.display()))
             .because(error)
-            .hint(format!("ls -l {}", path.display()))
+            .hint(format!("ls -l {}", xr_model::shell(path)))
             .code(exit::USAGE)
     })?;
-    let workers = if looks_like_toml(path, &text) { toml(path, &text)? } else { ini(path, &text)? };
+    parse(path, &presets::text_of(path, bytes).map_err(|fault| fault.code(exit::USAGE))?)
+}
+
+/// The workers of an inventory's text; `path` is named in faults, and says the form when it ends with `.toml`.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Worker>> {
+    let (lines, workers): (Vec<usize>, Vec<Worker>) =
+        if looks_like_toml(path, text) { toml(path, text)? } else { ini(path, text)? }.into_iter().unzip();
     if workers.is_empty() {
         return Err(Fault::new(format!("{}: no worker in it", path.display())).hint(HINT).code(exit::USAGE));
     }
-    for (at, worker) in workers.iter().enumerate() {
-        if let Some(why) = xr_stack::unfit(worker) {
-            return Err(Fault::new(format!("{}: {why}", path.display())).hint(HINT).code(exit::USAGE));
-        }
-        if workers[..at].iter().any(|other| other.name == worker.name) {
-            return Err(Fault::new(format!("{}: two workers are called `{}`", path.display(), worker.name))
-                .hint("every worker needs a name of its own")
-                .code(exit::USAGE));
-        }
-    }
+    refuse_odd(path, &workers, || lines).map_err(|fault| fault.code(exit::USAGE))?;
     Ok(workers)
 }
-
-const HINT: &str = "docs/workers.md shows both forms: [[workers]] with ssh = \"user@host\", or Ansible's INI";
 
 fn looks_like_toml(path: &Path, text: &str) -> bool {
     path.extension().is_some_and(|extension| extension == "toml") || text.contains("[[workers]]")
 }
 
-fn toml(path: &Path, text: &str) -> Result<Vec<Worker>> {
-    let inventory: Inventory = ::toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        Fault::new(format!("{}:{line}: {}", path.display(), error.message())).hint(HINT).code(exit::USAGE)
-    })?;
+fn toml(path: &Path, text: &str) -> Result<Vec<Listed>> {
+    let wrong = |error| presets::point_at(path, text, &error).hint(HINT).code(exit::USAGE);
+    let inventory: Inventory = ::toml::from_str(text).map_err(wrong)?;
     let worker = |entry: Entry| Worker {
         name: entry.name.unwrap_or_else(|| name_of(&entry.ssh)),
         ssh: entry.ssh,
@@ -71,12 +75,21 @@ fn toml(path: &Path, text: &str) -> Result<Vec<Worker>> {
         labels: entry.labels,
         drained: false,
     };
-    Ok(inventory.workers.into_iter().map(worker).collect())
+    Ok(worker_lines(text).into_iter().zip(inventory.workers.into_iter().map(worker)).collect())
+}
+
+/// A host of an INI inventory.
+struct Host {
+    name: String,
+    line: usize,
+    own: BTreeMap<String, String>,
+    groups: Vec<String>,
 }
 
 /// Ansible's INI: `[group]`, `host key=value …`, `[group:vars]`. A group becomes the label `group.NAME=yes`.
-fn ini(path: &Path, text: &str) -> Result<Vec<Worker>> {
-    let mut hosts: Vec<(String, BTreeMap<String, String>, Vec<String>)> = Vec::new();
+fn ini(path: &Path, text: &str) -> Result<Vec<Listed>> {
+    let mut hosts: Vec<Host> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut group_vars: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let (mut group, mut vars) = (String::new(), false);
     for (number, line) in text.lines().enumerate() {
@@ -115,15 +128,14 @@ fn ini(path: &Path, text: &str) -> Result<Vec<Worker>> {
             let Some((key, value)) = word.split_once('=') else { return wrong("expected KEY=VALUE after the host") };
             own.insert(key.to_owned(), unquoted(value));
         }
-        match hosts.iter_mut().find(|(name, ..)| name == host) {
-            Some((_, known, groups)) => {
-                known.extend(own);
-                groups.push(group.clone());
-            }
-            None => hosts.push((host.clone(), own, vec![group.clone()])),
-        }
+        let place = *places.entry(host.clone()).or_insert_with(|| {
+            hosts.push(Host { name: host.clone(), line: number + 1, own: BTreeMap::new(), groups: Vec::new() });
+            hosts.len() - 1
+        });
+        hosts[place].own.extend(own);
+        hosts[place].groups.push(group.clone());
     }
-    let worker = |(host, own, groups): (String, BTreeMap<String, String>, Vec<String>)| {
+    let worker = |Host { name: host, line, own, groups }: Host| {
         let lookup = |key: &str| {
             let of_group =
                 || groups.iter().chain([&"all".to_owned()]).find_map(|group| group_vars.get(group)?.get(key).cloned());
@@ -140,7 +152,7 @@ fn ini(path: &Path, text: &str) -> Result<Vec<Worker>> {
         labels.extend(
             groups.iter().filter(|group| !group.is_empty()).map(|group| (format!("group.{group}"), "yes".to_owned())),
         );
-        Worker { name: name_of(&host), ssh, server: String::new(), labels, drained: false }
+        (line, Worker { name: name_of(&host), ssh, server: String::new(), labels, drained: false })
     };
     Ok(hosts.into_iter().map(worker).collect())
 }
@@ -186,7 +198,7 @@ mod tests {
     #[test]
     fn ansibles_inventory_is_read() {
         let text = "# ours\nsolo\n[web]\nw1 ansible_host=10.0.0.1 ansible_user=root zone=\"eu west\" # near\nw2 ansible_port=2222\n\n[web:vars]\nansible_user=deploy\n[gpu]\nw1\n";
-        let read = ini(Path::new("hosts"), text).unwrap();
+        let read = parse(Path::new("hosts"), text).unwrap();
         let told: Vec<String> = read.iter().map(|w| format!("{} {} {:?}", w.name, w.ssh, w.labels)).collect();
         assert_eq!(
             told,
@@ -205,12 +217,20 @@ mod tests {
             ("hosts", "w1 oops", "hosts:1: expected KEY=VALUE after the host"),
             ("hosts", "w1\nw[1:9]", "hosts:2: ranges of hosts"),
             ("hosts", "[all:children]\nweb", "hosts:1: groups of groups"),
-            ("w.toml", "[[workers]]\nname = \"a\"\n", "w.toml:1: missing field `ssh`"),
-            ("w.toml", "[[workers]]\nssh = \"a\"\nport = 3\n", "w.toml:3: unknown field `port`"),
-            ("w.toml", "x = ", "w.toml:1: "),
+            ("hosts", "a@b\n\nc@b\n", "hosts:3: two workers are called `b`"),
+            ("hosts", "w1\nlocal\n", "hosts:2: `local` is this host itself"),
+            ("hosts", "# nobody\n", "hosts: no worker in it"),
+            ("w.toml", "[[workers]]\nname = \"a\"\n", "w.toml:1:1: missing field `ssh`"),
+            ("w.toml", "[[workers]]\nssh = \"a\"\nport = 3\n", "w.toml:3:1: unknown field `port`"),
+            ("w.toml", "x = ", "w.toml:1:5: "),
+            (
+                "w.toml",
+                "[[workers]]\nssh = \"a\"\n\n[[workers]]\nname = \"a\"\nssh = \"b\"\n",
+                "w.toml:4: two workers are called `a`",
+            ),
+            ("w.toml", "[[workers]]\nssh = \"-x\"\n", "w.toml:1: `-x` is no name"),
         ] {
-            let path = Path::new(name);
-            let fault = if name == "hosts" { ini(path, text) } else { toml(path, text) }.unwrap_err();
+            let fault = parse(Path::new(name), text).unwrap_err();
             assert!(fault.message.starts_with(told) && fault.hint.is_some() && fault.code == exit::USAGE, "{fault}");
         }
     }
