@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: speed as a ratio to something measured in the same run.
 
 mod fleet;
+mod images;
 pub(crate) mod load;
 mod quick;
 pub(crate) mod stack;
@@ -36,6 +37,8 @@ enum Which {
     Update,
     /// Many workers over SSH: xr, bare ssh, Ansible, parallel-ssh
     Fleet,
+    /// A new version of an image to several workers: xr, a registry, save and load
+    Images,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -46,19 +49,19 @@ enum KeyExchange {
 
 pub(crate) fn run(options: &Bench) -> Result<()> {
     let lab = Lab::attach_or_up()?;
-    let xr = release_binary()?;
-    let quick = || quick::run(&lab, &xr, options.runs.unwrap_or(21));
-    let update = || update::run(&lab, &xr);
+    let quick = || quick::run(&lab, &release_binary()?, options.runs.unwrap_or(21));
+    let update = || update::run(&lab, &release_binary()?);
     match options.which {
         None => quick().and_then(|()| update()),
         Some(Which::Quick) => quick(),
         Some(Which::Update) => update(),
+        Some(Which::Images) => images::run(&lab),
         Some(Which::Fleet) => {
             let kex = match options.kex {
                 KeyExchange::Default => Kex::Default,
                 KeyExchange::Curve25519 => Kex::Curve25519,
             };
-            fleet::run(&lab, &xr, &options.hosts, options.runs.unwrap_or(5), kex)
+            fleet::run(&lab, &release_binary()?, &options.hosts, options.runs.unwrap_or(5), kex)
         }
     }
 }

@@ -25,7 +25,8 @@ mkdir -p "$folder" && chmod 700 "$folder" && cd "$folder" || exit 20
 "#;
 /// What is there of a parcel already, and how much room there is.
 const LOOK: &str = r#"find . -name '*.parcel' -mtime +7 -exec rm -f {} +
-if [ -f "$parcel" ]; then wc -c <"$parcel"; else echo 0; fi
+[ -f "$parcel" ] && there=$(wc -c <"$parcel") && [ "$there" -le "$size" ] || { rm -f "$parcel"; there=0; }
+echo "$there"
 df -Pk . | tail -n 1
 "#;
 /// The engine is the one that xr speaks with: at its own socket, else as `docker` or `sudo docker` reach it.
@@ -137,8 +138,7 @@ struct Trip<'a> {
 }
 
 impl<'a> Trip<'a> {
-    fn begin(parcel: &'a Parcel, there: u64, on: &'a (dyn Fn(SendProgress) + Sync)) -> Result<Self> {
-        let from = there.min(parcel.size);
+    fn begin(parcel: &'a Parcel, from: u64, on: &'a (dyn Fn(SendProgress) + Sync)) -> Result<Self> {
         let unread = || Fault::at(format!("cannot read {}", parcel.path.display()));
         let mut file = File::open(&parcel.path).map_err(unread())?;
         file.seek(SeekFrom::Start(from)).map_err(unread())?;
