@@ -5,6 +5,8 @@ mod chain;
 mod export;
 mod hashing;
 mod parcel;
+mod store;
+mod tar_split;
 
 use std::{
     collections::HashMap,
@@ -23,6 +25,7 @@ use self::{
     carry::{Carried, carry},
     chain::Content,
     parcel::Parcel,
+    store::Store,
 };
 use crate::local;
 
@@ -59,6 +62,7 @@ pub struct Sender {
     engine: Engine,
     folder: PathBuf,
     patience: Duration,
+    store: OnceCell<Option<Store>>,
     parcels: Mutex<HashMap<Key, Slot>>,
 }
 
@@ -77,7 +81,7 @@ impl Sender {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed())?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(failed())?;
         sweep(&folder);
-        Ok(Self { engine, folder, patience, parcels: Mutex::default() })
+        Ok(Self { engine, folder, patience, store: OnceCell::new(), parcels: Mutex::default() })
     }
 
     /// Brings `image`, which is on this host's disk, to the host `to` with the engine `theirs`, and has its reference mean it
@@ -131,7 +135,17 @@ impl Sender {
 
     async fn pack(&self, content: &Content, from: usize) -> Result<Parcel> {
         let path = self.folder.join(format!("{}-{from}.parcel", hashing::bare(&content.id)));
-        export::pack(&self.engine, content, from, &path).await
+        if let Some(store) = self.store.get_or_init(|| Store::of(&self.engine)).await.clone() {
+            let (of, at) = (content.clone(), path.clone());
+            let packed = tokio::task::spawn_blocking(move || store.pack(&of, from, &at));
+            match packed.await.map_err(Fault::at("a packer's thread died"))? {
+                Ok(parcel) => return Ok(parcel),
+                Err(error) => tracing::debug!(image = content.id, %error, "not read from the engine's store"),
+            }
+        }
+        export::pack(&self.engine, content, from, &path)
+            .await
+            .map_err(|fault| fault.hint(format!("df -h {}", self.folder.display())))
     }
 
     /// The other engine's id of what it has loaded. One that names images otherwise has the same layers in it.
