@@ -10,7 +10,7 @@ use futures_util::future;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use xr_env_writer::{EnvFile, secret_values};
 use xr_host::{Engine, Identity, Ssh, owner_of};
-use xr_image_puller::{Credentials, Retry, Sources};
+use xr_image_puller::{Credentials, Retry, Sender, Sources};
 use xr_journal::{Generations, Home, sync_disk};
 use xr_model::{Container, Event, Fault, Invocation, Level, Observed, PinnedImage, Redactor, Result, Worker};
 use xr_stack::{Compose, Layout, Manifest, Site, Stack};
@@ -47,6 +47,8 @@ pub struct World<'a> {
     pub cancel: Cancel,
     /// Where images come from, once that was asked.
     sources: OnceLock<Sources>,
+    /// How images get to workers without a registry, once that was asked.
+    sender: OnceLock<Sender>,
     /// How workers are reached, once that was asked.
     ssh: OnceLock<Ssh>,
     /// Where in the list each worker was when one was first asked for.
@@ -96,6 +98,7 @@ impl<'a> World<'a> {
             events,
             cancel,
             sources: OnceLock::new(),
+            sender: OnceLock::new(),
             ssh: OnceLock::new(),
             places: OnceLock::new(),
             turns,
@@ -142,6 +145,19 @@ impl<'a> World<'a> {
         let listed = places.get(name).and_then(|at| all.get(*at)).filter(|worker| worker.name == name);
         // Somebody may have been added since.
         listed.or_else(|| all.iter().find(|worker| worker.name == name))
+    }
+
+    /// How images get to workers without a registry.
+    ///
+    /// # Errors
+    /// When the folder for it cannot be made.
+    pub(crate) fn sender(&self) -> Result<&Sender> {
+        if let Some(sender) = self.sender.get() {
+            return Ok(sender);
+        }
+        let folder = self.home.path().join("parcels");
+        let sender = Sender::new(self.engine.clone(), folder, self.site.network.patience)?;
+        Ok(self.sender.get_or_init(|| sender))
     }
 
     /// Waits until one more worker may be worked on.

@@ -3,6 +3,7 @@
 //! Everything goes through the Docker engine, so its proxies, certificates, insecure registries and registry mirrors
 //! apply. Our own mirrors ([`Sources`]) come after what is written in the compose file. [`resolve_all`] turns
 //! references into digests, [`pull_all`] brings them onto the disk and checks them, [`tag`] makes a reference mean one.
+//! [`Sender`] brings them from this host's engine to another's.
 
 mod classify;
 mod credentials;
@@ -13,6 +14,7 @@ mod pull;
 mod resolve;
 mod retry;
 mod rounds;
+mod send;
 mod sources;
 mod stream;
 mod watch;
@@ -24,6 +26,7 @@ pub use progress::{LayerProgress, LayerStatus, Totals};
 pub use pull::{Pulled, pull, pull_all};
 pub use resolve::{resolve_all, resolve_digest};
 pub use retry::Retry;
+pub use send::{SendProgress, Sender, Sent};
 pub use sources::Sources;
 
 /// `Result` with a [`PullError`].

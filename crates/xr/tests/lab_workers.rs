@@ -78,3 +78,29 @@ fn a_worker_that_only_lacks_an_image_gets_it_and_its_agent_goes_on() -> Result<(
     }
     Ok(())
 }
+
+#[test]
+fn a_worker_that_reaches_no_registry_gets_its_images_from_the_control_host() -> Result<()> {
+    let fleet = WithWorkers::new(&Setup::default(), "no-registry", &[HostKind::Docker])?;
+    fleet.rule("patience = \"10s\"\n")?;
+    let worker = &fleet.hosts[0];
+    worker.stop_engine()?;
+    worker.must("echo '{}' >/etc/docker/daemon.json")?;
+    worker.start_engine()?;
+
+    fleet.xr(&["worker", "add", "w1", "--yes"])?.exits(0);
+    fleet.assert_workers_are("v1.0.0")?;
+    fleet.stack.remote.release("v1.1.0")?;
+    fleet.xr(&["update", "--yes"])?.exits(0);
+    fleet.assert_workers_are("v1.1.0")?;
+    fleet.xr(&["doctor"])?.exits(0);
+    // All of it again, asked for by name.
+    worker.must("docker rm -f $(docker ps -aq) && docker rmi -f $(docker images -q)")?;
+    fleet.xr(&["worker", "sync", "--images-from", "here"])?.exits(0);
+    fleet.assert_workers_are("v1.1.0")?;
+    assert!(
+        !fleet.stack.root.join(".xr/parcels").exists()
+            || fleet.stack.root.join(".xr/parcels").read_dir()?.next().is_none()
+    );
+    Ok(())
+}

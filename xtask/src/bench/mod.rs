@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: speed as a ratio to something measured in the same run, and what a plan for many workers costs.
 
 mod fleet;
+mod images;
 pub(crate) mod load;
 mod quick;
 pub(crate) mod stack;
@@ -38,6 +39,8 @@ enum Which {
     Fleet,
     /// A plan for up to 100,000 workers: its time, its linter's, its memory; needs no lab
     Plan,
+    /// A new version of an image to several workers: xr, a registry, save and load
+    Images,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -55,6 +58,9 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
         return Ok(());
     }
     let lab = Lab::attach_or_up()?;
+    if options.which == Some(Which::Images) {
+        return images::run(&lab);
+    }
     let xr = release_binary()?;
     if wanted(Which::Quick) {
         quick::run(&lab, &xr, options.runs.unwrap_or(21))?;

@@ -1,8 +1,8 @@
 //! Bringing a worker what it lacks, while its agent goes on: images by digest, the new agent's container beside the old.
 
 use xr_host::{Engine, Remote};
-use xr_image_puller::{LayerProgress, PullError, pull};
-use xr_model::{Away, Event, Fault, ImageRef, Level, PinnedImage, Result, StepId, Worker, exit};
+use xr_image_puller::{LayerProgress, PullError, Retry, SendProgress, pull};
+use xr_model::{Away, Event, Fault, ImageRef, Level, PinnedImage, Result, StepId, Worker};
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::Agent;
 
@@ -56,18 +56,18 @@ pub(crate) async fn stage(
         bring(world, &remote, &engine, image, step, from).await?;
     }
     for image in &target.images {
-        let found = engine.find(image).await?;
+        let found = engine.find(&known(world, image).await?).await?;
         let found = found.ok_or_else(|| Fault::new(format!("image {} is not there", image.reference)))?;
         let means = engine.image(image.reference.as_str()).await?;
         if means.is_none_or(|means| means.id != found.id) {
             engine.tag(&found.id, &image.reference).await?;
         }
     }
-    create(target, worker, &remote, &engine).await
+    create(world, target, worker, &remote, &engine).await
 }
 
 /// Creates the new agent's container, unless the wanted one serves already or waits beside.
-async fn create(target: &Target, worker: &Worker, remote: &Remote, engine: &Engine) -> Result<()> {
+async fn create(world: &World<'_>, target: &Target, worker: &Worker, remote: &Remote, engine: &Engine) -> Result<()> {
     let Some((spec, fingerprint)) = target.agent(worker)? else { return Ok(()) };
     let name = target.agent_name(&worker.name);
     let containers = engine.labelled(&target.stack).await?;
@@ -86,11 +86,12 @@ async fn create(target: &Target, worker: &Worker, remote: &Remote, engine: &Engi
         return Ok(());
     }
     let image = target.image(&spec.image)?;
-    let found = engine.find(image).await?;
+    let found = engine.find(&known(world, image).await?).await?;
     let id = found.ok_or_else(|| Fault::new(format!("image {} is not there", image.reference)))?.id;
     engine.make(target.making(worker, spec, &fingerprint, &id)).await.map(drop)
 }
 
+/// Brings one image: by the worker's own engine from a registry, or from here, as the admin says.
 async fn bring(
     world: &World<'_>,
     remote: &Remote,
@@ -99,30 +100,46 @@ async fn bring(
     step: u32,
     from: ImagesFrom,
 ) -> Result<()> {
-    let tell = |at: LayerProgress| {
-        world.tell(Event::Progress {
-            step,
-            layer: at.layer,
-            status: at.status.as_str().to_owned(),
-            current: at.current,
-            total: at.total,
-        });
+    let tell = |layer: String, status: &str, current: u64, total: u64| {
+        world.tell(Event::Progress { step, layer, status: status.to_owned(), current, total });
     };
     // What was built here is in no registry.
     if from != ImagesFrom::Here && image.digest.is_some() {
-        let pulled = pull(engine.client(), image, world.sources()?, &world.retry(), &tell).await;
-        match pulled.map_err(PullError::into_fault) {
+        let heard = |at: LayerProgress| tell(at.layer, at.status.as_str(), at.current, at.total);
+        let retry = match from {
+            // There is another way, which needs no registry to come back.
+            ImagesFrom::Auto => Retry { attempts: 2, ..world.retry() },
+            _ => world.retry(),
+        };
+        match pull(engine.client(), image, world.sources()?, &retry, &heard).await {
             Ok(_) => return Ok(()),
             // A full disk is full for every way.
-            Err(fault) if from == ImagesFrom::Registry || fault.code != exit::TRY_LATER => return Err(fault),
-            Err(fault) => {
-                let text =
-                    format!("{}: no registry has {} for it ({})", remote.destination(), image.reference, fault.message);
-                world.say(Level::Info, format!("{text}; sending it from here"));
+            Err(error) if from == ImagesFrom::Registry || matches!(error, PullError::NoSpace { .. }) => {
+                return Err(error.into_fault());
+            }
+            Err(error) => {
+                let why = error.into_fault().message;
+                world.say(Level::Info, format!("{}: {why}; sending it from here", remote.destination()));
             }
         }
     }
-    Err(Fault::new(format!("image {} cannot be sent from here yet", image.reference)))
+    let name = image.reference.to_string();
+    let heard = |at: SendProgress| match at {
+        SendProgress::Packing => tell(name.clone(), "packing", 0, 0),
+        SendProgress::Sending { done, total } => tell(name.clone(), "sending", done, total),
+        SendProgress::Loading => tell(name.clone(), "loading", 0, 0),
+    };
+    world.sender()?.send(image, remote, engine, &heard).await.map(drop)
+}
+
+/// The image as every engine knows it: by the registry's digest, and by the id that it has here, which is all that one that was
+/// sent is known by.
+async fn known(world: &World<'_>, image: &PinnedImage) -> Result<PinnedImage> {
+    let here = world.engine.find(image).await?;
+    let here = here.ok_or_else(|| {
+        Fault::new(format!("image {} is not on this host", image.reference)).hint("xr update --refresh")
+    })?;
+    Ok(PinnedImage { image_id: here.id, ..image.clone() })
 }
 
 /// The images are for this host's machine.

@@ -30,11 +30,11 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Writes the settings into `folder`, when they are not there.
-    pub fn write(folder: &Path, patience: Duration) -> Result<Self> {
+    /// Writes the settings into `folder`, when they are not there. `admins` are the admin's own, as ssh spells paths.
+    pub fn write(folder: &Path, patience: Duration, admins: &str) -> Result<Self> {
         let config =
-            Self { path: folder.join("config"), known_hosts: folder.join("known_hosts"), shares: admin_shares() };
-        let text = text(&config.known_hosts, patience);
+            Self { path: folder.join("config"), known_hosts: folder.join("known_hosts"), shares: shares(admins) };
+        let text = text(&config.known_hosts, patience, admins);
         if fs::read_to_string(&config.path).is_ok_and(|present| present == text) {
             return Ok(config);
         }
@@ -62,11 +62,11 @@ impl Config {
 }
 
 /// The admin's own settings.
-fn admins() -> String {
+pub(super) fn admins() -> String {
     std::env::var(ELSEWHERE).ok().filter(|path| !path.is_empty()).unwrap_or_else(|| "~/.ssh/config".to_owned())
 }
 
-fn text(known_hosts: &Path, patience: Duration) -> String {
+fn text(known_hosts: &Path, patience: Duration, admins: &str) -> String {
     let seconds = patience.as_secs().max(1);
     format!(
         "# Written by xr, which calls ssh with it. ssh takes the first value that it finds for a setting.\n\
@@ -78,14 +78,14 @@ fn text(known_hosts: &Path, patience: Duration) -> String {
          \x20   ConnectTimeout {seconds}\n\
          \x20   ServerAliveInterval 5\n\
          \x20   ServerAliveCountMax 3\n",
-        admins(),
+        admins,
         known_hosts.display(),
     )
 }
 
 /// Whether any file of settings may name a socket for shared connections. Asking ssh for each host costs a process.
-fn admin_shares() -> bool {
-    let own = match admins() {
+fn shares(admins: &str) -> bool {
+    let own = match admins {
         path if path.starts_with("~/") => std::env::home_dir().unwrap_or_default().join(&path[2..]),
         path => PathBuf::from(path),
     };

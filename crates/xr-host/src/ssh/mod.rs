@@ -49,7 +49,15 @@ impl Ssh {
     /// # Errors
     /// When the folders cannot be made.
     pub fn new(folder: &Path, patience: Duration) -> Result<Self> {
-        let config = config::Config::write(folder, patience)?;
+        Self::with_settings(folder, patience, &config::admins())
+    }
+
+    /// As [`Ssh::new`], with the admin's own settings in the file `admins`, as ssh spells paths.
+    ///
+    /// # Errors
+    /// When the folders cannot be made.
+    pub fn with_settings(folder: &Path, patience: Duration, admins: &str) -> Result<Self> {
+        let config = config::Config::write(folder, patience, admins)?;
         let sockets = sockets().map_err(Fault::at("cannot make a folder for connections"))?;
         Ok(Self { config, sockets, patience, pace: Pace::default() })
     }

@@ -53,7 +53,7 @@ impl Remote {
     /// # Errors
     /// When the connection breaks, or nothing came of it for as long as `limit`.
     pub async fn sh(&self, script: &str, input: &[u8], limit: Duration) -> Result<Output> {
-        let mut child = self.spawn(script).await?;
+        let mut child = self.spawn(script, !input.is_empty()).await?;
         let talk = async {
             let mut stdin = child.stdin().take();
             let (mut out, mut err) = (child.stdout().take(), child.stderr().take());
@@ -86,8 +86,8 @@ impl Remote {
     /// # Errors
     /// When the connection breaks.
     pub async fn follow(&self, script: &str, mut input: impl AsyncRead + Unpin, hear: Said<'_>) -> Result<i32> {
-        let mut child = self.spawn(&format!("exec 2>&1\n{script}")).await?;
         let script = format!("exec 2>&1\n{script}");
+        let mut child = self.spawn(&script, true).await?;
         let mut stdin = child.stdin().take();
         let mut out = child.stdout().take();
         let feed = async {
@@ -126,8 +126,11 @@ impl Remote {
         Ok(status.code().unwrap_or(255))
     }
 
-    async fn spawn(&self, script: &str) -> Result<openssh::Child<Arc<Session>>> {
-        let command = format!("exec sh -c 'eval \"$(head -c {})\"'", script.len());
+    async fn spawn(&self, script: &str, more: bool) -> Result<openssh::Child<Arc<Session>>> {
+        // When more follows the script, its reader must take no byte too many: busybox's head does.
+        let length = script.len();
+        let reader = if more { format!("dd bs=1 count={length} 2>/dev/null") } else { format!("head -c {length}") };
+        let command = format!("exec sh -c 'eval \"$({reader})\"'");
         let mut command = self.session.clone().arc_raw_command(command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let spawned = tokio::time::timeout(self.patience, command.spawn()).await;
