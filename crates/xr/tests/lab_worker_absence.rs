@@ -9,7 +9,7 @@ use xr_lab::{HostKind, wait_for};
 
 const UPDATE: [&str; 2] = ["update", "--yes"];
 /// What a test has the patience for.
-const QUICKLY: &str = "patience = \"5s\"\nconfirm = \"20s\"\n";
+const QUICKLY: &str = "patience = \"5s\"\nconfirm = \"60s\"\n";
 
 fn two(test: &str) -> Result<WithWorkers> {
     let fleet = WithWorkers::new(&Setup::default(), test, &[HostKind::Docker, HostKind::Docker])?;

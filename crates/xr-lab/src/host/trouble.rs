@@ -12,6 +12,9 @@ use crate::wait_for;
 const FAKETIME: &str = "faketime/libfaketime.so.1";
 const CLOCK: &str = "/etc/ssh/sshd_config.d/clock.conf";
 
+/// How many addresses below its own may be free.
+const LOWER: usize = 16;
+
 impl Host {
     /// Fills its disk to the last byte. It must have a disk of its own.
     ///
@@ -96,12 +99,22 @@ impl Host {
     /// # Errors
     /// When it was not killed, does not boot, or some other container has taken its address in that moment.
     pub fn revive(&self) -> Result<()> {
-        {
-            let _lock = lock_file(&self.layout, ADDRESSES)?;
-            for verb in ["unpause", "kill", "start"] {
-                self.engine.docker(&[verb, &self.container])?;
-            }
+        let lock = lock_file(&self.layout, ADDRESSES)?;
+        for verb in ["unpause", "kill", "start"] {
+            self.engine.docker(&[verb, &self.container])?;
         }
+        // An engine gives the lowest free address: those below its own are taken for as long as it starts.
+        let mut taken = Vec::new();
+        while self.read_address()? != self.address && taken.len() < LOWER {
+            self.engine.docker(&["kill", &self.container])?;
+            let idle = ["run", "--detach", "--entrypoint=sleep", self.kind.base().name(), "300"];
+            taken.push(self.engine.docker(&idle)?);
+            self.engine.docker(&["start", &self.container])?;
+        }
+        for id in &taken {
+            self.engine.docker(&["rm", "--force", id])?;
+        }
+        drop(lock);
         let address = self.read_address()?;
         ensure!(address == self.address, "{} was {}, now it is {address}", self.name, self.address);
         self.wait_for_boot()

@@ -6,7 +6,9 @@ set -u
 export LC_ALL=C
 if docker version >/dev/null 2>&1; then D=docker; else D="sudo -n docker"; fi
 folder=${XDG_STATE_HOME:-$HOME/.local/state}/xr
-answer=$folder/$NAME.swap
+# The candidate by its id: one that comes after it may have its name, and is none of its swap's business.
+next=$($D inspect -f '{{.Id}}' "$NAME-next" 2>/dev/null) || next=
+answer=$folder/$NAME.${next:-none}
 up() { [ "$($D inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
 there() { $D inspect -f x "$1" >/dev/null 2>&1; }
 policy() { $D inspect -f '{{.HostConfig.RestartPolicy.Name}}' "$1" 2>/dev/null; }
@@ -14,19 +16,19 @@ stamp() { $D inspect -f '{{index .Config.Labels "xr.fingerprint"}}' "$1" 2>/dev/
 # The word of the control host and the end of its time may come at the same moment: one of them counts.
 alone() {
   mkdir -p "$folder"
-  exec 9>"$answer.lock"
+  exec 9>"$folder/$NAME.lock"
   ! command -v flock >/dev/null 2>&1 || flock 9
 }
 # In front of the candidate the old agent serves again.
 back() {
-  $D stop -t 10 "$NAME-next" >/dev/null 2>&1
+  $D stop -t 10 "$next" >/dev/null 2>&1
   if there "$NAME" && [ "${WAS_UP:-yes}" = yes ]; then $D start "$NAME" >/dev/null 2>&1; fi
 }
 healthy() {
   left=$PATIENCE
   steady=0
   while [ "$left" -gt 0 ]; do
-    seen=$($D inspect -f '{{.State.Running}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' "$NAME-next" 2>/dev/null) || seen=gone
+    seen=$($D inspect -f '{{.State.Running}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' "$next" 2>/dev/null) || seen=gone
     case $seen in
     "true healthy") return 0 ;;
     "true unhealthy") return 1 ;;
@@ -42,10 +44,10 @@ healthy() {
 say() { printf '%s\n' "$1" >"$answer.$$" && mv "$answer.$$" "$answer"; }
 swap() {
   if there "$NAME" && up "$NAME"; then WAS_UP=yes; $D stop -t 10 "$NAME" >/dev/null 2>&1; else WAS_UP=no; fi
-  if $D start "$NAME-next" >"$answer.err" 2>&1 && healthy; then
+  if $D start "$next" >"$answer.err" 2>&1 && healthy; then
     say up
   else
-    { echo failed; tail -n 5 "$answer.err"; $D logs --tail 10 "$NAME-next" 2>&1; } >"$answer.$$"
+    { echo failed; tail -n 5 "$answer.err"; $D logs --tail 10 "$next" 2>&1; } >"$answer.$$"
     back
     mv "$answer.$$" "$answer"
     return
@@ -53,25 +55,26 @@ swap() {
   # The word of the control host is awaited; without it the old agent serves again.
   waited=0
   while [ $waited -lt "$CONFIRM" ]; do
-    [ "$(policy "$NAME-next")" = no ] || return
+    [ "$(policy "$next")" = no ] || return
     sleep 2
     waited=$((waited + 2))
   done
   alone
-  [ "$(policy "$NAME-next")" = no ] && back
+  [ "$(policy "$next")" = no ] && back
 }
 # A swap that is under way already, begun before a connection broke.
 busy() { command -v flock >/dev/null 2>&1 && ! flock -n "$answer.going" true; }
 case $DO in
 switch)
   mkdir -p "$folder"
-  if ! there "$NAME-next"; then
+  if [ -z "$next" ]; then
     # Done before, or never made.
     [ "$(stamp "$NAME")" = "$STAMP" ] && { echo up; exit 0; }
     echo "failed
 the new agent is not there"; exit 0
   fi
   if ! busy; then
+    find "$folder" -name "$NAME.*" -mmin +1440 -exec rm -f {} + 2>/dev/null
     rm -f "$answer"
     (
       trap '' HUP INT TERM
@@ -120,7 +123,7 @@ revert)
   ;;
 remove)
   for one in "$NAME" "$NAME-next"; do ! there "$one" || $D rm -f "$one" >/dev/null || exit 1; done
-  rm -f "$answer" "$answer".*
+  rm -f "$folder/$NAME".*
   echo gone
   ;;
 esac
