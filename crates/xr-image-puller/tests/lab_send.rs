@@ -104,7 +104,7 @@ fn received(host: &Host) -> Result<u64> {
 }
 
 fn left_over(host: &Host) -> Result<String> {
-    host.must("ls /root/.cache/xr /home/admin/.cache/xr 2>/dev/null || true")
+    host.must("find /root/.cache/xr /home/admin/.cache/xr -type f 2>/dev/null || true")
 }
 
 #[test]
