@@ -12,7 +12,7 @@ use crate::{
     checks::{self, Demand},
     clock,
     failure::Failure,
-    files,
+    files, fleet,
     obstacle::obstacle,
     prepare::Prepared,
     unwind, watch,
@@ -95,6 +95,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     };
     let mut outcome = match result {
         Ok(()) => {
+            fleet::remember(world, &run.fates.borrow(), prepared.plan.version.as_str());
             let mut outcome = prepared.outcome(Verdict::Changed, begun);
             outcome.undo = prepared.plan.from.map(|from| match prepared.plan.kind {
                 RunKind::Rollback if !prepared.desired.restores.is_empty() => {

@@ -45,6 +45,12 @@ pub struct Making {
     pub labels: HashMap<String, String>,
     /// Capabilities beyond the usual.
     pub cap_add: Vec<String>,
+    /// Of the usual capabilities, those that it does without.
+    pub cap_drop: Vec<String>,
+    /// What confines it further.
+    pub security_opt: Vec<String>,
+    /// Whether its own files cannot be written.
+    pub read_only: bool,
     /// Whether it may do everything.
     pub privileged: bool,
     /// The network: `host`, or the engine's own.
@@ -116,6 +122,9 @@ impl Engine {
             host_config: Some(HostConfig {
                 binds: Some(making.binds),
                 cap_add: Some(making.cap_add),
+                cap_drop: Some(making.cap_drop),
+                security_opt: Some(making.security_opt),
+                readonly_rootfs: Some(making.read_only),
                 privileged: Some(making.privileged),
                 network_mode: making.network_mode,
                 pid_mode: making.pid_mode,

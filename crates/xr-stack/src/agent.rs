@@ -27,6 +27,12 @@ pub struct AgentSpec {
     pub user: Option<String>,
     /// Capabilities beyond the usual.
     pub cap_add: Vec<String>,
+    /// Of the usual capabilities, those that it does without.
+    pub cap_drop: Vec<String>,
+    /// What confines it further, as the engine takes it.
+    pub security_opt: Vec<String>,
+    /// Whether its own files cannot be written.
+    pub read_only: bool,
     /// Whether it may do everything.
     pub privileged: bool,
     /// `host`, when it uses the host's network.
@@ -92,6 +98,9 @@ pub fn agent(
         entrypoint: definition["entrypoint"].is_array().then(|| texts(&definition["entrypoint"])),
         user: definition["user"].as_str().map(str::to_owned),
         cap_add: texts(&definition["cap_add"]),
+        cap_drop: texts(&definition["cap_drop"]),
+        security_opt: texts(&definition["security_opt"]),
+        read_only: definition["read_only"] == true,
         privileged: definition["privileged"] == true,
         network_mode: mode("network_mode"),
         pid_mode: mode("pid"),
@@ -123,6 +132,9 @@ impl AgentSpec {
             self.entrypoint,
             self.user,
             self.cap_add,
+            self.cap_drop,
+            self.security_opt,
+            self.read_only,
             self.privileged,
             self.network_mode,
             self.pid_mode,

@@ -35,6 +35,8 @@ fn three_workers_get_each_version_with_the_stack_and_run_its_tasks() -> Result<(
     fleet.xr(&["update", "--yes"])?.exits(0);
     fleet.stack.assert_all_of_it_is("v1.1.0")?;
     fleet.assert_workers_are("v1.1.0")?;
+    let status = fleet.xr(&["status"])?.exits(0);
+    assert!(status.stdout.contains("workers: 3 of 3 at v1.1.0 when last seen"), "{status}");
 
     for worker in ["w1", "w2", "w3", "local"] {
         let done = fleet.xr(&["run", "--worker", worker, "--", "scan"])?.exits(0);

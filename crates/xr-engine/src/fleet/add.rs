@@ -44,6 +44,8 @@ pub struct Added {
 pub async fn host_key(world: &World<'_>, worker: &Worker) -> Result<Option<HostKey>> {
     refuse_unfit(world, worker)?;
     let ssh = world.ssh()?;
+    // A group that the user has joined since counts from the next login on.
+    ssh.disconnect(&worker.ssh).await;
     match ssh.connect(&worker.ssh).await {
         Ok(_) => Ok(None),
         Err(unreached) if unreached.kind == Trouble::HostKey && !unreached.fault.message.contains("not the one") => {
@@ -77,7 +79,8 @@ pub async fn probe(world: &World<'_>, target: &Target, mut worker: Worker) -> Re
             "a worker needs the architecture of the control host".to_owned(),
         );
     }
-    let needs_docker = !look.has_client && !look.has_daemon;
+    // The engine alone will not do: its replacement is done by the program.
+    let needs_docker = !look.has_client;
     if needs_docker && !look.may_be_root {
         return stands(
             "Docker is missing, and this user may not become root without a password".to_owned(),
@@ -133,8 +136,8 @@ pub async fn add(world: &World<'_>, target: &Target, candidate: &Candidate, from
         Err(fault) => {
             let name = target.agent_name(&worker.name);
             let undone = async {
-                Agent { name: &name, fingerprint: "" }.remove(&candidate.remote).await?;
-                remove_docker(&candidate.remote, &installed).await
+                let removed = Agent { name: &name, fingerprint: "" }.remove(&candidate.remote).await;
+                remove_docker(&candidate.remote, &installed).await.and(removed)
             };
             // What it was before: a worker that was one already keeps its agent.
             let known = world.site.workers.iter().any(|other| other.name == worker.name);

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use xr_journal::{Ownership, write_atomic};
-use xr_model::{Fault, Result};
+use xr_journal::{Home, Ownership, write_atomic};
+use xr_model::{Fault, Level, Result};
 
+use super::swap::Fate;
 use crate::World;
 
 /// The file's format.
@@ -69,7 +70,12 @@ impl Standing {
 impl Ledger {
     /// Reads it. One that cannot be read is begun anew: nothing in it decides what is right.
     pub fn read(world: &World<'_>) -> Self {
-        let text = std::fs::read_to_string(path(world)).unwrap_or_default();
+        Self::at(&world.home)
+    }
+
+    /// The same, of a stack that is only asked what is written down.
+    pub fn at(home: &Home) -> Self {
+        let text = std::fs::read_to_string(path(home)).unwrap_or_default();
         serde_json::from_str(&text).ok().filter(|ledger: &Self| ledger.format <= FORMAT).unwrap_or_default()
     }
 
@@ -82,7 +88,7 @@ impl Ledger {
         self.workers.retain(|name, _| world.find_worker(name).is_some());
         let text =
             serde_json::to_vec_pretty(self).map_err(Fault::at("cannot write what is remembered of the workers"))?;
-        write_atomic(&path(world), &text, 0o600, Ownership::Keep)
+        write_atomic(&path(&world.home), &text, 0o600, Ownership::Keep)
     }
 
     /// What is remembered of one.
@@ -91,8 +97,27 @@ impl Ledger {
     }
 }
 
-fn path(world: &World<'_>) -> PathBuf {
-    world.home.path().join("fleet.json")
+/// Writes down how the workers came out of a run that has succeeded.
+pub(crate) fn remember(world: &World<'_>, fates: &BTreeMap<String, Fate>, version: &str) {
+    if fates.is_empty() {
+        return;
+    }
+    let mut ledger = Ledger::read(world);
+    for (worker, fate) in fates {
+        match fate {
+            Fate::Up => ledger.of(worker).succeeded(version),
+            Fate::Back(why, _) => ledger.of(worker).failed(&world.without_secrets_text(why)),
+            Fate::Lost(why) => ledger.of(worker).error = world.without_secrets_text(why),
+        }
+    }
+    // It decides nothing: what it does not say is asked again.
+    if let Err(fault) = ledger.write(world) {
+        world.say(Level::Warning, fault.chain());
+    }
+}
+
+fn path(home: &Home) -> PathBuf {
+    home.path().join("fleet.json")
 }
 
 #[cfg(test)]

@@ -19,10 +19,11 @@ pub use observe::{Seen, see, see_all};
 pub use register::{change, forget, register};
 pub use rows::{Row, findings, rows};
 pub use sync::{Synced, catch_up, sync};
-pub use talk::{dismiss, logs};
+pub use talk::{dismiss, forget_key, logs};
 pub use target::Target;
 pub use task::{HERE, Task, TaskOrder, nobody_has, start as start_task};
 
+pub(crate) use ledger::remember;
 pub(crate) use part::{joined, taking_part};
 pub(crate) use stage::act as stage_worker;
 pub(crate) use swap::{Fate, confirm, confirm_switched, revert, switch, verify};

@@ -19,13 +19,14 @@ pub(crate) async fn taking_part(world: &World<'_>, target: &Target) -> Result<Ve
     world.phase("workers");
     let rule = &world.site.fleet;
     let begun = Instant::now();
-    let mut left: Vec<Worker> = world.site.workers.clone();
+    // One that is drained may be taken away at any moment: it catches up when it is asked for.
+    let mut left: Vec<Worker> = world.site.workers.iter().filter(|worker| !worker.drained).cloned().collect();
     let mut present: Vec<Seen> = Vec::new();
     let away = loop {
         let (there, away): (Vec<Seen>, Vec<Seen>) =
             see_all(world, &left, Some(target)).await.into_iter().partition(|seen| seen.there.is_ok());
         present.extend(there);
-        let waits = rule.away == Away::Wait && begun.elapsed() < rule.wait && away.iter().any(counts);
+        let waits = rule.away == Away::Wait && begun.elapsed() < rule.wait && !away.is_empty();
         if !waits || world.cancel.is_raised() {
             break away;
         }
@@ -35,10 +36,9 @@ pub(crate) async fn taking_part(world: &World<'_>, target: &Target) -> Result<Ve
             () = world.cancel.raised() => {}
         }
     };
-    let missing: Vec<&Seen> = away.iter().filter(|seen| counts(seen)).collect();
     let why = |seen: &Seen| seen.there.as_ref().err().map(|absent| absent.fault.chain()).unwrap_or_default();
-    if let (Some(first), Away::Wait | Away::Abort) = (missing.first(), rule.away) {
-        let others: Vec<&str> = missing.iter().skip(1).map(|seen| seen.worker.name.as_str()).collect();
+    if let (Some(first), Away::Wait | Away::Abort) = (away.first(), rule.away) {
+        let others: Vec<&str> = away.iter().skip(1).map(|seen| seen.worker.name.as_str()).collect();
         let also = if others.is_empty() { String::new() } else { format!("; also away: {}", others.join(", ")) };
         return Err(Fault::new(format!("{}{also}", why(first)))
             .hint("nothing was changed; .xr/site.toml: [fleet] away = \"skip\" goes on without it, xr worker drain NAME does once")
@@ -64,11 +64,6 @@ pub(crate) async fn taking_part(world: &World<'_>, target: &Target) -> Result<Ve
         .code(exit::TRY_LATER));
     }
     Ok(joined)
-}
-
-/// Whether a run has to mind its absence.
-fn counts(seen: &Seen) -> bool {
-    !seen.worker.drained
 }
 
 /// A worker that is there, as a plan needs to know it.

@@ -13,6 +13,8 @@ use crate::{World, doctor::Finding};
 const SKEW: f64 = 5.0;
 /// How old a heartbeat may be, in seconds.
 const SILENT: i64 = 120;
+/// What a check of the agent itself has found.
+const UNHEALTHY: &str = "agent is unhealthy";
 /// Of a disk, so much must be free.
 const FREE: f64 = 0.05;
 
@@ -74,7 +76,7 @@ pub async fn rows(world: &World<'_>, workers: &[Worker]) -> Result<Vec<Row>> {
     Ok(rows.into_iter().map(|(seen, beat)| row(&target, seen, beat, &mut ledger)).collect())
 }
 
-/// When the agent last touched the file that its publisher names; else when it was started, as the engine knows.
+/// When the agent last touched the file that its publisher names.
 async fn heartbeat(target: &Target, worker: &Worker, there: &There) -> Option<Timestamp> {
     let agent = there.agent(&target.agent_name(&worker.name))?;
     let file = target.rule.heartbeat.as_ref()?;
@@ -149,7 +151,7 @@ fn drift(target: &Target, worker: &Worker, there: &There, name: &str) -> Vec<Str
             drift.push("agent with other settings".to_owned());
         }
         (_, Some(agent)) if !agent.running => drift.push(format!("agent does not run ({})", agent.status)),
-        (_, Some(agent)) if agent.status.contains("unhealthy") => drift.push("agent is unhealthy".to_owned()),
+        (_, Some(agent)) if agent.status.contains("unhealthy") => drift.push(UNHEALTHY.to_owned()),
         _ => {}
     }
     if there.agent(&format!("{name}-next")).is_some() {
@@ -175,7 +177,9 @@ pub fn findings(rows: &[Row]) -> Vec<Finding> {
         }
         if !row.drift.is_empty() {
             let evidence = row.drift.join(", ");
-            let mends = format!("xr worker sync {}", row.name);
+            // An agent that is the wanted one and unwell has its reasons in its log.
+            let unwell = row.drift.iter().all(|one| one == UNHEALTHY);
+            let mends = format!("xr worker {} {}", if unwell { "logs" } else { "sync" }, row.name);
             findings.push(Finding::problem("worker.drift", &subject, evidence).command(mends));
         }
         if let Some(ahead) = row.clock_ahead.filter(|ahead| ahead.abs() > SKEW) {

@@ -92,7 +92,7 @@ async fn create(world: &World<'_>, target: &Target, worker: &Worker, remote: &Re
 }
 
 /// Brings one image: by the worker's own engine from a registry, or from here, as the admin says.
-async fn bring(
+pub(super) async fn bring(
     world: &World<'_>,
     remote: &Remote,
     engine: &Engine,
@@ -134,7 +134,7 @@ async fn bring(
 
 /// The image as every engine knows it: by the registry's digest, and by the id that it has here, which is all that one that was
 /// sent is known by.
-async fn known(world: &World<'_>, image: &PinnedImage) -> Result<PinnedImage> {
+pub(super) async fn known(world: &World<'_>, image: &PinnedImage) -> Result<PinnedImage> {
     let here = world.engine.find(image).await?;
     let here = here.ok_or_else(|| {
         Fault::new(format!("image {} is not on this host", image.reference)).hint("xr update --refresh")

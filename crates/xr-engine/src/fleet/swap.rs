@@ -142,7 +142,11 @@ pub(crate) async fn confirm_switched(run: &Run<'_, '_>, name: &str) -> std::resu
     if run.fates.borrow().get(name) != Some(&Fate::Up) {
         return Ok(());
     }
-    Ok(confirm(run.world, run.fleet()?, name).await?)
+    let confirmed = confirm(run.world, run.fleet()?, name).await;
+    if let Err(fault) = &confirmed {
+        run.fates.borrow_mut().insert(name.to_owned(), Fate::Lost(fault.chain()));
+    }
+    Ok(confirmed?)
 }
 
 /// The old agent of a worker serves, and nothing waits beside it.

@@ -42,7 +42,7 @@ pub async fn catch_up(world: &World<'_>) -> Vec<Synced> {
     };
     let mut ledger = Ledger::read(world);
     let mut due = Vec::new();
-    for worker in &world.site.workers {
+    for worker in world.site.workers.iter().filter(|worker| !worker.drained) {
         match ledger.of(&worker.name).rests() {
             Some(why) => {
                 world.say(Level::Warning, format!("worker {}: {why} (xr worker sync {})", worker.name, worker.name));

@@ -38,6 +38,14 @@ pub async fn dismiss(world: &World<'_>, worker: &Worker) -> Result<()> {
     let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
     let name = agent_name(&stack, &worker.name);
     Agent { name: &name, fingerprint: "" }.remove(&remote).await.map_err(|fault| named(fault, worker))?;
+    forget_key(world, worker).await
+}
+
+/// Ends the connection to a worker, and forgets the host key that was accepted for it.
+///
+/// # Errors
+/// When the file of keys cannot be written.
+pub async fn forget_key(world: &World<'_>, worker: &Worker) -> Result<()> {
     let ssh = world.ssh()?;
     ssh.disconnect(&worker.ssh).await;
     ssh.forget(&worker.ssh).await

@@ -24,6 +24,8 @@ pub struct Target {
     pub task: Option<PinnedImage>,
     /// What the publisher says.
     pub rule: WorkerRule,
+    /// Under which address workers reach the server that say nothing else.
+    server: String,
     resolved: Resolved,
     settings: HashMap<String, String>,
 }
@@ -52,6 +54,7 @@ impl Target {
             images: generation.images.iter().filter(needed).cloned().collect(),
             task,
             rule,
+            server: world.site.fleet.server.clone(),
             resolved,
             settings: env.keys().into_iter().filter_map(|key| Some((key.to_owned(), env.get(key)?.text))).collect(),
         })
@@ -90,7 +93,7 @@ impl Target {
     /// # Errors
     /// When the manifest names what is not there.
     pub fn agent(&self, worker: &Worker) -> Result<Option<(AgentSpec, String)>> {
-        let place = Place { worker: &worker.name, server: &worker.server, version: &self.version };
+        let place = self.place(worker);
         let lookup = |key: &str| self.settings.get(key).cloned();
         let Some(spec) = xr_stack::agent(&self.resolved, &self.rule, &lookup, place)? else { return Ok(None) };
         let content = self.image(&spec.image).map(content).unwrap_or_default();
@@ -105,6 +108,11 @@ impl Target {
     pub(crate) fn image(&self, reference: &ImageRef) -> Result<&PinnedImage> {
         let image = self.images.iter().find(|image| image.reference == *reference);
         image.ok_or_else(|| Fault::new(format!("{reference} is no image of this release")))
+    }
+
+    fn place<'a>(&'a self, worker: &'a Worker) -> Place<'a> {
+        let server = if worker.server.is_empty() { &self.server } else { &worker.server };
+        Place { worker: &worker.name, server, version: &self.version }
     }
 
     /// Its container, to be made.
@@ -126,6 +134,9 @@ impl Target {
             user: spec.user,
             labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             cap_add: spec.cap_add,
+            cap_drop: spec.cap_drop,
+            security_opt: spec.security_opt,
+            read_only: spec.read_only,
             privileged: spec.privileged,
             network_mode: spec.network_mode,
             pid_mode: spec.pid_mode,
@@ -137,7 +148,7 @@ impl Target {
 
     /// What a task on a worker finds in its environment beside the image's own: what the publisher sets there.
     pub(super) fn task_env(&self, worker: &Worker) -> Vec<String> {
-        let place = Place { worker: &worker.name, server: &worker.server, version: &self.version };
+        let place = self.place(worker);
         let lookup = |key: &str| self.settings.get(key).cloned();
         self.rule.env_at(&lookup, place).map(|(key, value)| format!("{key}={value}")).collect()
     }

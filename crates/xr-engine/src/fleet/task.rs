@@ -4,11 +4,15 @@ use std::{collections::HashMap, time::Instant};
 
 use futures_util::future;
 use xr_host::{Engine, Making, ROLE, STACK, Said, VERSION};
-use xr_image_puller::{PullError, pull};
-use xr_model::{Event, Fault, Level, PinnedImage, Result, Worker, exit};
+use xr_model::{Fault, Level, PinnedImage, Result, Worker, exit};
 use xr_worker_bootstrap::{Look, glance_here};
 
-use super::{Seen, Target, observe::There, see_all};
+use super::{
+    Seen, Target,
+    observe::There,
+    see_all,
+    stage::{bring, known},
+};
 use crate::World;
 
 /// What makes a host a worse place for a task; the sum of all is 1. docs/workers.md explains them.
@@ -52,6 +56,7 @@ struct Place<'a> {
     name: &'a str,
     engine: &'a Engine,
     worker: Option<&'a Worker>,
+    there: Option<&'a There>,
     score: f64,
 }
 
@@ -75,16 +80,26 @@ pub async fn start(world: &World<'_>, order: &TaskOrder) -> Result<Task> {
     let mut places = Vec::new();
     if let Some((look, tasks, took)) = here {
         match fits(&look) {
-            None => {
-                places.push(Place { name: HERE, engine: &world.engine, worker: None, score: score(&look, tasks, took) })
-            }
+            None => places.push(Place {
+                name: HERE,
+                engine: &world.engine,
+                worker: None,
+                there: None,
+                score: score(&look, tasks, took),
+            }),
             Some(why) => unfit.push(format!("{HERE}: {why}")),
         }
     }
     for one in &seen {
         match judge(&target, one) {
             Ok((there, score)) => {
-                places.push(Place { name: &one.worker.name, engine: &there.engine, worker: Some(&one.worker), score });
+                places.push(Place {
+                    name: &one.worker.name,
+                    engine: &there.engine,
+                    worker: Some(&one.worker),
+                    there: Some(there),
+                    score,
+                });
             }
             Err(why) => unfit.push(format!("{}: {why}", one.worker.name)),
         }
@@ -175,18 +190,12 @@ async fn begin(
     place: &Place<'_>,
     order: &TaskOrder,
 ) -> Result<Task> {
-    let id = match place.engine.find(image).await? {
-        Some(found) => found.id,
-        None => {
-            world.say(Level::Info, format!("{}: pulling {}", place.name, image.reference));
-            let tell = |at: xr_image_puller::LayerProgress| {
-                let status = at.status.as_str().to_owned();
-                world.tell(Event::Progress { step: 0, layer: at.layer, status, current: at.current, total: at.total });
-            };
-            let pulled = pull(place.engine.client(), image, world.sources()?, &world.retry(), &tell).await;
-            pulled.map_err(PullError::into_fault)?.image_id
-        }
-    };
+    let image = &known(world, image).await?;
+    if let (None, Some(there)) = (place.engine.find(image).await?, place.there) {
+        bring(world, &there.remote, place.engine, image, 0, world.site.fleet.images_from).await?;
+    }
+    let found = place.engine.find(image).await?;
+    let id = found.ok_or_else(|| Fault::new(format!("image {} is not on {}", image.reference, place.name)))?.id;
     let name = format!("{}-task-{}", target.stack, unique());
     let labels = [(STACK, target.stack.as_str()), (ROLE, "task"), (VERSION, target.version.as_str())];
     let making = Making {

@@ -23,6 +23,8 @@ const FAR: Duration = Duration::from_millis(1500);
 pub(super) struct Pace {
     state: Mutex<State>,
     next: Notify,
+    /// Whether this machine itself is what takes long.
+    busy: fn() -> bool,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,8 @@ pub(super) struct Turn<'a>(&'a Pace);
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { state: Mutex::new(State { under_way: 0, most: SAFE, refused: false }), next: Notify::new() }
+        let state = State { under_way: 0, most: SAFE, refused: false };
+        Self { state: Mutex::new(state), next: Notify::new(), busy: machine_is_busy }
     }
 }
 
@@ -66,7 +69,7 @@ impl Turn<'_> {
     /// The host took it after this time.
     pub fn came_through(self, took: Duration) {
         let mut state = self.0.state();
-        if took > FAR && !state.refused {
+        if took > FAR && !state.refused && !(self.0.busy)() {
             state.most = (state.most + 1).min(MOST);
         }
     }
@@ -84,6 +87,14 @@ impl Drop for Turn<'_> {
         // As many as fit now: the pace may have grown.
         self.0.next.notify_waiters();
     }
+}
+
+/// Whether more wants to run than there are processors for, as the last minute was (proc_loadavg(5)).
+fn machine_is_busy() -> bool {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    load > processors as f64 * 0.75
 }
 
 /// How long to wait before the next try: longer each time, and never at the same moment as another.
@@ -111,12 +122,19 @@ mod tests {
 
     #[test]
     fn a_far_network_is_asked_for_more_until_somebody_refuses() {
-        let pace = Pace::default();
+        let pace = Pace { busy: || false, ..Pace::default() };
         for _ in 0..5 {
             pace.turn().now_or_never().unwrap().came_through(FAR * 2);
         }
         assert_eq!(pace.state().most, SAFE + 5);
         pace.turn().now_or_never().unwrap().was_refused();
+        pace.turn().now_or_never().unwrap().came_through(FAR * 2);
+        assert_eq!(pace.state().most, SAFE);
+    }
+
+    #[test]
+    fn a_busy_machine_is_not_taken_for_a_far_network() {
+        let pace = Pace { busy: || true, ..Pace::default() };
         pace.turn().now_or_never().unwrap().came_through(FAR * 2);
         assert_eq!(pace.state().most, SAFE);
     }

@@ -55,7 +55,7 @@ impl Unreached {
         let fault = match kind {
             Trouble::HostKey if lower.contains("has changed") => {
                 Fault::new(format!("{destination}: the host key is not the one that was accepted: another machine answers, or it was installed anew"))
-                    .hint(format!("compare the fingerprint with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: ssh-keygen -R {}; xr worker add {destination}", host(destination)))
+                    .hint(format!("compare the fingerprint with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: xr worker remove NAME --force; xr worker add {destination}   (or ssh-keygen -R {} where the key is in ~/.ssh/known_hosts)", host(destination)))
             }
             Trouble::HostKey => Fault::new(format!("{destination}: its host key was never accepted"))
                 .hint(format!("xr worker add {destination}   (shows the fingerprint and asks)")),
@@ -144,6 +144,6 @@ mod tests {
             "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key verification failed.",
         );
         assert!(changed.fault.message.contains("not the one that was accepted"), "{}", changed.fault);
-        assert!(changed.fault.hint.unwrap().contains("ssh-keygen -R w;"));
+        assert!(changed.fault.hint.unwrap().contains("ssh-keygen -R w "));
     }
 }

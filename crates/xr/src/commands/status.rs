@@ -4,9 +4,11 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
+use xr_engine::fleet::Ledger;
 use xr_host::Engine;
 use xr_journal::{Generations, Holder, Home, PastRun, unfinished};
-use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, exit};
+use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, Worker, exit};
+use xr_stack::Site;
 
 use crate::{
     args::Globals,
@@ -43,6 +45,7 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
             document["services"] = Value::Array(Vec::new());
         }
         document["running"] = json!(!absent(&observed));
+        document["workers"] = json!(remembered(&home)?);
         print_json(&document);
         return Ok(if observed.is_ok() && !absent(&observed) { exit::OK } else { exit::FAILED });
     }
@@ -55,6 +58,7 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
             let head = ["SERVICE", "CONTAINER", "STATE", "HEALTH", "IMAGE", "UP"].map(str::to_owned).to_vec();
             let cells = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect::<Vec<_>>();
             table(&cells).iter().for_each(|line| out(line));
+            workers(&home, &generation)?;
             Ok(exit::OK)
         }
         Err(fault) => {
@@ -64,6 +68,40 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
             Err(fault)
         }
     }
+}
+
+/// Each worker with what was last seen of it: nobody is asked.
+fn remembered(home: &Home) -> Result<Vec<Value>> {
+    let site = Site::read(&home.site())?;
+    let mut ledger = Ledger::at(home);
+    let one = |worker: Worker| {
+        let last = ledger.of(&worker.name);
+        json!({
+            "name": worker.name, "drained": worker.drained, "version": last.version, "seen_at": last.seen_at,
+            "error": last.error,
+        })
+    };
+    Ok(site.workers.into_iter().map(one).collect())
+}
+
+/// A line for the workers, and one for each that was not at this version when it was last seen.
+fn workers(home: &Home, generation: &Generation) -> Result<()> {
+    let all = remembered(home)?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let version = generation.version.as_str();
+    let behind: Vec<&Value> = all.iter().filter(|worker| worker["version"] != version).collect();
+    out(&format!(
+        "workers: {} of {} at {version} when last seen (xr worker list asks them)",
+        all.len() - behind.len(),
+        all.len()
+    ));
+    for worker in behind {
+        let text = |key: &str| worker[key].as_str().filter(|text| !text.is_empty()).unwrap_or("-").to_owned();
+        out(&format!("  {}: {}, {}", text("name"), text("version"), text("error")));
+    }
+    Ok(())
 }
 
 fn not_installed(globals: &Globals, root: &Path, run: Option<(bool, PastRun)>) -> Result<u8> {

@@ -54,6 +54,10 @@ pub async fn run(context: &Context, args: &Uninstall) -> Result<u8> {
         out("nothing was removed");
         return Ok(exit::OK);
     }
+    for worker in &world.site.workers {
+        let text = format!("worker {} keeps its agent (before it is forgotten: xr worker remove {0})", worker.name);
+        world.say(Level::Warning, text);
+    }
     let gone = uninstall(&world, &what, extent).await?;
     if let Err(fault) = boot::remove(&what.project) {
         world.say(Level::Warning, fault.chain());

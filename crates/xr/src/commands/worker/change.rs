@@ -23,6 +23,7 @@ pub async fn remove(context: &Context, args: &Remove) -> Result<u8> {
             )));
         }
         world.say(Level::Warning, format!("{}; its agent stays there", fault.chain()));
+        fleet::forget_key(&world, &worker).await?;
     }
     fleet::forget(&world, &worker.name)?;
     context.renderer.finish();
