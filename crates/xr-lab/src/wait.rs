@@ -5,13 +5,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// Asks `ready` every 20 ms until it says yes; after `limit` it fails naming `what`.
+///
+/// What takes its time to answer is asked less often: whoever waits leaves the machine to what is waited for.
 pub fn wait_for(what: &str, limit: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
     let start = Instant::now();
-    while !ready() {
+    loop {
+        let asked = Instant::now();
+        if ready() {
+            return Ok(());
+        }
         if start.elapsed() > limit {
             bail!("waited {} s for {what}", limit.as_secs());
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20).max(2 * asked.elapsed()));
     }
-    Ok(())
 }

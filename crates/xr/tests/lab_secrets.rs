@@ -47,7 +47,8 @@ struct Bystander<'a> {
 
 impl Bystander<'_> {
     fn knows(&self, bytes: &[u8]) -> bool {
-        self.secrets.iter().any(|secret| bytes.windows(secret.len()).any(|part| part == secret.as_bytes()))
+        let text = String::from_utf8_lossy(bytes);
+        self.secrets.iter().any(|secret| text.contains(secret))
     }
 
     /// Arguments of all programs, and files with a secret that others may read.

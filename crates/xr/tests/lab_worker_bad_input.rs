@@ -41,6 +41,16 @@ impl State {
         let there = hosts.iter().map(|host| host.must(all)).collect::<Result<Vec<_>>>()?;
         Ok(Self { files, here: stack.containers()?, there })
     }
+
+    /// What is not the same, before and after.
+    fn differs_from(&self, after: &Self) -> Vec<String> {
+        let files =
+            self.files.keys().chain(after.files.keys()).filter(|path| self.files.get(*path) != after.files.get(*path));
+        let files = files.map(|path| path.display().to_string());
+        let here = (self.here != after.here).then(|| format!("{:#?}\n{:#?}", self.here, after.here));
+        let there = (self.there != after.there).then(|| format!("{:#?}\n{:#?}", self.there, after.there));
+        files.chain(here).chain(there).collect()
+    }
 }
 
 /// It is refused in these words, with a hint, and nothing has changed.
@@ -49,7 +59,8 @@ fn refused(fleet: &WithWorkers, argv: &[&str], code: i32, says: &[&str]) -> Resu
     let before = State::of(&fleet.stack, Some(fleet))?;
     let done = fleet.xr(argv)?;
     told(&done, code, says);
-    assert!(before == State::of(&fleet.stack, Some(fleet))?, "something changed: {done}");
+    let changed = before.differs_from(&State::of(&fleet.stack, Some(fleet))?);
+    assert!(changed.is_empty(), "{done}\nhas changed {changed:#?}");
     Ok(())
 }
 

@@ -15,6 +15,9 @@ const CLOCK: &str = "/etc/ssh/sshd_config.d/clock.conf";
 /// How many addresses below its own may be free.
 const LOWER: usize = 16;
 
+/// How long all processes of a host may take to be frozen.
+const FREEZING: Duration = Duration::from_secs(30);
+
 impl Host {
     /// Fills its disk to the last byte. It must have a disk of its own.
     ///
@@ -85,13 +88,19 @@ impl Host {
 
     /// Power cut: from now on it does nothing, without a word to anybody.
     ///
-    /// What ran is only frozen until [`Host::revive`]: a container that ends gives its address away.
+    /// What ran is only frozen until [`Host::revive`]: a container that ends gives its address away. On a busy machine the
+    /// kernel may not have frozen all of it when the engine gives up, so the engine is asked again.
     ///
     /// # Errors
     /// When it does not run.
     pub fn kill(&self) -> Result<()> {
         self.cut()?;
-        self.engine.docker(&["pause", &self.container]).map(drop)
+        let mut said = Ok(String::new());
+        let frozen = wait_for("a host to freeze", FREEZING, || {
+            said = self.engine.docker(&["pause", &self.container]);
+            said.is_ok()
+        });
+        frozen.or_else(|_| said.map(drop))
     }
 
     /// Power is back: it boots with the disk that it had, and is ready.
