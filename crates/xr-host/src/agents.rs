@@ -11,6 +11,7 @@ use bollard::{
     },
 };
 use futures_util::{StreamExt, TryStreamExt};
+use serde::Serialize;
 use xr_model::{Fault, Result};
 
 use crate::{Engine, Said, engine::is_status};
@@ -33,7 +34,20 @@ pub struct Making {
     pub image: String,
     /// `KEY=VALUE`.
     pub env: Vec<String>,
-    /// `source:target[:ro]`.
+    /// xr's labels.
+    pub labels: HashMap<String, String>,
+    /// Its own check: test, interval, timeout, retries, start period.
+    pub health: Option<(Vec<String>, [Duration; 3], u32)>,
+    /// What it runs, and what it may do.
+    pub shape: Shape,
+    /// Whether the engine removes it at its end.
+    pub remove_at_end: bool,
+}
+
+/// What a container runs beside its image's own, and what it may see and do.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Shape {
+    /// Host folders and volumes: `source:target[:ro]`.
     pub binds: Vec<String>,
     /// Instead of the image's own.
     pub command: Option<Vec<String>>,
@@ -41,13 +55,11 @@ pub struct Making {
     pub entrypoint: Option<Vec<String>>,
     /// Instead of the image's own.
     pub user: Option<String>,
-    /// xr's labels.
-    pub labels: HashMap<String, String>,
     /// Capabilities beyond the usual.
     pub cap_add: Vec<String>,
     /// Of the usual capabilities, those that it does without.
     pub cap_drop: Vec<String>,
-    /// What confines it further.
+    /// What confines it further, as the engine takes it.
     pub security_opt: Vec<String>,
     /// Whether its own files cannot be written.
     pub read_only: bool,
@@ -59,10 +71,6 @@ pub struct Making {
     pub pid_mode: Option<String>,
     /// For its `/etc/hosts`.
     pub extra_hosts: Vec<String>,
-    /// Its own check: test, interval, timeout, retries, start period.
-    pub health: Option<(Vec<String>, [Duration; 3], u32)>,
-    /// Whether the engine removes it at its end.
-    pub remove_at_end: bool,
 }
 
 /// A container with xr's labels.
@@ -103,13 +111,14 @@ impl Engine {
     /// # Errors
     /// When the name is taken, the image is not there, or the engine refuses.
     pub async fn make(&self, making: Making) -> Result<String> {
+        let shape = making.shape;
         let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         let body = ContainerCreateBody {
             image: Some(making.image),
             env: Some(making.env),
-            cmd: making.command,
-            entrypoint: making.entrypoint,
-            user: making.user,
+            cmd: shape.command,
+            entrypoint: shape.entrypoint,
+            user: shape.user,
             labels: Some(making.labels),
             healthcheck: making.health.map(|(test, [interval, timeout, start], retries)| HealthConfig {
                 test: Some(test),
@@ -120,15 +129,15 @@ impl Engine {
                 ..Default::default()
             }),
             host_config: Some(HostConfig {
-                binds: Some(making.binds),
-                cap_add: Some(making.cap_add),
-                cap_drop: Some(making.cap_drop),
-                security_opt: Some(making.security_opt),
-                readonly_rootfs: Some(making.read_only),
-                privileged: Some(making.privileged),
-                network_mode: making.network_mode,
-                pid_mode: making.pid_mode,
-                extra_hosts: Some(making.extra_hosts),
+                binds: Some(shape.binds),
+                cap_add: Some(shape.cap_add),
+                cap_drop: Some(shape.cap_drop),
+                security_opt: Some(shape.security_opt),
+                readonly_rootfs: Some(shape.read_only),
+                privileged: Some(shape.privileged),
+                network_mode: shape.network_mode,
+                pid_mode: shape.pid_mode,
+                extra_hosts: Some(shape.extra_hosts),
                 auto_remove: Some(making.remove_at_end),
                 restart_policy: Some(RestartPolicy {
                     name: Some(RestartPolicyNameEnum::NO),

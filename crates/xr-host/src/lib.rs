@@ -21,7 +21,7 @@ mod ssh;
 mod usage;
 mod watched;
 
-pub use agents::{FINGERPRINT, Labelled, Making, ROLE, STACK, VERSION};
+pub use agents::{FINGERPRINT, Labelled, Making, ROLE, STACK, Shape, VERSION};
 pub use children::{end_children, kill_children};
 pub use cmd::{Cmd, Outliving, Output};
 pub use engine::{Engine, EngineInfo};
@@ -30,5 +30,5 @@ pub use identity::{Identity, owner_of};
 pub use mounted::MountedVolume;
 pub use neighbours::QuickNeighbours;
 pub use program::{Program, Said};
-pub use ssh::{HostKey, Remote, RemoteSaid, Ssh, Trouble, Unreached};
+pub use ssh::{HostKey, Remote, Ssh, Trouble, Unreached};
 pub use usage::Tenant;

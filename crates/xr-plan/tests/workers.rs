@@ -64,32 +64,19 @@ fn needed(plan: &Plan) -> Vec<usize> {
 #[test]
 fn workers_are_staged_with_the_images_switched_after_the_control_host_and_confirmed_once_it_is_recorded() {
     let (desired, observed) = fleet(vec![worker("w1", &[], false), worker("w2", &[IMAGES[0]], false)], Quorum::All, 2);
-    let titles = titles(&sound(&desired, &observed, &origin()));
-    assert_eq!(
-        titles,
-        [
-            "stage worker w1: 2 images + stage worker w2: 1 images",
-            "back up dump",
-            "switch tree, VERSION and .env",
-            "pin 4 images",
-            "create server, agent, nginx",
-            "start new server beside the old",
-            "wait for server",
-            "switch agent over",
-            "wait for agent",
-            "run hook migrate",
-            "switch nginx over",
-            "wait for nginx",
-            "smoke check",
-            "stop old server",
-            "switch worker w1 + switch worker w2",
-            "watch for 10 s",
-            "verify the workers: 2 at least",
-            "record generation 2",
-            "confirm worker w1 + confirm worker w2",
-            "remove old containers",
-        ]
-    );
+    let (alone, host) = world(product(), &["db"]);
+    // The control host's own order is what it is without them.
+    let mut expected = titles(&sound(&alone, &host, &origin()));
+    for (before, title) in [
+        ("back up dump", "stage worker w1: 2 images + stage worker w2: 1 images"),
+        ("watch for 10 s", "switch worker w1 + switch worker w2"),
+        ("record generation 2", "verify the workers: 2 at least"),
+        ("remove old containers", "confirm worker w1 + confirm worker w2"),
+    ] {
+        let at = expected.iter().position(|one| one == before).unwrap();
+        expected.insert(at, title.to_owned());
+    }
+    assert_eq!(titles(&sound(&desired, &observed, &origin())), expected);
 }
 
 #[test]

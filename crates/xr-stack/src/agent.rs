@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use xr_host::Shape;
 use xr_model::{Fault, ImageRef, Result};
 
 use crate::{Resolved, WorkerRule};
@@ -17,30 +18,8 @@ pub struct AgentSpec {
     pub image: ImageRef,
     /// Its environment.
     pub env: BTreeMap<String, String>,
-    /// Host folders and volumes, as the engine's `Binds` takes them.
-    pub binds: Vec<String>,
-    /// Instead of the image's own.
-    pub command: Option<Vec<String>>,
-    /// Instead of the image's own.
-    pub entrypoint: Option<Vec<String>>,
-    /// Instead of the image's own.
-    pub user: Option<String>,
-    /// Capabilities beyond the usual.
-    pub cap_add: Vec<String>,
-    /// Of the usual capabilities, those that it does without.
-    pub cap_drop: Vec<String>,
-    /// What confines it further, as the engine takes it.
-    pub security_opt: Vec<String>,
-    /// Whether its own files cannot be written.
-    pub read_only: bool,
-    /// Whether it may do everything.
-    pub privileged: bool,
-    /// `host`, when it uses the host's network.
-    pub network_mode: Option<String>,
-    /// `host`, when it sees the host's processes.
-    pub pid_mode: Option<String>,
-    /// Names and addresses for its `/etc/hosts`.
-    pub extra_hosts: Vec<String>,
+    /// What it runs, and what it may do.
+    pub shape: Shape,
     /// Its own check, as compose writes it.
     pub health: Option<Value>,
 }
@@ -93,18 +72,20 @@ pub fn agent(
         service: service.clone(),
         image: ImageRef::new(image),
         env,
-        binds: definition["volumes"].as_array().into_iter().flatten().filter_map(bind).collect(),
-        command: definition["command"].is_array().then(|| texts(&definition["command"])),
-        entrypoint: definition["entrypoint"].is_array().then(|| texts(&definition["entrypoint"])),
-        user: definition["user"].as_str().map(str::to_owned),
-        cap_add: texts(&definition["cap_add"]),
-        cap_drop: texts(&definition["cap_drop"]),
-        security_opt: texts(&definition["security_opt"]),
-        read_only: definition["read_only"] == true,
-        privileged: definition["privileged"] == true,
-        network_mode: mode("network_mode"),
-        pid_mode: mode("pid"),
-        extra_hosts: texts(&definition["extra_hosts"]),
+        shape: Shape {
+            binds: definition["volumes"].as_array().into_iter().flatten().filter_map(bind).collect(),
+            command: definition["command"].is_array().then(|| texts(&definition["command"])),
+            entrypoint: definition["entrypoint"].is_array().then(|| texts(&definition["entrypoint"])),
+            user: definition["user"].as_str().map(str::to_owned),
+            cap_add: texts(&definition["cap_add"]),
+            cap_drop: texts(&definition["cap_drop"]),
+            security_opt: texts(&definition["security_opt"]),
+            read_only: definition["read_only"] == true,
+            privileged: definition["privileged"] == true,
+            network_mode: mode("network_mode"),
+            pid_mode: mode("pid"),
+            extra_hosts: texts(&definition["extra_hosts"]),
+        },
         health: definition.get("healthcheck").cloned(),
     }))
 }
@@ -123,24 +104,7 @@ impl WorkerRule {
 impl AgentSpec {
     /// SHA-256 of all of it and of the image's content: an agent with another one is to be replaced.
     pub fn fingerprint(&self, image: &str) -> String {
-        let content = serde_json::json!([
-            self.service,
-            image,
-            self.env,
-            self.binds,
-            self.command,
-            self.entrypoint,
-            self.user,
-            self.cap_add,
-            self.cap_drop,
-            self.security_opt,
-            self.read_only,
-            self.privileged,
-            self.network_mode,
-            self.pid_mode,
-            self.extra_hosts,
-            self.health,
-        ]);
+        let content = serde_json::json!([self.service, image, self.env, self.shape, self.health]);
         Sha256::digest(content.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -205,8 +169,8 @@ mod tests {
         let made = made(&rule);
         let env: Vec<String> = made.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(env, ["ID=w1-v1", "KEY=se$cret", "N=3", "SERVER_URL=https://10.0.0.1/api", "T=t0k!"]);
-        assert_eq!(made.binds, ["/proc:/host/proc:ro"]);
-        assert_eq!(made.network_mode.as_deref(), Some("host"));
+        assert_eq!(made.shape.binds, ["/proc:/host/proc:ro"]);
+        assert_eq!(made.shape.network_mode.as_deref(), Some("host"));
     }
 
     #[test]

@@ -24,8 +24,6 @@ pub struct Look {
     pub may_be_root: bool,
     /// Whether the program `docker` is there.
     pub has_client: bool,
-    /// Whether `dockerd` is there.
-    pub has_daemon: bool,
     /// Free room where the engine keeps its images, or would.
     pub disk_free: u64,
     /// All of that disk.
@@ -105,7 +103,6 @@ fn read(text: &str, middle: f64, took: Duration) -> Look {
         arch: word("arch"),
         may_be_root: matches!(word("root").as_str(), "yes" | "sudo"),
         has_client: said.contains_key("client"),
-        has_daemon: said.contains_key("daemon"),
         disk_free: number("disk_free"),
         disk_size: number("disk_size"),
         load: said.get("load").and_then(|text| text.trim().parse().ok()).unwrap_or_default(),
@@ -126,7 +123,7 @@ mod tests {
     fn an_answer_is_read_and_what_is_missing_is_nothing() {
         let text = "os=Debian\nkernel=Linux\narch=x86_64\nclock=1000.5\nroot=sudo\nclient=yes\ndisk_free=1024\nload=0.25\ncpus=2\n";
         let look = read(text, 1000.0, Duration::from_millis(10));
-        assert!(look.may_be_root && look.has_client && !look.has_daemon);
+        assert!(look.may_be_root && look.has_client);
         assert_eq!((look.disk_free, look.cpus, look.memory), (1024, 2, 0));
         assert!((look.ahead - 0.5).abs() < 1e-9 && (look.load - 0.25).abs() < 1e-9);
         let odd = read("clock=12.N\ncpus=x\n", 12.0, Duration::ZERO);

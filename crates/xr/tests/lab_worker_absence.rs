@@ -4,20 +4,12 @@
 mod support;
 
 use anyhow::{Context, Result};
-use support::{PATIENCE, Setup, workers::WithWorkers};
-use xr_lab::{HostKind, wait_for};
+use support::{PATIENCE, workers::WithWorkers};
+use xr_lab::wait_for;
 
 const UPDATE: [&str; 2] = ["update", "--yes"];
 /// What a test has the patience for.
 const QUICKLY: &str = "patience = \"5s\"\nconfirm = \"60s\"\n";
-
-fn two(test: &str) -> Result<WithWorkers> {
-    let fleet = WithWorkers::new(&Setup::default(), test, &[HostKind::Docker, HostKind::Docker])?;
-    fleet.rule(QUICKLY)?;
-    fleet.add_all()?;
-    fleet.stack.remote.release("v1.1.0")?;
-    Ok(fleet)
-}
 
 /// Once it is back, the second worker gets what it has missed, by the next update that has nothing else to do.
 fn catches_up(fleet: &WithWorkers, version: &str) -> Result<()> {
@@ -31,7 +23,7 @@ fn catches_up(fleet: &WithWorkers, version: &str) -> Result<()> {
 
 #[test]
 fn a_worker_that_is_dead_is_left_out_waited_for_or_stops_the_run_as_the_rule_says() -> Result<()> {
-    let fleet = two("away")?;
+    let fleet = WithWorkers::two("away", QUICKLY)?;
     fleet.hosts[1].kill()?;
 
     let picture = fleet.stack.picture()?;
@@ -67,7 +59,7 @@ fn a_worker_that_is_dead_is_left_out_waited_for_or_stops_the_run_as_the_rule_say
 
 #[test]
 fn a_worker_that_dies_in_the_middle_of_a_run_is_left_out_and_catches_up() -> Result<()> {
-    let fleet = two("dies")?;
+    let fleet = WithWorkers::two("dies", QUICKLY)?;
     for (action, worker) in [("stage_worker", "w2"), ("switch_worker", "w2"), ("verify_fleet", "")] {
         let journals = fleet.stack.journals();
         let run = fleet.start_xr(&UPDATE)?;
@@ -88,7 +80,7 @@ fn a_worker_that_dies_in_the_middle_of_a_run_is_left_out_and_catches_up() -> Res
 
 #[test]
 fn where_the_rule_is_to_abort_a_worker_that_dies_at_the_switch_takes_the_whole_fleet_back() -> Result<()> {
-    let fleet = two("aborts")?;
+    let fleet = WithWorkers::two("aborts", QUICKLY)?;
     fleet.rule(&format!("{QUICKLY}away = \"abort\"\n"))?;
     let journals = fleet.stack.journals();
     let run = fleet.start_xr(&UPDATE)?;

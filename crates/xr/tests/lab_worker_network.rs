@@ -6,23 +6,15 @@ mod support;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use support::{PATIENCE, Setup, workers::WithWorkers};
-use xr_lab::{HostKind, wait_for};
+use support::{PATIENCE, workers::WithWorkers};
+use xr_lab::wait_for;
 
 const UPDATE: [&str; 2] = ["update", "--yes"];
 const QUICKLY: &str = "patience = \"5s\"\nconfirm = \"15s\"\n";
 
-fn two(test: &str) -> Result<WithWorkers> {
-    let fleet = WithWorkers::new(&Setup::default(), test, &[HostKind::Docker, HostKind::Docker])?;
-    fleet.rule(QUICKLY)?;
-    fleet.add_all()?;
-    fleet.stack.remote.release("v1.1.0")?;
-    Ok(fleet)
-}
-
 #[test]
 fn a_way_that_breaks_and_mends_in_the_middle_of_the_switch_costs_nothing() -> Result<()> {
-    let fleet = two("mends")?;
+    let fleet = WithWorkers::two("mends", QUICKLY)?;
     let journals = fleet.stack.journals();
     let run = fleet.start_xr(&UPDATE)?;
     assert!(fleet.wait_for_step(&run, &journals, "switch_worker", "w2")?);
@@ -38,7 +30,7 @@ fn a_way_that_breaks_and_mends_in_the_middle_of_the_switch_costs_nothing() -> Re
 
 #[test]
 fn a_worker_whose_packets_are_dropped_at_the_switch_goes_back_by_itself() -> Result<()> {
-    let fleet = two("half-open")?;
+    let fleet = WithWorkers::two("half-open", QUICKLY)?;
     let journals = fleet.stack.journals();
     let begun = Instant::now();
     let run = fleet.start_xr(&UPDATE)?;
@@ -59,7 +51,7 @@ fn a_worker_whose_packets_are_dropped_at_the_switch_goes_back_by_itself() -> Res
 
 #[test]
 fn a_slow_line_only_takes_longer() -> Result<()> {
-    let fleet = two("slow")?;
+    let fleet = WithWorkers::two("slow", QUICKLY)?;
     let _line = fleet.hosts[1].slow(Duration::from_millis(150), 256 << 10)?;
     fleet.xr(&UPDATE)?.exits(0);
     fleet.assert_workers_are("v1.1.0")
@@ -67,7 +59,7 @@ fn a_slow_line_only_takes_longer() -> Result<()> {
 
 #[test]
 fn another_host_key_and_a_key_that_is_refused_are_told_and_nothing_is_said_to_the_host() -> Result<()> {
-    let fleet = two("keys")?;
+    let fleet = WithWorkers::two("keys", QUICKLY)?;
     fleet.forget_connections()?;
     let agent = fleet.agent(1)?;
     fleet.hosts[1].must(

@@ -4,18 +4,15 @@
 mod support;
 
 use anyhow::Result;
-use support::{PATIENCE, Setup, workers::WithWorkers};
-use xr_lab::{HostKind, wait_for};
+use support::{PATIENCE, workers::WithWorkers};
+use xr_lab::wait_for;
 
 const UPDATE: [&str; 2] = ["update", "--yes"];
 const QUICKLY: &str = "patience = \"5s\"\nconfirm = \"20s\"\n";
 
 #[test]
 fn an_engine_that_is_stopped_and_a_clock_that_is_wrong_are_told_and_mended_workers_catch_up() -> Result<()> {
-    let fleet = WithWorkers::new(&Setup::default(), "trouble", &[HostKind::Docker, HostKind::Docker])?;
-    fleet.rule(QUICKLY)?;
-    fleet.add_all()?;
-    fleet.stack.remote.release("v1.1.0")?;
+    let fleet = WithWorkers::two("trouble", QUICKLY)?;
 
     fleet.hosts[1].stop_engine()?;
     fleet.xr(&UPDATE)?.exits(0).says("worker w2: w2: the Docker engine does not answer");
@@ -51,10 +48,7 @@ fn a_worker_whose_disk_is_full_stops_the_run_before_anything_is_touched() -> Res
 
 #[test]
 fn a_fleet_whose_controller_is_killed_in_the_middle_of_the_switch_ends_at_one_version() -> Result<()> {
-    let fleet = WithWorkers::new(&Setup::default(), "killed", &[HostKind::Docker, HostKind::Docker])?;
-    fleet.rule("confirm = \"60s\"\n")?;
-    fleet.add_all()?;
-    fleet.stack.remote.release("v1.1.0")?;
+    let fleet = WithWorkers::two("killed", "confirm = \"60s\"\n")?;
     for (action, worker) in [("stage_worker", "w2"), ("switch_worker", "w2"), ("confirm_worker", "w1")] {
         let journals = fleet.stack.journals();
         let run = fleet.start_xr(&UPDATE)?;

@@ -48,9 +48,7 @@ pub async fn host_key(world: &World<'_>, worker: &Worker) -> Result<Option<HostK
     ssh.disconnect(&worker.ssh).await;
     match ssh.connect(&worker.ssh).await {
         Ok(_) => Ok(None),
-        Err(unreached) if unreached.kind == Trouble::HostKey && !unreached.fault.message.contains("not the one") => {
-            ssh.unknown_key(&worker.ssh).await.map(Some)
-        }
+        Err(unreached) if unreached.kind == Trouble::UnknownHostKey => ssh.unknown_key(&worker.ssh).await.map(Some),
         Err(unreached) => Err(unreached.fault),
     }
 }

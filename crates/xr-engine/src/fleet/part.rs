@@ -9,7 +9,7 @@ use super::{Seen, Target, see_all};
 use crate::World;
 
 /// Between two looks at workers that are waited for.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
 /// The workers that take part in a run towards `target`, as they are.
 ///
@@ -46,8 +46,9 @@ pub(crate) async fn taking_part(world: &World<'_>, target: &Target) -> Result<Ve
     }
     for seen in &away {
         // A key that is wrong, or a host that is another one, does not pass by waiting.
-        let stays =
-            seen.there.as_ref().is_err_and(|absent| matches!(absent.trouble, Some(Trouble::HostKey | Trouble::Key)));
+        let stays = seen.there.as_ref().is_err_and(|absent| {
+            matches!(absent.trouble, Some(Trouble::UnknownHostKey | Trouble::OtherHostKey | Trouble::Key))
+        });
         let later = if stays { "left out" } else { "left out; it catches up at its return" };
         world.say(Level::Warning, format!("{} ({later})", why(seen)));
     }

@@ -3,8 +3,7 @@
 use futures_util::future;
 use jiff::Timestamp;
 use serde::Serialize;
-use xr_host::Trouble;
-use xr_model::{Result, Worker};
+use xr_model::{Fault, Result, Worker};
 
 use super::{Ledger, Seen, Target, observe::There, see};
 use crate::{World, doctor::Finding};
@@ -51,10 +50,11 @@ pub struct Row {
     pub latency_ms: Option<u64>,
     /// What went wrong last.
     pub error: Option<String>,
+    /// Whether nothing is known of it but why, with what to do.
+    #[serde(skip)]
+    absent: bool,
     #[serde(skip)]
     hint: Option<String>,
-    #[serde(skip)]
-    trouble: Option<Trouble>,
 }
 
 /// All workers, looked at at once; those that do not answer are waited for together.
@@ -102,15 +102,15 @@ fn row(target: &Target, seen: Seen, beat: Option<Timestamp>, ledger: &mut Ledger
         tasks: 0,
         latency_ms: None,
         error: Some(remembered).filter(|error| !error.is_empty()),
+        absent: false,
         hint: None,
-        trouble: None,
     };
     let there = match seen.there {
         Ok(there) => there,
         Err(absent) => {
             row.error = Some(absent.fault.chain());
             row.hint = absent.fault.hint;
-            row.trouble = absent.trouble;
+            row.absent = true;
             row.reachable = absent.trouble.is_none();
             return row;
         }
@@ -160,12 +160,17 @@ fn drift(target: &Target, worker: &Worker, there: &There, name: &str) -> Vec<Str
     drift
 }
 
+/// That no worker could be looked at.
+pub fn unseen(fault: &Fault) -> Finding {
+    Finding::problem("worker", "workers", format!("not looked at: {}", fault.chain())).hint(fault.hint.clone())
+}
+
 /// What is wrong with each.
 pub fn findings(rows: &[Row]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for row in rows {
         let subject = format!("worker {}", row.name);
-        if row.disk_free.is_none() && row.error.is_some() && row.agent.is_none() {
+        if row.absent {
             let check = if row.reachable { "worker.engine" } else { "worker.reachable" };
             let evidence = row.error.clone().unwrap_or_default();
             let found = match row.drained {

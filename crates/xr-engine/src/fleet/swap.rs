@@ -1,10 +1,10 @@
 //! A worker's agent is replaced, and the fleet's word is kept: all of it, or none.
 
 use futures_util::future;
-use xr_model::{Away, Fault, Level, Result};
+use xr_model::{Away, Fault, Level, Result, Worker};
 use xr_worker_bootstrap::{Agent, Switched};
 
-use super::{Target, observe::named, target::agent_name};
+use super::{Target, observe::named, part::AGAIN, target::agent_name};
 use crate::{World, actions::Run, failure::Failure};
 
 /// What is known of a worker after its switch.
@@ -38,7 +38,7 @@ async fn one(world: &World<'_>, target: &Target, name: &str) -> Result<Fate> {
     let agent_name = target.agent_name(name);
     let agent = Agent { name: &agent_name, fingerprint: &fingerprint };
     let (patience, confirm) = (target.patience(), world.site.fleet.confirm);
-    again(world, async || {
+    again(world, worker, async || {
         let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
         agent.switch(&remote, patience, confirm).await
     })
@@ -46,7 +46,7 @@ async fn one(world: &World<'_>, target: &Target, name: &str) -> Result<Fate> {
 }
 
 /// Asks; where the rule is to wait for a worker that is away, again and again for a while.
-async fn again(world: &World<'_>, ask: impl AsyncFn() -> Result<Switched>) -> Result<Fate> {
+async fn again(world: &World<'_>, worker: &Worker, ask: impl AsyncFn() -> Result<Switched>) -> Result<Fate> {
     let rule = &world.site.fleet;
     let begun = std::time::Instant::now();
     loop {
@@ -54,9 +54,12 @@ async fn again(world: &World<'_>, ask: impl AsyncFn() -> Result<Switched>) -> Re
             Ok(Switched::Up) => return Ok(Fate::Up),
             Ok(Switched::Back(log)) => return Ok(Fate::Back("its new agent does not come up".to_owned(), log)),
             Err(_) if rule.away == Away::Wait && begun.elapsed() < rule.wait && !world.cancel.is_raised() => {
-                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+                tokio::select! {
+                    () = tokio::time::sleep(AGAIN) => {}
+                    () = world.cancel.raised() => {}
+                }
             }
-            Err(fault) => return Ok(Fate::Lost(fault.chain())),
+            Err(fault) => return Ok(Fate::Lost(named(fault, worker).chain())),
         }
     }
 }
@@ -67,7 +70,6 @@ fn settle(world: &World<'_>, worker: &str, fate: Fate, must: bool) -> std::resul
         Fate::Back(why, log) => (format!("worker {worker}: {why}"), log, false),
         Fate::Lost(why) => (why, Vec::new(), true),
     };
-    let why = if why.starts_with("worker ") { why } else { format!("worker {worker}: {why}") };
     let tolerated = if lost { world.site.fleet.away == Away::Skip } else { !must };
     if tolerated {
         let later = "goes back by itself, and catches up later";
@@ -91,7 +93,7 @@ pub(crate) async fn verify(run: &Run<'_, '_>, needed: usize) -> std::result::Res
         let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(Fate::Up) };
         let agent_name = target.agent_name(name);
         let agent = Agent { name: &agent_name, fingerprint: &fingerprint };
-        again(world, async || {
+        again(world, worker, async || {
             let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
             agent.verify(&remote).await
         })

@@ -128,19 +128,8 @@ impl Target {
             name: format!("{}-next", self.agent_name(&worker.name)),
             image: image_id.to_owned(),
             env: spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect(),
-            binds: spec.binds,
-            command: spec.command,
-            entrypoint: spec.entrypoint,
-            user: spec.user,
+            shape: spec.shape,
             labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-            cap_add: spec.cap_add,
-            cap_drop: spec.cap_drop,
-            security_opt: spec.security_opt,
-            read_only: spec.read_only,
-            privileged: spec.privileged,
-            network_mode: spec.network_mode,
-            pid_mode: spec.pid_mode,
-            extra_hosts: spec.extra_hosts,
             health: spec.health.as_ref().and_then(health),
             remove_at_end: false,
         }
@@ -205,6 +194,8 @@ fn task(generation: &Generation, rule: &WorkerRule) -> Option<PinnedImage> {
 /// Compose's `healthcheck` as the engine takes it.
 fn health(check: &Value) -> Option<(Vec<String>, [Duration; 3], u32)> {
     let test: Vec<String> = match &check["test"] {
+        // Also where the image has one.
+        _ if check["disable"] == true => vec!["NONE".to_owned()],
         Value::String(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
         Value::Array(parts) => parts.iter().filter_map(|part| part.as_str().map(str::to_owned)).collect(),
         _ => return None,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Instant};
 
 use futures_util::future;
-use xr_host::{Engine, Making, ROLE, STACK, Said, VERSION};
+use xr_host::{Engine, Making, ROLE, STACK, Said, Shape, VERSION};
 use xr_model::{Fault, Level, PinnedImage, Result, Worker, exit};
 use xr_worker_bootstrap::{Look, glance_here};
 
@@ -202,7 +202,7 @@ async fn begin(
         name: name.clone(),
         image: id,
         env: place.worker.map(|worker| target.task_env(worker)).unwrap_or_default(),
-        command: (!order.args.is_empty()).then(|| order.args.clone()),
+        shape: Shape { command: (!order.args.is_empty()).then(|| order.args.clone()), ..Shape::default() },
         labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<HashMap<_, _>>(),
         remove_at_end: order.detach,
         ..Making::default()

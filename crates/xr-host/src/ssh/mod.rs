@@ -23,7 +23,7 @@ use rustix::{
 use xr_model::{Fault, Result};
 
 pub use host_key::HostKey;
-pub use remote::{Remote, Said as RemoteSaid};
+pub use remote::Remote;
 pub use trouble::{Trouble, Unreached};
 
 use pace::Pace;
@@ -60,11 +60,6 @@ impl Ssh {
         let config = config::Config::write(folder, patience, admins)?;
         let sockets = sockets().map_err(Fault::at("cannot make a folder for connections"))?;
         Ok(Self { config, sockets, patience, pace: Pace::default() })
-    }
-
-    /// The file of host keys that the admin has accepted through xr.
-    pub fn known_hosts(&self) -> &Path {
-        &self.config.known_hosts
     }
 
     /// Hands the terminal over to ssh, with a command or with a shell when there is none: its exit code.

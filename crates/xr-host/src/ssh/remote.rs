@@ -24,9 +24,6 @@ elif [ ! -S /var/run/docker.sock ] && ! command -v docker >/dev/null 2>&1; then 
 elif [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then echo denied
 else echo stopped; fi";
 
-/// What a program on another host says while it runs.
-pub type Said<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
-
 /// A host that is reached. It stays so for a while after this is dropped, for the next command.
 #[derive(Debug, Clone)]
 pub struct Remote {
@@ -85,7 +82,12 @@ impl Remote {
     ///
     /// # Errors
     /// When the connection breaks.
-    pub async fn follow(&self, script: &str, mut input: impl AsyncRead + Unpin, hear: Said<'_>) -> Result<i32> {
+    pub async fn follow(
+        &self,
+        script: &str,
+        mut input: impl AsyncRead + Unpin,
+        hear: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<i32> {
         let script = format!("exec 2>&1\n{script}");
         let mut child = self.spawn(&script, true).await?;
         let mut stdin = child.stdin().take();

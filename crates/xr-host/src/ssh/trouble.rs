@@ -11,8 +11,10 @@ pub enum Trouble {
     Away,
     /// It answers and takes no more connections just now.
     Busy,
-    /// It is not the host whose key was accepted, or no key was accepted yet.
-    HostKey,
+    /// No key of it was accepted yet.
+    UnknownHostKey,
+    /// It is not the host whose key was accepted.
+    OtherHostKey,
     /// It does not let this user in.
     Key,
     /// ssh itself refused: its settings, or no ssh.
@@ -33,8 +35,10 @@ impl Unreached {
     pub(super) fn read(destination: &str, said: &str) -> Self {
         let lower = said.to_lowercase();
         let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-        let kind = if any(&["host key verification failed", "host identification has changed"]) {
-            Trouble::HostKey
+        let kind = if any(&["host identification has changed"]) {
+            Trouble::OtherHostKey
+        } else if any(&["host key verification failed"]) {
+            Trouble::UnknownHostKey
         } else if any(&["permission denied", "too many authentication failures", "no supported authentication"]) {
             Trouble::Key
         } else if any(&["bad configuration", "bad owner or permissions", "unsupported option", "extra arguments"]) {
@@ -53,11 +57,11 @@ impl Unreached {
         };
         let because = last_words(said);
         let fault = match kind {
-            Trouble::HostKey if lower.contains("has changed") => {
+            Trouble::OtherHostKey => {
                 Fault::new(format!("{destination}: the host key is not the one that was accepted: another machine answers, or it was installed anew"))
                     .hint(format!("compare the fingerprint with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: xr worker remove NAME --force; xr worker add {destination}   (or ssh-keygen -R {} where the key is in ~/.ssh/known_hosts)", host(destination)))
             }
-            Trouble::HostKey => Fault::new(format!("{destination}: its host key was never accepted"))
+            Trouble::UnknownHostKey => Fault::new(format!("{destination}: its host key was never accepted"))
                 .hint(format!("xr worker add {destination}   (shows the fingerprint and asks)")),
             Trouble::Key => Fault::new(format!("{destination} does not let this user in: {because}"))
                 .hint(format!("ssh {destination} must work without a question; ssh-copy-id {destination}")),
@@ -122,11 +126,11 @@ mod tests {
             ),
             (
                 "No ED25519 host key is known for w and you have requested strict checking.\nHost key verification failed.",
-                Trouble::HostKey,
+                Trouble::UnknownHostKey,
             ),
             (
                 "@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
-                Trouble::HostKey,
+                Trouble::OtherHostKey,
             ),
             ("root@10.0.0.9: Permission denied (publickey).", Trouble::Key),
             ("/root/.ssh/config: line 1: Bad configuration option: foo", Trouble::Settings),

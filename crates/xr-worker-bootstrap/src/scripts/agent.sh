@@ -8,7 +8,8 @@ if docker version >/dev/null 2>&1; then D=docker; else D="sudo -n docker"; fi
 folder=${XDG_STATE_HOME:-$HOME/.local/state}/xr
 # The candidate by its id: one that comes after it may have its name, and is none of its swap's business.
 next=$($D inspect -f '{{.Id}}' "$NAME-next" 2>/dev/null) || next=
-answer=$folder/$NAME.${next:-none}
+# No name has an `@`: of two workers on one machine none is the beginning of the other.
+answer=$folder/$NAME@${next:-none}
 up() { [ "$($D inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
 there() { $D inspect -f x "$1" >/dev/null 2>&1; }
 policy() { $D inspect -f '{{.HostConfig.RestartPolicy.Name}}' "$1" 2>/dev/null; }
@@ -16,7 +17,7 @@ stamp() { $D inspect -f '{{index .Config.Labels "xr.fingerprint"}}' "$1" 2>/dev/
 # The word of the control host and the end of its time may come at the same moment: one of them counts.
 alone() {
   mkdir -p "$folder"
-  exec 9>"$folder/$NAME.lock"
+  exec 9>"$folder/$NAME@lock"
   ! command -v flock >/dev/null 2>&1 || flock 9
 }
 # In front of the candidate the old agent serves again.
@@ -74,7 +75,7 @@ switch)
 the new agent is not there"; exit 0
   fi
   if ! busy; then
-    find "$folder" -name "$NAME.*" -mmin +1440 -exec rm -f {} + 2>/dev/null
+    find "$folder" -name "$NAME@*" -mmin +1440 -exec rm -f {} + 2>/dev/null
     rm -f "$answer"
     (
       trap '' HUP INT TERM
@@ -123,7 +124,7 @@ revert)
   ;;
 remove)
   for one in "$NAME" "$NAME-next"; do ! there "$one" || $D rm -f "$one" >/dev/null || exit 1; done
-  rm -f "$folder/$NAME".*
+  rm -f "$folder/$NAME@"*
   echo gone
   ;;
 esac

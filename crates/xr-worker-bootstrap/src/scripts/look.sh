@@ -12,7 +12,6 @@ if [ "$(id -u)" = 0 ]; then echo root=yes
 elif sudo -n true 2>/dev/null; then echo root=sudo
 else echo root=no; fi
 command -v docker >/dev/null 2>&1 && echo client=yes
-command -v dockerd >/dev/null 2>&1 && echo daemon=yes
 for folder in /var/lib/docker /var/lib /; do [ -d "$folder" ] && break; done
 df -Pk "$folder" 2>/dev/null | awk 'NR==2 {print "disk_free=" $4 "\ndisk_size=" $2}'
 awk '{print "load=" $1; exit}' /proc/loadavg 2>/dev/null

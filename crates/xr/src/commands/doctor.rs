@@ -41,7 +41,11 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
     let (observed, hosts) = tokio::join!(observe(&root, look), hosts(context));
     let mut facts = observed?;
     let mut findings = judge(&facts);
-    let of_hosts = hosts.as_deref().map(fleet::findings).unwrap_or_default();
+    let (hosts, of_hosts) = match hosts {
+        Ok(rows) => (rows, None),
+        Err(fault) => (None, Some(fleet::unseen(&fault))),
+    };
+    let of_hosts = of_hosts.into_iter().chain(hosts.as_deref().map(fleet::findings).unwrap_or_default());
     let mut mended: Vec<Mended> = Vec::new();
     if args.fix {
         // Ending a killed run changes what else is wrong: one more round then.
@@ -84,10 +88,14 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
     Ok(code)
 }
 
-/// The workers, when there are any and there is enough to know what they shall have.
-async fn hosts(context: &Context) -> Option<Vec<fleet::Row>> {
-    let world = context.world().ok().filter(|world| !world.site.workers.is_empty())?;
-    fleet::rows(&world, &world.site.workers).await.ok()
+/// The workers, when there are any.
+///
+/// # Errors
+/// When there are some and it is not known what they shall have.
+async fn hosts(context: &Context) -> Result<Option<Vec<fleet::Row>>> {
+    // What keeps the stack itself from being read is found by the doctor's other eyes.
+    let Some(world) = context.world().ok().filter(|world| !world.site.workers.is_empty()) else { return Ok(None) };
+    fleet::rows(&world, &world.site.workers).await.map(Some)
 }
 
 fn count(findings: &[Finding], severity: Severity) -> usize {

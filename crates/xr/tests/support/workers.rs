@@ -27,6 +27,15 @@ impl WithWorkers {
         Self::of(stack, hosts)
     }
 
+    /// Two workers at v1.0.0 under this rule, with v1.1.0 released.
+    pub fn two(test: &str, rule: &str) -> Result<Self> {
+        let fleet = Self::new(&Setup::default(), test, &[HostKind::Docker, HostKind::Docker])?;
+        fleet.rule(rule)?;
+        fleet.add_all()?;
+        fleet.stack.remote.release("v1.1.0")?;
+        Ok(fleet)
+    }
+
     /// One host, whose engine has a disk of so many MiB.
     pub fn with_small_disk(test: &str, mib: u32) -> Result<Self> {
         let stack = Stack::installed(&Setup::default())?;
