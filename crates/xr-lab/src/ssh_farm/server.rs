@@ -28,9 +28,12 @@ impl Server {
         let name = format!("sshd-{}-{port}", addresses[0]);
         let config = dir.join(format!("{name}.conf"));
         std::fs::write(&config, settings(dir, &name, addresses, port, max_startups)?)?;
-        // Its hosts find the lab's engine where every host has its own, and nobody else does.
+        // Its hosts find the lab's engine where every host has its own, and nobody else does. Their root has a home without
+        // what this machine's root has a shell do at each login.
         let script = format!(
-            "mount -t tmpfs farm /run && mkdir /run/sshd && ln -s '{}' /run/docker.sock && exec /usr/sbin/sshd -D -e -f '{}'",
+            "mount -t tmpfs farm /run && mkdir -p /run/sshd /run/home && ln -s '{}' /run/docker.sock && \
+             sed 's|^root:\\(.*\\):[^:]*:|root:\\1:/run/home:|' /etc/passwd >/run/passwd && mount --bind /run/passwd /etc/passwd && \
+             exec /usr/sbin/sshd -D -e -f '{}'",
             layout.socket().display(),
             config.display()
         );
