@@ -15,7 +15,7 @@ use std::{
 
 use tokio::task::spawn_blocking;
 use xr_journal::Home;
-use xr_model::{Fault, Result};
+use xr_model::{Fault, Result, Service};
 use xr_preflight::certificate;
 use xr_stack::{Layout, Manifest, Site};
 
@@ -41,11 +41,12 @@ pub(super) struct Ground {
     pub disks: Vec<PathBuf>,
 }
 
-/// Looks at the stack at `root`. Changes nothing.
+/// Looks at the stack at `root`. Changes nothing. `told`: the services as compose resolves them, where somebody else asks it
+/// for them anyway and soon knows.
 ///
 /// # Errors
 /// When `root` cannot be read at all.
-pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
+pub async fn observe(root: &Path, look: Look, told: impl Future<Output = Option<Vec<Service>>>) -> Result<Facts> {
     let owner = places::owner(root)?;
     let home = Home::of(root);
     let history = history::read(&home);
@@ -59,7 +60,13 @@ pub async fn observe(root: &Path, look: Look) -> Result<Facts> {
     let ground = Ground { home, project, folder, disks };
 
     let call = compose::Call::new(layout.as_ref(), &manifest, &settings, current);
-    let composed = spawn_blocking(move || call.map(|call| call.run()));
+    let composed = async {
+        let Some(call) = call else { return Ok(None) };
+        match told.await.filter(|_| call.resolves()) {
+            Some(services) => Ok(Some((Ok(Some(services)), None))),
+            None => spawn_blocking(move || Some(call.run())).await,
+        }
+    };
     let version = spawn_blocking(move || look.thorough.then(compose::version).flatten());
     let tree = tree::read(root, layout.as_ref());
     let files = {

@@ -98,10 +98,21 @@ pub(crate) fn named(fault: Fault, worker: &Worker) -> Fault {
 
 /// Looks at one worker.
 pub async fn see(world: &World<'_>, worker: &Worker, target: Option<&Target>) -> Seen {
+    // Who waits for a turn to connect is not silent.
+    let reached = world.reach(worker).await;
+    look_at(world, worker, reached, target).await
+}
+
+/// Looks at one worker that is reached, or is not.
+pub(super) async fn look_at(
+    world: &World<'_>,
+    worker: &Worker,
+    reached: std::result::Result<Remote, Absent>,
+    target: Option<&Target>,
+) -> Seen {
     let limit = world.site.fleet.patience;
     let there = async {
-        // Who waits for a turn to connect is not silent.
-        let remote = world.reach(worker).await?;
+        let remote = reached?;
         let fail = |fault: Fault| Absent { trouble: None, fault: named(fault, worker) };
         let begun = Instant::now();
         let asked = async { tokio::join!(glance(&remote, limit), engine(&remote, target)) };

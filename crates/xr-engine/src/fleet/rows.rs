@@ -4,8 +4,12 @@ use futures_util::future;
 use jiff::Timestamp;
 use serde::Serialize;
 use xr_model::{Fault, Result, Worker};
+use xr_stack::Resolved;
 
-use super::{Ledger, Seen, Target, observe::There, see};
+use super::{
+    Ledger, Seen, Target,
+    observe::{There, look_at},
+};
 use crate::{World, doctor::Finding};
 
 /// How far a clock may be off, in seconds.
@@ -62,10 +66,21 @@ pub struct Row {
 /// # Errors
 /// When nothing is installed.
 pub async fn rows(world: &World<'_>, workers: &[Worker]) -> Result<Vec<Row>> {
-    let target = Target::present(world).await?;
+    rows_and(world, workers, |_| {}).await
+}
+
+/// As [`rows`], for somebody who wants to know too what compose makes of the stack, which takes compose its time to say.
+///
+/// # Errors
+/// As [`rows`].
+pub async fn rows_and(world: &World<'_>, workers: &[Worker], tell: impl FnOnce(&Resolved)) -> Result<Vec<Row>> {
+    let target = async { Target::present(world).await.inspect(|target| tell(&target.resolved)) };
+    let reaching = future::join_all(workers.iter().map(|worker| world.reach(worker)));
+    let (target, reached) = tokio::join!(target, reaching);
+    let target = target?;
     let mut ledger = Ledger::read(world);
-    let rows = future::join_all(workers.iter().map(async |worker| {
-        let seen = see(world, worker, Some(&target)).await;
+    let rows = future::join_all(workers.iter().zip(reached).map(async |(worker, reached)| {
+        let seen = look_at(world, worker, reached, Some(&target)).await;
         let beat = match &seen.there {
             Ok(there) => heartbeat(&target, &seen.worker, there).await,
             Err(_) => None,

@@ -26,7 +26,7 @@ pub struct Target {
     pub rule: WorkerRule,
     /// Under which address workers reach the server that say nothing else.
     server: String,
-    resolved: Resolved,
+    pub(super) resolved: Resolved,
     settings: HashMap<String, String>,
 }
 

@@ -50,7 +50,13 @@ impl Remote {
     /// # Errors
     /// When the connection breaks, or nothing came of it for as long as `limit`.
     pub async fn sh(&self, script: &str, input: &[u8], limit: Duration) -> Result<Output> {
-        let mut child = self.spawn(script, !input.is_empty()).await?;
+        // A shell that reads its own standard input does nothing before it has read this brace's other half.
+        let alone = input.is_empty().then(|| format!("{{\n{script}\n}}\n"));
+        let mut child = match alone {
+            Some(_) => self.start("exec sh").await?,
+            None => self.spawn(script).await?,
+        };
+        let script = alone.as_deref().unwrap_or(script);
         let talk = async {
             let mut stdin = child.stdin().take();
             let (mut out, mut err) = (child.stdout().take(), child.stderr().take());
@@ -89,7 +95,7 @@ impl Remote {
         hear: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<i32> {
         let script = format!("exec 2>&1\n{script}");
-        let mut child = self.spawn(&script, true).await?;
+        let mut child = self.spawn(&script).await?;
         let mut stdin = child.stdin().take();
         let mut out = child.stdout().take();
         let feed = async {
@@ -128,11 +134,13 @@ impl Remote {
         Ok(status.code().unwrap_or(255))
     }
 
-    async fn spawn(&self, script: &str, more: bool) -> Result<openssh::Child<Arc<Session>>> {
-        // When more follows the script, its reader must take no byte too many: busybox's head does.
+    /// A shell for a script that more follows: its reader takes no byte too many, as busybox's head would.
+    async fn spawn(&self, script: &str) -> Result<openssh::Child<Arc<Session>>> {
         let length = script.len();
-        let reader = if more { format!("dd bs=1 count={length} 2>/dev/null") } else { format!("head -c {length}") };
-        let command = format!("exec sh -c 'eval \"$({reader})\"'");
+        self.start(&format!("exec sh -c 'eval \"$(dd bs=1 count={length} 2>/dev/null)\"'")).await
+    }
+
+    async fn start(&self, command: &str) -> Result<openssh::Child<Arc<Session>>> {
         let mut command = self.session.clone().arc_raw_command(command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let spawned = tokio::time::timeout(self.patience, command.spawn()).await;

@@ -1,14 +1,16 @@
 //! `xr doctor`: what is wrong, the command that mends each, and with `--fix` the safe repairs.
 
-use std::io::stdout;
+use std::{future::ready, io::stdout};
 
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use xr_engine::{
     doctor::{Facts, Finding, Look, Mended, Severity, judge, mend, observe},
     fleet,
 };
-use xr_model::{Result, exit};
+use xr_model::{Result, Service, exit};
+use xr_stack::Resolved;
 
 use super::worker;
 use crate::{
@@ -38,7 +40,9 @@ pub struct Doctor {
 pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
     let root = context.root()?;
     let look = Look { online: args.online, thorough: context.globals.verbose > 0 };
-    let (observed, hosts) = tokio::join!(observe(&root, look), hosts(context));
+    let (tell, told) = oneshot::channel();
+    let told = async { told.await.ok() };
+    let (observed, hosts) = tokio::join!(observe(&root, look, told), hosts(context, tell));
     let mut facts = observed?;
     let mut findings = judge(&facts);
     let (hosts, of_hosts) = match hosts {
@@ -54,7 +58,7 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
                 break;
             }
             mended.extend(mend(&context.world()?, &findings).await?);
-            facts = observe(&root, look).await?;
+            facts = observe(&root, look, ready(None)).await?;
             findings = judge(&facts);
             if mended.iter().any(|one| one.result.is_err()) {
                 break;
@@ -88,14 +92,18 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
     Ok(code)
 }
 
-/// The workers, when there are any.
+/// The workers, when there are any. Compose is asked for what they shall have, and the answer is told.
 ///
 /// # Errors
 /// When there are some and it is not known what they shall have.
-async fn hosts(context: &Context) -> Result<Option<Vec<fleet::Row>>> {
+async fn hosts(context: &Context, tell: oneshot::Sender<Vec<Service>>) -> Result<Option<Vec<fleet::Row>>> {
     // What keeps the stack itself from being read is found by the doctor's other eyes.
     let Some(world) = context.world().ok().filter(|world| !world.site.workers.is_empty()) else { return Ok(None) };
-    fleet::rows(&world, &world.site.workers).await.map(Some)
+    let tell = |resolved: &Resolved| {
+        // Nobody listens where the doctor cannot use it.
+        let _ = tell.send(resolved.services.clone());
+    };
+    fleet::rows_and(&world, &world.site.workers, tell).await.map(Some)
 }
 
 fn count(findings: &[Finding], severity: Severity) -> usize {

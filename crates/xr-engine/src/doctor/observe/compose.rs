@@ -52,6 +52,11 @@ impl Call {
         })
     }
 
+    /// Whether the resolved services are all that it asks for.
+    pub(super) fn resolves(&self) -> bool {
+        !self.hashes
+    }
+
     pub(super) fn run(&self) -> Composed {
         if self.hashes {
             return match self.compose.hashes("") {
