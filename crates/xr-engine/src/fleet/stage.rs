@@ -36,7 +36,20 @@ pub(crate) async fn act(
         run.fates.borrow_mut().insert(worker.name.clone(), Fate::Lost(fault.chain()));
         return Ok(());
     }
+    if enough_without(run, &worker.name, &fault) {
+        world.say(Level::Warning, format!("{} (left out: the others are enough; it catches up)", fault.chain()));
+        return Ok(());
+    }
     Err(Failure { fault, service: Some(format!("worker {}", worker.name)), log: Vec::new() })
+}
+
+/// Notes that a worker which is there cannot be staged. Whether the quorum can be had without it: never where it is all.
+fn enough_without(run: &Run<'_, '_>, worker: &str, why: &Fault) -> bool {
+    let mut fates = run.fates.borrow_mut();
+    fates.insert(worker.to_owned(), Fate::Back(why.chain(), Vec::new()));
+    let taking_part = run.prepared.observed.fleet.len();
+    let able = taking_part - fates.values().filter(|fate| matches!(fate, Fate::Back(..))).count();
+    run.prepared.desired.fleet.as_ref().is_some_and(|fleet| able >= fleet.quorum.of(fleet.all, taking_part))
 }
 
 /// Brings the images and creates the agent.

@@ -22,8 +22,8 @@ pub(crate) enum Fate {
 pub(crate) async fn switch(run: &Run<'_, '_>, worker: &str, must: bool) -> std::result::Result<(), Failure> {
     let world = run.world;
     let target = run.fleet()?;
-    if matches!(run.fates.borrow().get(worker), Some(Fate::Lost(_))) {
-        // It was lost while it was staged, which was told.
+    if run.fates.borrow().contains_key(worker) {
+        // It was lost, or left out, while it was staged, which was told.
         return Ok(());
     }
     let _turn = world.turn().await;

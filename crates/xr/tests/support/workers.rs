@@ -36,12 +36,13 @@ impl WithWorkers {
         Ok(fleet)
     }
 
-    /// One host, whose engine has a disk of so many MiB.
-    pub fn with_small_disk(test: &str, mib: u32) -> Result<Self> {
+    /// Two hosts; the first one's engine has a disk of so many MiB.
+    pub fn one_with_small_disk(test: &str, mib: u32) -> Result<Self> {
         let stack = Stack::installed(&Setup::default())?;
         let spec = HostSpec { disk_mib: Some(mib), ..HostSpec::of(HostKind::Docker) };
-        let host = stack.lab.host_of(&spec, &format!("{test}-w1"))?;
-        Self::of(stack, vec![host])
+        let small = stack.lab.host_of(&spec, &format!("{test}-w1"))?;
+        let other = stack.lab.host(HostKind::Docker, &format!("{test}-w2"))?;
+        Self::of(stack, vec![small, other])
     }
 
     /// Has the next xr connect anew.
