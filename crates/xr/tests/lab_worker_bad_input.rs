@@ -36,8 +36,8 @@ impl State {
         }
         files.insert(stack.env_path(), stack.env()?.into_bytes());
         let hosts = fleet.map(|fleet| fleet.hosts.as_slice()).unwrap_or_default();
-        let all =
-            "docker ps -aq | xargs -r docker inspect -f '{{.Id}} {{.Name}} {{.State.StartedAt}}'; docker images -q";
+        // Images of one second are told in any order.
+        let all = "docker ps -aq | xargs -r docker inspect -f '{{.Id}} {{.Name}} {{.State.StartedAt}}'; docker images -q | sort";
         let there = hosts.iter().map(|host| host.must(all)).collect::<Result<Vec<_>>>()?;
         Ok(Self { files, here: stack.containers()?, there })
     }
