@@ -160,11 +160,6 @@ impl Host {
         &self.address
     }
 
-    /// Its container in the lab's engine, for `docker pause`, `kill`, `network disconnect`.
-    pub fn container(&self) -> &str {
-        &self.container
-    }
-
     /// The private key that root and admin accept.
     pub fn ssh_key(&self) -> &Path {
         &self.key

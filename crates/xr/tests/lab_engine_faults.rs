@@ -89,8 +89,7 @@ fn a_power_cut_in_mid_run_leaves_one_version_and_what_the_boot_does_makes_it_who
         let case = || format!("cut off in mid-{action}");
         let wanted = other(&serves);
         machine.interrupt(&format!("rollback --yes --to {wanted}"), action, "true").with_context(case)?;
-        machine.lab.engine().docker(&["kill", machine.host.container()])?;
-        machine.lab.engine().docker(&["start", machine.host.container()])?;
+        machine.host.cut_power().with_context(case)?;
         machine.docker_answers().with_context(case)?;
         ensure!(!machine.newest_run_has_ended(), "{}: the run had ended before", case());
         let both = "docker ps --filter label=com.docker.compose.service=postgres -q | wc -l";

@@ -1,6 +1,6 @@
 //! What befalls a host besides its network: disk, engine, clock, life.
 
-use std::time::Duration;
+use std::{fs::File, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -109,9 +109,22 @@ impl Host {
     /// When it was not killed, does not boot, or some other container has taken its address in that moment.
     pub fn revive(&self) -> Result<()> {
         let lock = lock_file(&self.layout, ADDRESSES)?;
-        for verb in ["unpause", "kill", "start"] {
-            self.engine.docker(&[verb, &self.container])?;
-        }
+        self.engine.docker(&["unpause", &self.container])?;
+        self.boot_again(lock)
+    }
+
+    /// Power cut, and power is back at once.
+    ///
+    /// # Errors
+    /// As [`Host::revive`].
+    pub fn cut_power(&self) -> Result<()> {
+        self.boot_again(lock_file(&self.layout, ADDRESSES)?)
+    }
+
+    /// Nobody else takes an address meanwhile.
+    fn boot_again(&self, lock: File) -> Result<()> {
+        self.engine.docker(&["kill", &self.container])?;
+        self.engine.docker(&["start", &self.container])?;
         // An engine gives the lowest free address: those below its own are taken for as long as it starts.
         let mut taken = Vec::new();
         while self.read_address()? != self.address && taken.len() < LOWER {
