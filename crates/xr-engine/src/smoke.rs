@@ -9,7 +9,7 @@ use std::{
 use xr_model::{Fault, Port, Result, Service, Version};
 use xr_stack::Manifest;
 
-use crate::World;
+use crate::Cancel;
 
 /// How long the ports may take to answer well.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,17 +25,12 @@ struct Question {
     contains: Option<String>,
 }
 
-/// Asks every published TCP port that the compose file names, not one that the engine takes out of a range. A port that speaks HTTP must not answer that its backend is gone (502, 503, 504);
-/// the manifest may ask for more.
+/// Asks every published TCP port that the compose file names, not one that the engine takes out of a range. A port that speaks
+/// HTTP must not answer that its backend is gone (502, 503, 504); the manifest may ask for more. Gives up once `cancel` is raised.
 ///
 /// # Errors
 /// Names service, port and the last answer.
-pub(crate) async fn check(
-    world: &World<'_>,
-    services: &[Service],
-    manifest: &Manifest,
-    version: &Version,
-) -> Result<()> {
+pub(crate) async fn check(cancel: &Cancel, services: &[Service], manifest: &Manifest, version: &Version) -> Result<()> {
     let mut questions = Vec::new();
     for service in services {
         for port in service.ports.iter().filter(|port| port.protocol == "tcp" && port.until.is_none()) {
@@ -57,7 +52,7 @@ pub(crate) async fn check(
         }
     }
     let asks = questions.into_iter().map(|question| {
-        let cancel = world.cancel.clone();
+        let cancel = cancel.clone();
         tokio::task::spawn_blocking(move || until_answered(&question, &|| cancel.is_raised()))
     });
     for answer in futures_util::future::join_all(asks).await {

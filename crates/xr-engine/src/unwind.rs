@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future;
 use xr_journal::{Journal, Reserve};
-use xr_model::{Action, Container, Fault, Level, Plan, Record, Result, StepId, Swap, Verdict};
+use xr_model::{Action, Container, Fault, Generation, Level, Plan, Record, Result, Service, StepId, Swap, Verdict};
 
 use crate::{
     Cancel, World,
@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     files, fleet,
     health::{Expectation, await_container},
-    unwind_order,
+    smoke, staging, unwind_order,
 };
 
 /// How long an engine that does not answer is waited for, in each round.
@@ -211,7 +211,8 @@ pub(crate) async fn unload_untouched(world: &World<'_>, plan: &Plan, started: &B
 /// The old version serves: what ran before the run runs, and is healthy where it was.
 async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure) -> Result<Verdict> {
     // Before a first install a stack may have run that xr did not start: it has no generation, and has to serve again too.
-    if let Some(Ok(old)) = plan.from.map(|from| world.generations.read(from)) {
+    let old = plan.from.and_then(|from| world.generations.read(from).ok());
+    if let Some(old) = &old {
         for image in &old.images {
             // A tag that is right is not written again: the engine's disk may be full.
             let means = world.engine.image(image.reference.as_str()).await?.is_some_and(|it| it.id == image.image_id);
@@ -231,13 +232,28 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     was_running.dedup_by(|a, b| a.id == b.id);
     let waits = was_running.into_iter().map(|before| serves_again(world, before, project));
     future::join_all(waits).await.into_iter().collect::<Result<Vec<()>>>()?;
-    let runs = world.engine.containers(project).await?.iter().any(xr_model::Container::is_running);
-    Ok(match (failure.is_interruption(), runs) {
+    let mut running = world.engine.containers(project).await?;
+    running.retain(Container::is_running);
+    if let Some(old) = &old {
+        answers_again(world, old, &running).await;
+    }
+    Ok(match (failure.is_interruption(), running.is_empty()) {
         (true, _) => Verdict::Interrupted,
-        (false, true) => Verdict::RolledBack,
+        (false, false) => Verdict::RolledBack,
         // Stopped as it was before, or never there: back, and not healthy.
-        (false, false) => Verdict::Failed,
+        (false, true) => Verdict::Failed,
     })
+}
+
+/// The published ports answer as they should. What has no health check of its own is as good as up once it runs, and a proxy
+/// before it still says that it is gone. A port that has answered so before the run is no fault of the way back: it is told.
+async fn answers_again(world: &World<'_>, old: &Generation, running: &[Container]) {
+    let manifest = xr_stack::load(&staging::root_of(world, old.number)).map(|stack| stack.manifest).unwrap_or_default();
+    let runs = |service: &&Service| running.iter().any(|container| container.service == service.name);
+    let services: Vec<Service> = old.services.iter().filter(runs).cloned().collect();
+    if let Err(fault) = smoke::check(&Cancel::default(), &services, &manifest, &old.version).await {
+        world.say(Level::Warning, fault.chain());
+    }
 }
 
 async fn serves_again(world: &World<'_>, before: &Container, project: &str) -> Result<()> {

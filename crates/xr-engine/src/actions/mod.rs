@@ -83,7 +83,8 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
         Action::RunHook { index, .. } => hook::act(run, *index).await,
         Action::SmokeCheck => {
             let desired = &run.prepared.desired;
-            Ok(crate::smoke::check(run.world, &desired.services, &run.prepared.manifest, &desired.version).await?)
+            Ok(crate::smoke::check(&run.world.cancel, &desired.services, &run.prepared.manifest, &desired.version)
+                .await?)
         }
         Action::StopOld { swap } => stop_old::act(run, swap).await,
         Action::Settle { services, watch } => settle::act(run, services, *watch).await,
