@@ -6,8 +6,8 @@ use xr_lab::{Lab, Layout, cargo};
 
 use crate::crash::Crash;
 
-/// Tests whose binary is called `lab*` need the lab: `crates/*/tests/lab*.rs`.
-const NEEDS_LAB: &str = "kind(test) and binary(/^lab/)";
+/// Tests whose binary is called `lab` need the lab: `crates/*/tests/lab/`.
+const NEEDS_LAB: &str = "kind(test) and binary(lab)";
 
 #[derive(Args)]
 pub(crate) struct Test {
