@@ -22,7 +22,7 @@ pub(crate) fn run(options: &Demo) -> Result<()> {
         Some(xr) => xr.canonicalize().with_context(|| format!("no such file: {}", xr.display()))?,
         None => crate::bench::release_binary()?,
     };
-    let lab = Lab::attach_or_up()?.detach();
+    let lab = Lab::attach_or_up()?;
     let docker_host = lab.engine().docker_host();
     let dir = Layout::from_env()?.root().join("demo");
     clear(&lab, &dir)?;

@@ -1,8 +1,8 @@
 //! `cargo xtask lab`: the test world as something that one can switch on and off.
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use xr_lab::{Lab as World, Layout, Record};
+use xr_lab::{ENGINES, Lab as World, Layout, Record, Sandbox};
 
 #[derive(Subcommand)]
 pub(crate) enum Lab {
@@ -14,27 +14,44 @@ pub(crate) enum Lab {
     Down,
     /// Say whether it runs, and where
     Status,
-    /// Build everything, images of hosts too, without leaving it running
+    /// Start it with the images of hosts too
     Build,
+    /// The engines that it can be, for `XR_LAB_ENGINE`
+    Engines,
+    /// Run a command in its namespaces: a shell when none is given
+    Exec {
+        /// The command and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
 }
 
 pub(crate) fn run(command: Lab) -> Result<()> {
     let layout = Layout::from_env()?;
     match command {
-        Lab::Setup => xr_lab::setup(&layout)?,
+        Lab::Setup => xr_lab::prepare(&layout)?,
         Lab::Up => print(&World::attach_or_up()?.record()?),
-        Lab::Down => World::down(layout.root())?,
-        Lab::Status => match World::attach(layout.root()) {
-            Ok(lab) => print(&lab.record()?),
-            Err(_) => println!("down"),
+        Lab::Down => World::down(&layout)?,
+        Lab::Status => match World::recorded(&layout)? {
+            Some(record) => print(&record),
+            None => println!("down"),
         },
-        Lab::Build => {
-            if let Ok(lab) = World::attach(layout.root()) {
-                lab.build_hosts()?;
-            } else {
-                World::up(layout.root())?.build_hosts()?;
-            }
-        }
+        Lab::Build => World::attach_or_up()?.build_hosts()?,
+        Lab::Engines => ENGINES.iter().for_each(|engine| println!("{}", engine.name)),
+        Lab::Exec { command } => exec(&layout, &command)?,
+    }
+    Ok(())
+}
+
+fn exec(layout: &Layout, command: &[String]) -> Result<()> {
+    let sandbox = Sandbox::running(layout).context("no lab runs here\nhint: cargo xtask lab up")?;
+    let shell = [std::env::var("SHELL").unwrap_or_else(|_| "sh".to_owned())];
+    let argv = if command.is_empty() { &shell } else { command };
+    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let engine = format!("unix://{}", layout.socket().display());
+    let status = sandbox.command(&argv)?.env("DOCKER_HOST", engine).unchecked().run()?.status;
+    if !status.success() {
+        bail!("{}: {status}", argv.join(" "));
     }
     Ok(())
 }
@@ -46,8 +63,5 @@ pub(crate) fn print(record: &Record) {
     println!("# for hosts      {}", record.registry_for_hosts);
     println!("# git remote     {}", record.git_remote.display());
     println!("# engine         {}, compose {}", record.engine, record.compose);
-    for daemon in &record.daemons {
-        let state = if daemon.alive() { "running" } else { "gone" };
-        println!("# {:14} pid {} {state}", daemon.name, daemon.pid);
-    }
+    println!("# its addresses are its own: cargo xtask lab exec -- COMMAND");
 }

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod generate;
 mod lab;
+mod stages;
 mod test;
 mod tidy;
 

@@ -39,7 +39,7 @@ impl Base {
     pub const SERVICES: [Self; 6] =
         [Self::Bookworm, Self::Postgres, Self::Redis, Self::Python, Self::Nginx, Self::Busybox];
 
-    /// The name in the registry, or for hosts in the lab's engine only.
+    /// The name in the registry.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bookworm => "library/debian:bookworm-slim",
@@ -79,10 +79,6 @@ impl Base {
         }
     }
 
-    fn pushed(self) -> bool {
-        !matches!(self, Self::Trixie | Self::HostFresh | Self::HostDocker | Self::HostBookworm)
-    }
-
     /// Changes when the recipe does, or that of what it stands on.
     pub(crate) fn recipe(self) -> Result<String> {
         let mut hash = Sha256::new();
@@ -108,7 +104,7 @@ pub fn build_base(layout: &Layout, engine: &Engine, registry: &Registry, base: B
     let name = base.name();
     let marker = layout.join(&format!("built/{}", name.replace(['/', ':'], "_")));
     let built = std::fs::read_to_string(&marker).unwrap_or_default();
-    if built == format!("{recipe} {}", present(engine, registry, base)?) {
+    if built == format!("{recipe} {}", registry.digest(name)?.unwrap_or_default()) {
         return Ok(());
     }
     if let Some(parent) = base.parent() {
@@ -123,22 +119,10 @@ pub fn build_base(layout: &Layout, engine: &Engine, registry: &Registry, base: B
                 engine.build(context.path(), &context.path().join("Dockerfile"), local, &[])
             }
         })?;
-        if base.pushed() {
-            registry.push(engine, local, name)?;
-        }
-        Ok(())
+        registry.push(engine, local, name).map(drop)
     })?;
-    std::fs::write(&marker, format!("{recipe} {}", present(engine, registry, base)?))?;
+    std::fs::write(&marker, format!("{recipe} {}", registry.digest(name)?.unwrap_or_default()))?;
     Ok(())
-}
-
-/// What there is of this base now: its digest, its id, or nothing.
-fn present(engine: &Engine, registry: &Registry, base: Base) -> Result<String> {
-    if base.pushed() {
-        return Ok(registry.digest(base.name())?.unwrap_or_default());
-    }
-    let local = base.name().trim_start_matches("library/");
-    Ok(engine.docker(&["image", "inspect", "--format={{.Id}}", local]).unwrap_or_default())
 }
 
 fn recipes() -> PathBuf {

@@ -43,18 +43,6 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Every daemon that was started in this lab and not stopped through it.
-    pub fn recorded(layout: &Layout) -> Result<Vec<Self>> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(layout.join("run"))? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "daemon") {
-                found.extend(Self::read(&path));
-            }
-        }
-        Ok(found)
-    }
-
     /// The daemon of this name, if one was started.
     pub fn named(layout: &Layout, name: &str) -> Option<Self> {
         Self::read(&layout.join(&format!("run/{name}.daemon")))

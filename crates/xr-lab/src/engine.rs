@@ -1,4 +1,4 @@
-//! A Docker engine of the lab's own: its own socket, storage, bridge and address range, beside whatever the machine runs.
+//! The lab's Docker engine. It runs in the lab's namespaces, so bridge and addresses may be the same in every lab.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,49 +7,49 @@ use anyhow::{Context, Result};
 use duct::{Expression, cmd};
 
 use crate::shell::run;
-use crate::{Daemon, Layout, Registry, wait_for};
-
-mod slot;
-mod sweep;
-
-use slot::Slot;
+use crate::{Daemon, Layout, Registry, cgroups, wait_for};
 
 const NAME: &str = "dockerd";
+/// The address of this machine on the engine's bridge; hosts of the lab have engines that take Docker's own default.
+const GATEWAY: &str = "10.213.0.1";
+/// Where the networks are that stacks make.
+const NETWORKS: &str = "base=10.214.0.0/15,size=24";
 
 /// The engine. Dropping it does not stop it: the `Lab` does.
 #[derive(Debug, Clone)]
 pub struct Engine {
     layout: Layout,
     mirror: String,
-    slot: Slot,
 }
 
 impl Engine {
     /// The engine of this lab, pulling Docker Hub's names from `mirror`.
-    pub(crate) fn new(layout: &Layout, mirror: &Registry) -> Result<Self> {
-        Ok(Self { layout: layout.clone(), mirror: mirror.address(), slot: Slot::of(layout)? })
+    pub(crate) fn new(layout: &Layout, mirror: &Registry) -> Self {
+        Self { layout: layout.clone(), mirror: mirror.address() }
     }
 
     /// Starts it and waits until it answers.
     pub fn start(&self) -> Result<()> {
-        self.slot.take(&self.layout)?;
         let at = |name: &str| self.layout.join(name).display().to_string();
+        let release = self.layout.engine();
+        let packages = release.folder()?;
+        let program = |name: &str| packages.join("usr").join(name).display().to_string();
         let argv = [
-            "dockerd".to_owned(),
+            program("sbin/dockerd"),
             format!("--host=unix://{}", self.layout.socket().display()),
             format!("--data-root={}", at("docker")),
-            format!("--exec-root={}", at("run/exec")),
-            format!("--pidfile={}", at("run/dockerd.pid")),
-            "--config-file=".to_owned() + &at("run/daemon.json"),
-            format!("--bridge={}", self.slot.bridge()),
-            format!("--default-address-pool={}", self.slot.networks()),
+            format!("--config-file={}", at("run/daemon.json")),
+            format!("--userland-proxy-path={}", program("sbin/docker-proxy")),
+            format!("--init-path={}", program("bin/docker-init")),
+            format!("--cgroup-parent={}", cgroups::parent(&self.layout)),
+            format!("--bip={GATEWAY}/24"),
+            format!("--default-address-pool={NETWORKS}"),
             format!("--registry-mirror=http://{}", self.mirror),
-            format!("--insecure-registry={}/32", self.slot.gateway()),
-            "--containerd-namespace=xr-lab".to_owned(),
-            "--containerd-plugins-namespace=xr-lab-plugins".to_owned(),
+            format!("--insecure-registry={GATEWAY}/32"),
             "--shutdown-timeout=10".to_owned(),
         ];
-        std::fs::write(self.layout.join("run/daemon.json"), "{}")?;
+        let features = if release.containerd_store { r#"{"features":{"containerd-snapshotter":true}}"# } else { "{}" };
+        std::fs::write(self.layout.join("run/daemon.json"), features)?;
         let daemon = Daemon::start(&self.layout, NAME, &argv)?;
         wait_for("the engine", Duration::from_secs(60), || !daemon.alive() || self.answers())?;
         if !daemon.alive() {
@@ -93,12 +93,13 @@ impl Engine {
 
     /// The address under which containers on the lab's bridge reach this machine.
     pub fn gateway(&self) -> String {
-        self.slot.gateway()
+        GATEWAY.to_owned()
     }
 
     /// A `docker` command for this engine, to be run or refined by the caller.
     pub fn command(&self, argv: &[&str]) -> Expression {
-        cmd("docker", argv)
+        let client = self.layout.engine().folder().unwrap_or_default().join("usr/bin/docker");
+        cmd(client, argv)
             .env("DOCKER_HOST", self.docker_host())
             .env("DOCKER_CONFIG", self.layout.join("home/docker"))
             .env_remove("DOCKER_CONTEXT")
@@ -133,18 +134,6 @@ impl Engine {
             self.docker(&argv)?;
         }
         self.docker(&["network", "prune", "-f"])?;
-        Ok(())
-    }
-
-    /// Takes the engine's traces off the machine; call it when the engine has stopped or died.
-    pub(crate) fn sweep(&self) -> Result<()> {
-        sweep::processes(&self.layout)?;
-        sweep::mounts(self.layout.root())?;
-        self.slot.release(&self.layout)?;
-        for name in ["run/docker.sock", "run/dockerd.pid", "run/daemon.json"] {
-            let _ = std::fs::remove_file(self.layout.join(name));
-        }
-        let _ = std::fs::remove_dir_all(self.layout.join("run/exec"));
         Ok(())
     }
 }

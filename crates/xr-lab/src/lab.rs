@@ -1,23 +1,20 @@
 //! The whole lab: up, attached to, and down again without a trace.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use crate::setup::setup;
 use crate::shell::step;
-use crate::{Base, Daemon, Engine, GitRemote, Host, HostKind, HostSpec, Layout, RELEASES, Registry, Release};
-use crate::{build_base, build_release, product, setup};
-
-const FORMAT: u32 = 1;
+use crate::{Base, Engine, GitRemote, Host, HostKind, HostSpec, Layout, RELEASES, Registry, Release, Sandbox};
+use crate::{build_base, build_release, cache, product, sandbox};
 
 /// What a running lab says about itself in `lab.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
-    /// Version of this record.
-    pub format: u32,
     /// `DOCKER_HOST` of the lab's engine.
     pub docker_host: String,
     /// The registry as this machine reaches it; the engine mirrors Docker Hub's names from it.
@@ -30,55 +27,43 @@ pub struct Record {
     pub engine: String,
     /// Version of compose.
     pub compose: String,
-    /// What runs in the background.
-    pub daemons: Vec<Daemon>,
 }
 
-/// A running lab. The one that started it takes it down when dropped, also on a panic.
+/// A running lab, seen by whoever runs in its namespaces.
 #[derive(Debug)]
 pub struct Lab {
     layout: Layout,
     engine: Engine,
     registry: Registry,
-    owned: bool,
 }
 
 impl Lab {
-    /// Starts a lab in `dir`, after clearing away what a killed one may have left there. Builds what is missing.
-    pub fn up(dir: &Path) -> Result<Self> {
-        let layout = Layout::at(dir)?;
-        let _lock = lock(&layout)?;
-        Self::up_locked(&layout)
-    }
-
-    /// The lab that already runs in `dir`.
-    pub fn attach(dir: &Path) -> Result<Self> {
-        let layout = Layout::at(dir)?;
-        Self::attach_to(&layout)?.with_context(|| format!("no lab runs in {}", layout.root().display()))
-    }
-
-    /// The lab of this workspace: the one that runs, or else a new one, which is left running for the tests after this one.
+    /// The lab of this workspace: the one that runs, or else a new one, which is left running for those who come after.
     /// Tests in many processes share it; `cargo xtask test` or `cargo xtask lab down` ends it.
+    ///
+    /// A program that does not run in the lab's namespaces is replaced by itself in them, with the same arguments: what it
+    /// does before it calls this it does twice.
     pub fn attach_or_up() -> Result<Self> {
         let layout = Layout::from_env()?;
         let _lock = lock(&layout)?;
-        match Self::attach_to(&layout)? {
+        if !sandbox::inside(&layout) {
+            prepare(&layout)?;
+            let sandbox = match Sandbox::running(&layout) {
+                Some(sandbox) => sandbox,
+                None => Sandbox::lasting(&layout)?,
+            };
+            match sandbox.enter()? {}
+        }
+        match Self::attach(&layout)? {
             Some(lab) => Ok(lab),
-            None => Ok(Self::up_locked(&layout)?.detach()),
+            None => Self::up(&layout),
         }
     }
 
-    /// Keeps the lab running when this value is dropped.
-    pub fn detach(mut self) -> Self {
-        self.owned = false;
-        self
-    }
-
-    /// Takes down whatever runs in `dir`: containers, volumes, networks, daemons, mounts, bridge. Images are kept.
-    pub fn down(dir: &Path) -> Result<()> {
-        let layout = Layout::at(dir)?;
-        let _lock = lock(&layout)?;
-        down(&layout)
+    /// Takes down whatever runs in this folder, and removes what it has on the disk; built images are kept.
+    pub fn down(layout: &Layout) -> Result<()> {
+        let _lock = lock(layout)?;
+        down(layout)
     }
 
     /// The lab's engine.
@@ -133,40 +118,40 @@ impl Lab {
         for base in [Base::HostFresh, Base::HostDocker, Base::HostBookworm] {
             build_base(&self.layout, &self.engine, &self.registry, base)?;
         }
-        Ok(())
+        cache::keep(&self.layout)
+    }
+
+    /// What `lab.json` says, if a lab runs in this folder.
+    pub fn recorded(layout: &Layout) -> Result<Option<Record>> {
+        let path = layout.record();
+        if !path.exists() || !(sandbox::inside(layout) || Sandbox::running(layout).is_some()) {
+            return Ok(None);
+        }
+        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("cannot understand {}", path.display())).map(Some)
     }
 
     /// What `lab.json` says.
     pub fn record(&self) -> Result<Record> {
-        let path = self.layout.record();
-        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("cannot understand {}", path.display()))
+        Self::recorded(&self.layout)?.context("the lab has ended")
     }
 
-    fn attach_to(layout: &Layout) -> Result<Option<Self>> {
-        if !layout.record().exists() {
-            return Ok(None);
-        }
+    fn attach(layout: &Layout) -> Result<Option<Self>> {
         let registry = Registry::open(layout, "registry")?;
-        let engine = Engine::new(layout, &registry)?;
-        if !engine.answers() {
+        let engine = Engine::new(layout, &registry);
+        if !layout.record().exists() || !engine.answers() {
             return Ok(None);
         }
-        let lab = Self { layout: layout.clone(), engine, registry, owned: false };
-        let format = lab.record()?.format;
-        if format != FORMAT {
-            bail!("the running lab speaks format {format}, this one {FORMAT}: take it down first");
-        }
-        Ok(Some(lab))
+        Ok(Some(Self { layout: layout.clone(), engine, registry }))
     }
 
-    fn up_locked(layout: &Layout) -> Result<Self> {
-        down(layout)?;
-        setup(layout)?;
+    fn up(layout: &Layout) -> Result<Self> {
+        sweep(layout)?;
+        cache::seed(layout)?;
         let registry = Registry::open(layout, "registry")?;
-        let engine = Engine::new(layout, &registry)?;
-        let lab = Self { layout: layout.clone(), engine, registry, owned: true };
-        step("start registry and engine", || {
+        let engine = Engine::new(layout, &registry);
+        let lab = Self { layout: layout.clone(), engine, registry };
+        step(&format!("start registry and engine {}", layout.engine().name), || {
             lab.registry.start()?;
             lab.engine.start()?;
             lab.engine.clear()
@@ -177,6 +162,7 @@ impl Lab {
         for release in RELEASES {
             build_release(layout, &lab.engine, &lab.registry, release)?;
         }
+        cache::keep(layout)?;
         lab.write_record()?;
         Ok(lab)
     }
@@ -185,56 +171,60 @@ impl Lab {
         let versions: Vec<&str> = RELEASES.iter().map(|release| release.version).collect();
         let remote = GitRemote::persistent(&self.layout, &self.layout.join("remotes/all"), &versions)?;
         let record = Record {
-            format: FORMAT,
             docker_host: self.engine.docker_host(),
             registry: self.registry.address(),
             registry_for_hosts: self.registry.address_for_hosts(&self.engine),
             git_remote: remote.path().to_owned(),
             engine: self.engine.docker(&["version", "--format={{.Server.Version}}"])?,
             compose: self.engine.docker(&["compose", "version", "--short"])?,
-            daemons: Daemon::recorded(&self.layout)?,
         };
         std::fs::write(self.layout.record(), serde_json::to_vec_pretty(&record)?)?;
         Ok(())
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if self.owned {
-            #[allow(clippy::print_stderr, reason = "a destructor has no other way to tell")]
-            if let Err(error) = down(&self.layout) {
-                eprintln!("lab: cannot take {} down: {error:#}", self.layout.root().display());
-            }
-        }
+/// Brings what a lab needs of the machine and of its engine's packages.
+///
+/// # Errors
+/// When a package cannot be had.
+pub fn prepare(layout: &Layout) -> Result<()> {
+    setup()?;
+    layout.engine().unpack()?;
+    // for clients outside of the lab's namespaces, which find the machine's plugins elsewhere
+    let plugins = layout.join("home/docker/cli-plugins");
+    if std::fs::symlink_metadata(&plugins).is_err() {
+        std::fs::create_dir_all(layout.join("home/docker"))?;
+        std::os::unix::fs::symlink(layout.engine().folder()?.join("usr/libexec/docker/cli-plugins"), &plugins)?;
     }
-}
-
-fn down(layout: &Layout) -> Result<()> {
-    let registry = Registry::open(layout, "registry")?;
-    let engine = Engine::new(layout, &registry)?;
-    if engine.answers() {
-        engine.clear()?;
-    }
-    engine.stop()?;
-    for daemon in Daemon::recorded(layout)? {
-        daemon.stop_with_children(std::time::Duration::from_secs(10))?;
-    }
-    engine.sweep()?;
-    sweep(layout)?;
-    let _ = std::fs::remove_file(layout.record());
     Ok(())
 }
 
-/// Removes what killed tests have left: folders of SSH farms, disks of hosts.
+fn down(layout: &Layout) -> Result<()> {
+    let engine = Engine::new(layout, &Registry::open(layout, "registry")?);
+    if engine.answers() {
+        engine.clear()?;
+    }
+    sandbox::end(layout)?;
+    sweep(layout)
+}
+
+/// Removes what a lab that has ended, or was killed, has left in its folder: what its daemons wrote, folders of SSH farms,
+/// disks of hosts.
 fn sweep(layout: &Layout) -> Result<()> {
+    let keep = ["sandbox.ready", "sandbox.daemon", "slirp.sock", "resolv.conf"];
     for entry in std::fs::read_dir(layout.join("run"))? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b"farm-") {
+        if keep.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
             std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
         }
     }
     let _ = std::fs::remove_dir_all(layout.join("disks"));
+    let _ = std::fs::remove_file(layout.record());
     Ok(())
 }
 

@@ -13,9 +13,13 @@
 #![allow(clippy::disallowed_methods, reason = "the lab starts the programs that xr is tested against")]
 
 mod base;
+mod cache;
 mod cargo;
+mod cgroups;
 mod daemon;
+mod debian;
 mod engine;
+mod engine_release;
 mod git;
 mod git_server;
 mod host;
@@ -27,6 +31,7 @@ mod product;
 mod proxy;
 mod registry;
 mod release;
+mod sandbox;
 mod setup;
 mod shell;
 mod signing_key;
@@ -35,19 +40,20 @@ mod surround;
 mod wait;
 
 pub use base::{Base, build_base};
-pub use cargo::cargo;
+pub use cargo::{cargo, plain};
 pub use daemon::Daemon;
 pub use engine::Engine;
+pub use engine_release::{ENGINES, EngineRelease};
 pub use git::GitRemote;
 pub use git_server::GitServer;
 pub use host::{Host, HostKind, HostSpec, Output, SlowLine};
-pub use lab::{Lab, Record};
+pub use lab::{Lab, Record, prepare};
 pub use layout::Layout;
 pub use product::{Image, build_release};
 pub use proxy::{Proxy, Trouble};
 pub use registry::Registry;
 pub use release::{RELEASES, Release};
-pub use setup::setup;
+pub use sandbox::Sandbox;
 pub use signing_key::SigningKey;
 pub use ssh_farm::{Kex, MaxStartups, SshFarm};
 pub use surround::surround;

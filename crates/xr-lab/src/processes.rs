@@ -12,8 +12,6 @@ pub(crate) struct Process {
     pub pid: i32,
     parent: i32,
     state: String,
-    /// Its arguments, with blanks between them.
-    pub command: String,
 }
 
 impl Process {
@@ -22,8 +20,7 @@ impl Process {
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.to_owned();
         let parent = fields.next()?.parse().ok()?;
-        let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        Some(Self { pid, parent, state, command: String::from_utf8_lossy(&command).replace('\0', " ") })
+        Some(Self { pid, parent, state })
     }
 }
 

@@ -46,12 +46,15 @@ pub(crate) struct Crash {
     /// At each record either the guard is there or the power fails, in turn, instead of both
     #[arg(long)]
     half: bool,
+    /// What every change must pass: each record on the simulated engine, and a sample of the rest
+    #[arg(long, exclusive = true)]
+    sample: bool,
 }
 
 impl Crash {
-    /// What every change must pass: each record on the simulated engine, and a sample of the rest.
-    pub fn sample() -> Self {
-        Self { runs: 200, seed: 1, parts: vec![Part::Records, Part::Anywhere, Part::Real], debug: true, half: true }
+    fn sample() -> Self {
+        let parts = vec![Part::Records, Part::Anywhere, Part::Real];
+        Self { runs: 200, seed: 1, parts, debug: true, half: true, sample: false }
     }
 
     /// The program that is killed, and what it is killed with.
@@ -76,6 +79,7 @@ impl Crash {
 }
 
 pub(crate) fn run(options: &Crash) -> Result<()> {
+    let options = if options.sample { &Crash::sample() } else { options };
     let mut rows: Vec<Row> = Vec::new();
     if [Part::Records, Part::Recoveries, Part::Writes, Part::Anywhere].iter().any(|part| options.wants(*part)) {
         rows.extend(simulated::run(options, &mut Chance::of(options.seed))?);

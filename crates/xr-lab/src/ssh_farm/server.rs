@@ -37,7 +37,7 @@ impl Server {
             layout.socket().display(),
             config.display()
         );
-        let argv = ["unshare", "--mount", "sh", "-c", &script].map(str::to_owned);
+        let argv = ["unshare", "--mount", "--propagation=slave", "sh", "-c", &script].map(str::to_owned);
         let daemon = Daemon::start(layout, &name, &argv)?;
         let server = Self { daemon, log: layout.join(&format!("log/{name}.log")) };
         let listening = || server.said("Server listening on ") == addresses.len();

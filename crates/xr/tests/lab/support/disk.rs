@@ -65,8 +65,10 @@ impl Disk {
     /// What an admin does about it: unmount, check, mount.
     pub fn repair(&self) -> Result<()> {
         let (at, image) = (self.at.display(), self.image.display());
-        // 1: errors were corrected
-        sh(&format!("umount {at}; code=0; e2fsck -fy {image} >/dev/null 2>&1 || code=$?; test $code -le 1"))?;
+        // The kernel lets go of it once nobody's namespace has it mounted. 1: errors were corrected.
+        sh(&format!(
+            "umount {at}; for _ in $(seq 300); do [ -n \"$(losetup -j {image})\" ] || break; sleep 0.1; done; code=0; e2fsck -fy {image} >/dev/null 2>&1 || code=$?; test $code -le 1"
+        ))?;
         self.mount()
     }
 }
