@@ -11,7 +11,7 @@ mod crash;
 mod demo;
 mod generate;
 mod lab;
-mod stages;
+mod report;
 mod test;
 mod tidy;
 

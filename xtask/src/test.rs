@@ -1,90 +1,133 @@
-//! `cargo xtask test`: what must hold before a change is done. The lab lives exactly as long as its tests.
+//! `cargo xtask test`: what must hold before a change is done, in two lengths. The lab lives exactly as long as its tests.
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use xr_lab::{EngineRelease, Layout, Sandbox, cargo, plain};
+use duct::Expression;
+use xr_lab::{ENGINES, EngineRelease, Layout, Sandbox, cargo, plain};
 
-use crate::stages::Stages;
+use crate::report::Report;
 
 /// Tests in the binaries called `lab` need the lab: `crates/*/tests/lab/`.
 const NEEDS_LAB: &str = "kind(test) and binary(lab)";
+/// What every run shows on the newest engine too.
+const ON_NEWEST: &str = "test(an_update_replaces_what_changed) or test(a_release_that_never_gets_healthy) \
+     or test(a_product_of_another_shape) or test(a_rollback_needs_neither)";
+/// Changed inputs for each target in the long run.
+const FUZZ_RUNS: &str = "300000";
 
 #[derive(Args)]
 pub(crate) struct Test {
+    /// The long form: every engine, 10,000 kills and 200 real ones, long fuzzing, benches
+    #[arg(long, conflicts_with_all = ["no_lab", "lab_only", "engine", "nextest"])]
+    full: bool,
     /// Leave out the tests that need the lab
     #[arg(long)]
     no_lab: bool,
     /// Only the tests that need the lab
     #[arg(long, conflicts_with = "no_lab")]
     lab_only: bool,
-    /// The engines that the lab's tests run on: `cargo xtask lab engines` lists them
-    #[arg(long, value_name = "VERSION", value_delimiter = ',')]
+    /// Only the tests that need the lab, on these engines: `cargo xtask lab engines` lists them
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', conflicts_with = "no_lab")]
     engine: Vec<String>,
     /// Passed on to nextest, for example a part of a test's name
     #[arg(last = true)]
     nextest: Vec<String>,
 }
 
-/// What is shown on the newest engine too, in every run: names of tests, or parts of them.
-const ON_NEWEST: &str = "test(an_update_replaces_what_changed) or test(a_release_that_never_gets_healthy) \
-     or test(a_product_of_another_shape) or test(a_rollback_needs_neither)";
-const NEWEST: &str = "28.5";
-
 pub(crate) fn run(options: &Test) -> Result<()> {
-    let mut stages = Stages::begin();
-    let done = all(options, &mut stages);
-    stages.print();
-    done
+    let mut report = Report::begin();
+    let done = stages(options, &mut report);
+    report.end().and(done)
 }
 
-fn all(options: &Test, stages: &mut Stages) -> Result<()> {
+fn stages(options: &Test, report: &mut Report) -> Result<()> {
     let chosen = !options.nextest.is_empty();
-    stages.run("packages and engine", || xr_lab::prepare(&Layout::from_env()?))?;
-    if !options.lab_only && options.engine.is_empty() {
-        stages.run("tidy, format, lints", || {
-            crate::tidy::run()?;
-            must(&["fmt", "--all", "--check"])?;
-            must(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
-        })?;
-        stages.run("compile the tests", || nextest(&["--no-run"], None))?;
-        stages.run("unit tests", || nextest(&filtered(&format!("not ({NEEDS_LAB})"), &options.nextest), None))?;
+    let engines: Vec<EngineRelease> =
+        options.engine.iter().map(|name| EngineRelease::find(name)).collect::<Result<_>>()?;
+    let only_lab = options.lab_only || !engines.is_empty();
+    let layout = Layout::from_env()?;
+    report.stage("packages and engine", || xr_lab::prepare(&layout))?;
+    // what it builds, mostly waiting for packages, is there when the tests have been compiled
+    let lab = if options.no_lab || !engines.is_empty() { None } else { Some(RunningLab::start(&layout)?) };
+    if !only_lab {
+        report.stage("tidy, format", || crate::tidy::run().and_then(|()| must(&["fmt", "--all", "--check"])))?;
+        report.stage("lints", || must(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     }
-    if options.no_lab {
-        return Ok(());
+    report.stage("compile the tests", || nextest(None, &["--no-run"]))?;
+    if !only_lab {
+        report.stage("unit tests", || nextest(None, &filtered(&format!("not ({NEEDS_LAB})"), &options.nextest)))?;
     }
-    if options.engine.is_empty() {
-        on_engine(options, stages, None, NEEDS_LAB)?;
+    if let Some(lab) = lab {
+        lab.tests(report, NEEDS_LAB, &options.nextest)?;
         if !chosen {
-            on_engine(options, stages, Some(NEWEST), &format!("{NEEDS_LAB} and ({ON_NEWEST})"))?;
+            let amount: &[&str] = if options.full { &[] } else { &["--sample"] };
+            report.stage("crash certificate", || lab.xtask(&[&["crash"], amount].concat()))?;
+        }
+        if options.full {
+            for bench in [["bench"].as_slice(), &["bench", "images"], &["bench", "fleet"]] {
+                report.stage(&bench.join(" "), || lab.xtask(bench))?;
+            }
         }
     }
-    for engine in &options.engine {
-        on_engine(options, stages, Some(engine), NEEDS_LAB)?;
+    if options.full {
+        let fuzz = || {
+            let command = cargo(&["test", "--release", "--package", "xr-fuzz"]).env("XR_FUZZ_RUNS", FUZZ_RUNS);
+            ended_well("long fuzzing", command)
+        };
+        report.stage("long fuzzing", fuzz)?;
+        for engine in &ENGINES[1..] {
+            // the table tells
+            let _ = RunningLab::start(&Layout::with(*engine)?)?.tests(report, NEEDS_LAB, &[]);
+        }
+    } else if engines.is_empty() && !options.no_lab && !chosen {
+        let newest = ENGINES.iter().rfind(|engine| !engine.containerd_store).context("no engine")?;
+        let filter = format!("{NEEDS_LAB} and ({ON_NEWEST})");
+        RunningLab::start(&Layout::with(*newest)?)?.tests(report, &filter, &[])?;
+    }
+    for engine in engines {
+        let _ = RunningLab::start(&Layout::with(engine)?)?.tests(report, NEEDS_LAB, &options.nextest);
     }
     Ok(())
 }
 
-/// A lab with this engine, or the usual one, as long as its tests take.
-fn on_engine(options: &Test, stages: &mut Stages, engine: Option<&str>, filter: &str) -> Result<()> {
-    let layout = match engine {
-        Some(name) => Layout::with(EngineRelease::find(name)?)?,
-        None => Layout::from_env()?,
-    };
-    let name = layout.engine().name;
-    xr_lab::prepare(&layout)?;
-    let sandbox = Sandbox::owned(&layout)?;
-    stages.run(&format!("lab {name}: start, images"), || {
-        let this = std::env::current_exe()?.display().to_string();
-        Ok(sandbox.command(&[&this, "lab", "build"])?.run().map(drop)?)
-    })?;
-    stages.run(&format!("lab {name}: tests"), || nextest(&filtered(filter, &options.nextest), Some(&sandbox)))?;
-    if engine.is_none() && options.nextest.is_empty() {
-        stages.run("crash certificate", || {
-            let this = std::env::current_exe()?.display().to_string();
-            Ok(sandbox.command(&[&this, "crash", "--sample"])?.run().map(drop)?)
-        })?;
+/// A lab that comes up, or is up; it ends with this value.
+struct RunningLab {
+    engine: &'static str,
+    sandbox: Sandbox,
+    coming: duct::Handle,
+}
+
+impl RunningLab {
+    /// Begins to start it and to build what it lacks.
+    fn start(layout: &Layout) -> Result<Self> {
+        xr_lab::prepare(layout)?;
+        let sandbox = Sandbox::owned(layout)?;
+        let coming = xtask(&sandbox, &["lab", "build"])?.unchecked().start()?;
+        Ok(Self { engine: layout.engine().name, sandbox, coming })
     }
-    Ok(())
+
+    /// Runs these tests in it.
+    fn tests(&self, report: &mut Report, filter: &str, more: &[String]) -> Result<()> {
+        let engine = self.engine;
+        report.stage(&format!("lab {engine}: the rest of its start"), || {
+            let status = self.coming.wait()?.status;
+            if status.success() { Ok(()) } else { bail!("the lab did not start: {status}") }
+        })?;
+        let ran =
+            report.stage(&format!("lab {engine}: tests"), || nextest(Some(&self.sandbox), &filtered(filter, more)));
+        report.tests_on(engine)?;
+        ran
+    }
+
+    fn xtask(&self, argv: &[&str]) -> Result<()> {
+        ended_well(&argv.join(" "), xtask(&self.sandbox, argv)?)
+    }
+}
+
+/// This program, in a lab.
+fn xtask(sandbox: &Sandbox, argv: &[&str]) -> Result<Expression> {
+    let this = std::env::current_exe()?.display().to_string();
+    sandbox.command(&[&[this.as_str()], argv].concat())
 }
 
 fn filtered<'a>(filter: &'a str, more: &'a [String]) -> Vec<&'a str> {
@@ -92,7 +135,7 @@ fn filtered<'a>(filter: &'a str, more: &'a [String]) -> Vec<&'a str> {
     argv.into_iter().chain(more.iter().map(String::as_str)).collect()
 }
 
-fn nextest(more: &[&str], sandbox: Option<&Sandbox>) -> Result<()> {
+fn nextest(sandbox: Option<&Sandbox>, more: &[&str]) -> Result<()> {
     if !cargo(&["nextest", "--version"]).stdout_null().stderr_null().unchecked().run()?.status.success() {
         eprintln!("xtask: cargo-nextest is not installed; installing it");
         must(&["install", "--locked", "cargo-nextest"])?;
@@ -100,18 +143,20 @@ fn nextest(more: &[&str], sandbox: Option<&Sandbox>) -> Result<()> {
     let argv = [&["nextest", "run", "--workspace"], more].concat();
     match sandbox {
         None => must(&argv),
-        Some(sandbox) => ended_well(&argv, plain(sandbox.command(&[&["cargo"], argv.as_slice()].concat())?)),
+        Some(sandbox) => {
+            let title = format!("cargo {}", argv.join(" "));
+            ended_well(&title, plain(sandbox.command(&[&["cargo"], argv.as_slice()].concat())?))
+        }
     }
 }
 
 fn must(argv: &[&str]) -> Result<()> {
-    ended_well(argv, cargo(argv))
+    ended_well(&format!("cargo {}", argv.join(" ")), cargo(argv))
 }
 
-fn ended_well(argv: &[&str], command: duct::Expression) -> Result<()> {
-    let title = format!("cargo {}", argv.join(" "));
+fn ended_well(title: &str, command: Expression) -> Result<()> {
     eprintln!("xtask: {title}");
-    let output = command.unchecked().run().with_context(|| title.clone())?;
+    let output = command.unchecked().run().with_context(|| title.to_owned())?;
     if !output.status.success() {
         bail!("{title}: {}", output.status);
     }

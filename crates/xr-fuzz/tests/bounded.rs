@@ -9,8 +9,12 @@ use std::{
 
 use xr_fuzz::{ENTRIES, Mutator};
 
-/// Changed inputs for each target.
+/// Changed inputs for each target; `XR_FUZZ_RUNS` asks for more.
 const RUNS: u64 = 3_000;
+
+fn runs() -> u64 {
+    std::env::var("XR_FUZZ_RUNS").map_or(RUNS, |runs| runs.parse().unwrap())
+}
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
@@ -24,7 +28,7 @@ fn holds(name: &str) {
     let (_, entry) = ENTRIES.into_iter().find(|(target, _)| *target == name).unwrap();
     let corpus = corpus(name);
     let mut mutator = Mutator::new(0x9e37_79b9_7f4a_7c15);
-    let changed = (0..RUNS).map(|_| mutator.next(&corpus));
+    let changed = (0..runs()).map(|_| mutator.next(&corpus));
     for data in corpus.clone().into_iter().chain(changed) {
         let held = catch_unwind(AssertUnwindSafe(|| entry(&data)));
         assert!(held.is_ok(), "{name} panics at: {}", data.escape_ascii());

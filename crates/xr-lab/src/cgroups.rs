@@ -9,16 +9,18 @@ use sha2::{Digest, Sha256};
 use crate::base::hex;
 use crate::{Layout, wait_for};
 
-/// The group below which the engine puts its containers.
-pub(crate) fn parent(layout: &Layout) -> String {
-    let digest = hex(&Sha256::digest(layout.root().as_os_str().as_encoded_bytes()));
-    format!("/xr-lab-{}", &digest[..12])
+impl Layout {
+    /// The group below which the engine puts its containers, as `--cgroup-parent` takes it.
+    pub fn control_group(&self) -> String {
+        let digest = hex(&Sha256::digest(self.root().as_os_str().as_encoded_bytes()));
+        format!("/xr-lab-{}", &digest[..12])
+    }
 }
 
 /// Removes what is left of the group when nothing runs in it any more.
 pub(crate) fn sweep(layout: &Layout) -> Result<()> {
     let top = Path::new("/sys/fs/cgroup");
-    let own = parent(layout);
+    let own = layout.control_group();
     let own = Path::new(own.trim_start_matches('/'));
     let hierarchies = std::fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path());
     for group in hierarchies.chain([top.to_owned()]).map(|hierarchy| hierarchy.join(own)).filter(|group| group.is_dir())

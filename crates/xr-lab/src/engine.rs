@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use duct::{Expression, cmd};
 
 use crate::shell::run;
-use crate::{Daemon, Layout, Registry, cgroups, wait_for};
+use crate::{Daemon, Layout, Registry, wait_for};
 
 const NAME: &str = "dockerd";
 /// The address of this machine on the engine's bridge; hosts of the lab have engines that take Docker's own default.
@@ -41,7 +41,7 @@ impl Engine {
             format!("--config-file={}", at("run/daemon.json")),
             format!("--userland-proxy-path={}", program("sbin/docker-proxy")),
             format!("--init-path={}", program("bin/docker-init")),
-            format!("--cgroup-parent={}", cgroups::parent(&self.layout)),
+            format!("--cgroup-parent={}", self.layout.control_group()),
             format!("--bip={GATEWAY}/24"),
             format!("--default-address-pool={NETWORKS}"),
             format!("--registry-mirror=http://{}", self.mirror),

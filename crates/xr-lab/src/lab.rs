@@ -66,6 +66,10 @@ impl Lab {
         down(layout)
     }
 
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// The lab's engine.
     pub fn engine(&self) -> &Engine {
         &self.engine

@@ -20,6 +20,7 @@ mod daemon;
 mod debian;
 mod engine;
 mod engine_release;
+mod forward;
 mod git;
 mod git_server;
 mod host;
