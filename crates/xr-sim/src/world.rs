@@ -49,7 +49,8 @@ impl Programs {
     /// # Errors
     /// When cargo refuses.
     pub fn build() -> Result<Self> {
-        cargo(&["build", "--quiet", "-p", "xr", "-p", "xr-sim", "-p", "xr-faults"]).run()?;
+        // with xtask they have the features that the tests were compiled with
+        cargo(&["build", "--quiet", "-p", "xr", "-p", "xr-sim", "-p", "xr-faults", "-p", "xtask"]).run()?;
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Layout::workspace().join("target"), PathBuf::from);
         let file = |name: &str| {
