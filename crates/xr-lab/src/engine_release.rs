@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 
+use crate::base::hex;
 use crate::shell::{patiently, step};
 use crate::{cache, debian};
 
@@ -20,9 +22,11 @@ pub struct EngineRelease {
 
 const BOOKWORM: &[(&str, &[&str])] =
     &[("bookworm", &["docker.io", "containerd", "runc", "tini"]), ("trixie", &["docker-compose", "docker-buildx"])];
-const TRIXIE: &[(&str, &[&str])] =
-    &[("trixie", &["docker.io", "docker-cli", "containerd", "runc", "tini", "docker-compose", "docker-buildx"])];
-/// Forky's runc and tini want a newer C library than bookworm has.
+// The runc of newer suites wants a newer C library than bookworm has.
+const TRIXIE: &[(&str, &[&str])] = &[
+    ("bookworm", &["runc", "tini"]),
+    ("trixie", &["docker.io", "docker-cli", "containerd", "docker-compose", "docker-buildx"]),
+];
 const FORKY: &[(&str, &[&str])] = &[
     ("bookworm", &["runc", "tini"]),
     ("forky", &["docker.io", "docker-cli", "containerd", "docker-compose", "docker-buildx"]),
@@ -55,10 +59,11 @@ impl EngineRelease {
         std::env::var("XR_LAB_ENGINE").map_or(Ok(ENGINES[0]), |name| Self::find(&name))
     }
 
-    /// The folder that its packages are unpacked in.
+    /// The folder that its packages are unpacked in, another one when they are others.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
+        let recipe = hex(&Sha256::digest(format!("{:?}", self.packages)));
         let version = self.name.trim_end_matches("-containerd");
-        Ok(cache::folder()?.join("engines").join(version))
+        Ok(cache::folder()?.join("engines").join(format!("{version}-{}", &recipe[..8])))
     }
 
     /// `PATH` with its programs before the machine's.
