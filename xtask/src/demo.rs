@@ -1,14 +1,11 @@
-//! `cargo xtask demo`: the main job on the example, on real containers, as an admin would do it.
+//! `cargo xtask demo`: the main job on the example, on real containers. The program that shows it is `xr-demo`.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use duct::cmd;
-use xr_lab::{Lab, Layout};
-
-/// The port that the example publishes by default.
-const PORT: u16 = 8083;
+use xr_lab::{Layout, cargo};
 
 #[derive(Args)]
 pub(crate) struct Demo {
@@ -18,78 +15,23 @@ pub(crate) struct Demo {
 }
 
 pub(crate) fn run(options: &Demo) -> Result<()> {
+    println!(
+        "building xr, then the demo's images where they are missing, then showing them: 6 minutes on 2 cores the first"
+    );
+    println!("time, about one later");
     let xr = match &options.xr {
         Some(xr) => xr.canonicalize().with_context(|| format!("no such file: {}", xr.display()))?,
-        None => crate::bench::release_binary()?,
+        None => release("xr"),
     };
-    let lab = Lab::attach_or_up()?;
-    let docker_host = lab.engine().docker_host();
-    let dir = Layout::from_env()?.root().join("demo");
-    clear(&lab, &dir)?;
-    std::fs::create_dir_all(&dir)?;
-    let remote = lab.lasting_remote("demo", &["v1.0.0", "v1.1.0"])?;
-    let stack = dir.join("orbit");
-    remote.clone_to(&stack)?;
-    cmd!("git", "checkout", "-q", "v1.0.0").dir(&stack).run()?;
-    own_folders(&stack, &dir)?;
-
-    let step = |title: &str, argv: &[&str], codes: &[i32]| -> Result<()> {
-        println!("\n── {title}\n$ xr {}", argv.join(" "));
-        let run = cmd(&xr, argv).dir(&stack).env("DOCKER_HOST", &docker_host).unchecked().run()?;
-        let code = run.status.code().unwrap_or(-1);
-        if !codes.contains(&code) {
-            bail!("xr {}: exit code {code}", argv.join(" "));
-        }
-        Ok(())
-    };
-    step("a fresh clone becomes a running v1.0.0", &["install", "--yes"], &[0])?;
-    show("GET /api/")?;
-    step("is everything as it should be?", &["doctor"], &[0, 6])?;
-    step("to the newest release; the old serves until the new is healthy", &["update", "--yes"], &[0])?;
-    show("GET /api/")?;
-    step("and back, without registry or git remote", &["rollback", "--yes"], &[0])?;
-    show("GET /api/")?;
-    step("what happened", &["history"], &[0])?;
-
-    println!("\n── yours to look at; it is still running");
-    println!("  cd {}", stack.display());
-    println!("  export DOCKER_HOST={docker_host}");
-    println!("  curl http://127.0.0.1:{PORT}/api/     xr status     docker ps     ls .xr/generations");
-    println!("when done: xr uninstall --volumes; then, in xr's own folder: cargo xtask lab down");
+    // both packages in each call, as install.sh does: what they share is compiled once
+    let both = ["build", "--release", "--locked", "--package", "xr", "--package", "xr-demo"];
+    let only: &[&str] = if options.xr.is_some() { &["--bin", "xr-demo"] } else { &[] };
+    cargo(&[&both, only].concat()).run()?;
+    cmd!(release("xr-demo"), "show", xr).run()?;
     Ok(())
 }
 
-/// What an earlier demo left.
-fn clear(lab: &Lab, dir: &Path) -> Result<()> {
-    for (list, remove) in [("ps -aq", "rm -fv"), ("volume ls -q", "volume rm")] {
-        let argv: Vec<&str> =
-            list.split(' ').chain(["--filter", "label=com.docker.compose.project=orbit-demo"]).collect();
-        let found = lab.engine().docker(&argv)?;
-        if !found.trim().is_empty() {
-            let argv: Vec<&str> = remove.split(' ').chain(found.split_whitespace()).collect();
-            lab.engine().docker(&argv)?;
-        }
-    }
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("cannot remove the last demo"),
-        _ => Ok(()),
-    }
-}
-
-/// The demo writes nothing outside of the lab's folder and has a project of its own.
-fn own_folders(stack: &Path, dir: &Path) -> Result<()> {
-    let template = std::fs::read_to_string(stack.join("docker/.env.example"))?;
-    let data = format!("DATA_DIR={}", dir.join("data").display());
-    let env = template.replace("DATA_DIR=/opt/orbit", &data);
-    let own: String =
-        env.lines().filter(|line| line.starts_with("DATA_DIR=")).map(|line| format!("{line}\n")).collect();
-    std::fs::write(stack.join("docker/.env"), format!("COMPOSE_PROJECT_NAME=orbit-demo\n{own}"))?;
-    Ok(())
-}
-
-/// What the outside sees.
-fn show(title: &str) -> Result<()> {
-    let answer = cmd!("curl", "-sS", "--max-time", "10", format!("http://127.0.0.1:{PORT}/api/")).read()?;
-    println!("{title}: {answer}");
-    Ok(())
+fn release(program: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Layout::workspace().join(Path::new(&target)).join("release").join(program)
 }
