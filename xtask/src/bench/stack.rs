@@ -20,9 +20,13 @@ pub(crate) struct Stack<'a> {
 }
 
 impl<'a> Stack<'a> {
-    /// Installs v1.0.0; its remote has `versions`.
-    pub fn install(lab: &'a Lab, xr: &Path, name: &str, port: u16, versions: &[&str]) -> Result<Self> {
-        let remote = lab.remote(versions)?;
+    /// Installs v1.0.0; its remote has `versions`, with this publisher's manifest when it is not empty.
+    pub fn install(lab: &'a Lab, xr: &Path, name: &str, port: u16, versions: &[&str], manifest: &str) -> Result<Self> {
+        let remote = lab.remote(&[])?;
+        if !manifest.is_empty() {
+            std::fs::write(remote.work().join("xr.toml"), manifest)?;
+        }
+        versions.iter().try_for_each(|version| remote.release(version))?;
         let root = TempDir::new()?;
         remote.clone_to(&root.path().join("orbit"))?;
         let project = format!("bench{name}");

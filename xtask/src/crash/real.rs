@@ -22,6 +22,8 @@ use crate::bench::{
 };
 
 const VERSIONS: [&str; 2] = ["v1.0.0", "v1.1.0"];
+/// A publisher's manifest that has what was started watched for a second only.
+const QUICK: &str = "[health]\nsettle = \"1s\"\n";
 /// How long a guard may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -47,7 +49,7 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
             random: Mutex::new(Row::of(format!("real: {name}, at random moments"))),
         });
         side_by_side(|number| {
-            let stack = Stack::install(&lab, &xr, &format!("crash{number}"), 18_220 + number, &VERSIONS)?;
+            let stack = Stack::install(&lab, &xr, &format!("crash{number}"), 18_220 + number, &VERSIONS, QUICK)?;
             let mut victim = Victim { stack: &stack, at: 0 };
             let whole = [victim.undisturbed()?, victim.undisturbed()?];
             ways.iter().try_for_each(|way| victim.walk(way, whole[way.from]))
@@ -221,7 +223,7 @@ impl Victim<'_> {
 
 /// The same change and the same kills, by `docker compose up -d` alone. Nobody mends it but the next call.
 fn compose<'a>(lab: &Lab, xr: &Path, number: u16, next: &dyn Fn() -> Option<&'a u64>, sum: &Mutex<Row>) -> Result<()> {
-    let stack = Stack::install(lab, xr, &format!("compose{number}"), 18_230 + number, &VERSIONS)?;
+    let stack = Stack::install(lab, xr, &format!("compose{number}"), 18_230 + number, &VERSIONS, QUICK)?;
     let mut at = 0;
     let mut longest = Duration::from_secs(30);
     while let Some(share) = next() {
