@@ -205,7 +205,7 @@ impl Host {
     /// Copies a file or directory of this machine onto the host.
     pub fn copy_in(&self, path: &Path, dest: &str) -> Result<()> {
         let from = path.display().to_string();
-        self.engine.docker(&["cp", "-q", &from, &format!("{}:{dest}", self.container)]).map(drop)
+        self.engine.docker(&["cp", &from, &format!("{}:{dest}", self.container)]).map(drop)
     }
 
     /// Writes one file on the host, with the directories above it.

@@ -23,8 +23,10 @@ fn a_second_run_is_told_who_holds_the_lock() -> Result<()> {
 
 #[test]
 fn an_interrupted_update_leaves_the_old_version_serving() -> Result<()> {
-    let stack = Stack::installed(&Setup { manifest: "[health]\nsettle = \"30s\"\n", ..Setup::default() })?;
+    let stack = Stack::installed(&Setup::default())?;
     let before = stack.picture()?;
+    // Watched for longer than the interruption takes.
+    std::fs::write(stack.remote.work().join("xr.toml"), "[health]\nsettle = \"30s\"\n")?;
     stack.remote.release("v1.1.0")?;
     // Once while images are pulled or backups made, once when everything new already runs.
     let switched_over = |run: &Background, journals: &[std::path::PathBuf]| -> Result<()> {

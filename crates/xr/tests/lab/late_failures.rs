@@ -39,8 +39,9 @@ const FLAPS: &str = "[ $$(( ($$(date +%s) - $$(stat -c %Y /proc/1)) / 4 % 2 )) =
 
 #[test]
 fn a_release_that_is_healthy_and_crashes_or_falls_ill_soon_after_is_taken_back() -> Result<()> {
-    let stack = Stack::installed(&Setup { manifest: WATCHED, ..Setup::default() })?;
+    let stack = Stack::installed(&Setup::default())?;
     stack.visit()?;
+    std::fs::write(stack.remote.work().join("xr.toml"), WATCHED)?;
     stack.remote.release("v1.1.0")?;
 
     // Up, healthy, and dead five seconds later, again and again.
