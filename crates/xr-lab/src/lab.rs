@@ -1,6 +1,7 @@
 //! The whole lab: up, attached to, and down again without a trace.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -110,6 +111,21 @@ impl Lab {
             build_base(&self.layout, &self.engine, &self.registry, spec.kind.base())?;
         }
         Host::start(&self.layout, &self.engine, &self.registry, spec, name)
+    }
+
+    /// The first of so many ports in a row that nobody listens on and nobody else was given, below those that the kernel
+    /// gives to clients: a stack takes them when its containers start, which may be much later.
+    pub fn ports(&self, count: u16) -> Result<u16> {
+        const FIRST: u16 = 20_000;
+        const LAST: u16 = 31_000;
+        let _lock = lock_file(&self.layout, "ports.lock")?;
+        let file = self.layout.join("run/port");
+        let next: Option<u16> = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let next = next.unwrap_or(FIRST);
+        let free = |first: &u16| (*first..first + count).all(|port| TcpListener::bind(("0.0.0.0", port)).is_ok());
+        let first = (next..=LAST).chain(FIRST..next).find(free).context("all ports are taken")?;
+        std::fs::write(file, (first + count).to_string())?;
+        Ok(first)
     }
 
     /// Pushes a release's images under another prefix, for a test that is going to break them (`IMAGE_PREFIX` in `.env`).

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::support::{Stack, free_port};
+use crate::support::Stack;
 
 /// The tag comes from a key of another name and is spelled without the `v` of the version; nothing restarts the database,
 /// which ends with 0 when it is stopped; a port out of a range; a container that borrows another's network; a job.
@@ -69,8 +69,8 @@ fn assert_whole(stack: &Stack, tag: &str) -> Result<()> {
 fn a_product_of_another_shape_is_served_stopped_updated_and_taken_back() -> Result<()> {
     let stack = Stack::unpacked()?;
     published(&stack, &["1.0.0", "1.1.0"])?;
-    let (first, last) = (free_port(), free_port());
-    let compose = COMPOSE.replace("${FIRST}", &first.to_string()).replace("${LAST}", &last.max(first + 1).to_string());
+    let first = stack.lab.ports(2)?;
+    let compose = COMPOSE.replace("${FIRST}", &first.to_string()).replace("${LAST}", &(first + 1).to_string());
     stack.unpack(&[("VERSION", "v1.0.0\n"), ("compose.yaml", &compose)])?;
     stack.xr(&["install", "--yes"])?.exits(0);
     assert_whole(&stack, ":1.0.0")?;

@@ -7,7 +7,7 @@ use duct::cmd;
 use serde_json::Value;
 use xr_sim::{Killed, Programs, World};
 
-use crate::support::{Setup, Stack, free_port};
+use crate::support::{Setup, Stack};
 
 /// Long enough for the real product to be healthy, or to crash after it was.
 const MANIFEST: &str = "[health]\nsettle = \"5s\"\n[services.server]\npatience = \"20s\"\n";
@@ -37,7 +37,7 @@ struct Trace {
 fn every_case_goes_the_same_way_on_the_simulated_and_on_the_real_engine() -> Result<()> {
     let real = Stack::new(&Setup { versions: &VERSIONS, manifest: MANIFEST, env: &[] })?;
     let programs = Programs { xr: env!("CARGO_BIN_EXE_xr").into(), ..Programs::build()? };
-    let simulated = World::new(&programs, free_port(), MANIFEST, &VERSIONS)?;
+    let simulated = World::new(&programs, real.lab.ports(1)?, MANIFEST, &VERSIONS)?;
     for argv in CASES {
         // When the crash is found is chance: how far the run had come is not compared.
         let by_chance = argv.contains(&"v1.2.1");

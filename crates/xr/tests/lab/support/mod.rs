@@ -11,7 +11,6 @@ pub mod workers;
 mod xr;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -70,7 +69,7 @@ impl Stack {
         }
         let dir = tempfile::Builder::new().prefix("xr-stack-").tempdir()?;
         let root = remote.clone_to(&dir.path().join("orbit"))?;
-        let port = free_port();
+        let port = lab.ports(1)?;
         let project = format!("xrt{port}");
         let stack = Self { lab, remote, root, project, port, dir };
         stack.write_settings(setup.env)?;
@@ -84,7 +83,7 @@ impl Stack {
         let dir = tempfile::Builder::new().prefix("xr-bundle-").tempdir()?;
         let root = dir.path().join("orbit");
         std::fs::create_dir(&root)?;
-        let port = free_port();
+        let port = lab.ports(1)?;
         let project = format!("xrt{port}");
         std::fs::write(root.join(".env"), format!("COMPOSE_PROJECT_NAME={project}\nPORT={port}\n"))?;
         std::fs::write(root.join("xr.toml"), QUICK)?;
@@ -393,12 +392,4 @@ pub fn with_key(text: &str, key: &str, value: &str) -> String {
 pub fn mode(path: &Path) -> Result<u32> {
     use std::os::unix::fs::MetadataExt;
     Ok(std::fs::metadata(path)?.mode() & 0o7777)
-}
-
-/// A port that nobody holds and that this process did not give before, below those that the kernel gives to clients.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(20_000 + std::process::id() * 8 % 10_000).unwrap_or(20_000);
-    let first = first + NEXT.fetch_add(1, Ordering::SeqCst);
-    (first..32_000).find(|port| std::net::TcpListener::bind(("0.0.0.0", *port)).is_ok()).unwrap_or(first)
 }
