@@ -1,6 +1,5 @@
 //! What befalls a host's network. Its address stays the same throughout.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -82,16 +81,11 @@ impl Host {
     }
 }
 
+/// As the lab's own network has it: `/sys` tells of the machine's.
 fn interface_of_number(number: &str) -> Result<String> {
-    for entry in std::fs::read_dir("/sys/class/net")? {
-        let path = entry?.path();
-        if is_numbered(&path, number) {
-            return Ok(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
-        }
-    }
-    anyhow::bail!("no interface has number {number}")
-}
-
-fn is_numbered(interface: &Path, number: &str) -> bool {
-    std::fs::read_to_string(interface.join("ifindex")).is_ok_and(|text| text.trim() == number)
+    let links = run("ip link show", cmd!("ip", "-o", "link", "show"))?;
+    let mut words = links.lines().map(str::split_whitespace);
+    let found = words.find_map(|mut words| if words.next()? == format!("{number}:") { words.next() } else { None });
+    let name = found.with_context(|| format!("no interface has number {number}"))?.trim_end_matches(':');
+    Ok(name.split('@').next().unwrap_or_default().to_owned())
 }

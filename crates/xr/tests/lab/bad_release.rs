@@ -2,16 +2,18 @@
 
 use anyhow::Result;
 
-use crate::support::{Setup, Stack};
+use crate::support::{QUICK, Setup, Stack};
 
 /// The server gets eight seconds instead of its own check's hundred; crashes after health are watched for six.
 const PATIENT: &str = "[services.server]\npatience = \"8s\"\n\n[health]\nsettle = \"6s\"\n";
 
 /// Updates to a bad release, which must leave nothing behind but its entry in the history; then to a good one.
 fn refused_by_its_own_health(bad: &str, cause: &str, log: &str) -> Result<()> {
-    let stack = Stack::installed(&Setup { manifest: PATIENT, ..Setup::default() })?;
+    let stack = Stack::installed(&Setup::default())?;
     stack.visit()?;
     let before = stack.picture()?;
+    let manifest = stack.remote.work().join("xr.toml");
+    std::fs::write(&manifest, PATIENT)?;
     stack.remote.release(bad)?;
 
     let done = stack.xr(&["update", "--yes"])?.exits(3);
@@ -33,6 +35,7 @@ fn refused_by_its_own_health(bad: &str, cause: &str, log: &str) -> Result<()> {
     let last = runs.last().map(ToString::to_string).unwrap_or_default();
     assert!(last.contains("rolled_back") && last.contains(bad) && last.contains("server"), "{history:#}");
 
+    std::fs::write(&manifest, QUICK)?;
     stack.remote.release("v1.3.0")?;
     stack.xr(&["update", "--yes"])?.exits(0);
     stack.assert_all_of_it_is("v1.3.0")?;

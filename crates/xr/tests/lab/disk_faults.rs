@@ -4,14 +4,11 @@
 use anyhow::{Result, ensure};
 use xr_lab::{HostKind, wait_for};
 
-use crate::support::{Done, PATIENCE, Setup, Stack, disk::Disk, machine::Machine};
+use crate::support::{Done, PATIENCE, QUICK, Setup, Stack, disk::Disk, machine::Machine};
 
 const UPDATE: [&str; 2] = ["update", "--yes"];
 /// A backup that lasts until the test lets it end: a run stands still before anything is switched.
 const GATE: &str = r#"
-[health]
-settle = "30s"
-
 [[backups]]
 name = "gate"
 image = "redis"
@@ -88,9 +85,11 @@ fn a_full_disk_under_the_records_keeps_no_stack_down_and_no_run_open() -> Result
 
 #[test]
 fn a_full_disk_under_the_settings_is_refused_before_a_run_and_leaves_the_way_back_open_during_one() -> Result<()> {
-    let stack = Stack::new(&Setup { manifest: GATE, ..Setup::default() })?;
+    let stack = Stack::new(&Setup::default())?;
     let disk = Disk::under(&stack.root.join("docker"), 96, &stack.scratch("disk")?)?;
     stack.xr(&["install", "--yes"])?.exits(0);
+    // Watched for so long that the disk can fill up meanwhile.
+    std::fs::write(stack.remote.work().join("xr.toml"), format!("[health]\nsettle = \"30s\"\n{GATE}"))?;
     stack.remote.release("v1.1.0")?;
     let before = stack.picture()?;
 
@@ -191,7 +190,7 @@ fn leave(room: &str) -> String {
 
 #[test]
 fn a_full_disk_under_docker_is_refused_before_a_run_and_taken_back_during_one() -> Result<()> {
-    let machine = Machine::new(HostKind::Docker, "full")?;
+    let machine = Machine::new(HostKind::Docker, "full", QUICK)?;
     machine.host.must(
         "service docker stop; mount -t tmpfs -o size=3g,mode=711 docker /var/lib/docker; service docker start >/dev/null",
     )?;
@@ -219,7 +218,7 @@ fn a_full_disk_under_docker_is_refused_before_a_run_and_taken_back_during_one() 
     )?;
 
     // While images are pulled: this release says that it needs no room.
-    std::fs::write(machine.remote.work().join("xr.toml"), GATE.to_owned() + "\n[requirements]\ndisk_mib = 0\n")?;
+    std::fs::write(machine.remote.work().join("xr.toml"), format!("{QUICK}{GATE}\n[requirements]\ndisk_mib = 0\n"))?;
     machine.remote.release("v1.3.0")?;
     machine.publish()?;
     machine.host.must(&leave("0"))?;

@@ -4,11 +4,14 @@
 use anyhow::{Context, Result, ensure};
 use xr_lab::HostKind;
 
-use crate::support::machine::{Machine, STACK};
+use crate::support::{
+    QUICK,
+    machine::{Machine, STACK},
+};
 
 /// Two versions that were both here, the first serving, and two rows.
-fn prepared(name: &str) -> Result<Machine> {
-    let machine = Machine::new(HostKind::Docker, name)?;
+fn prepared(name: &str, manifest: &str) -> Result<Machine> {
+    let machine = Machine::new(HostKind::Docker, name, manifest)?;
     // The part of systemd that `xr install` asks for.
     machine.host.must(
         "mkdir -p /run/systemd/system && printf '#!/bin/sh\\n' > /usr/local/bin/systemctl && chmod +x /usr/local/bin/systemctl",
@@ -51,7 +54,7 @@ fn engine_fails(machine: &Machine, serves: &str, action: &str, fault: &str) -> R
 
 #[test]
 fn an_engine_that_is_killed_or_restarted_under_a_run_leaves_one_version_serving() -> Result<()> {
-    let machine = prepared("engine")?;
+    let machine = prepared("engine", QUICK)?;
     let mut serves = "v1.1.0".to_owned();
     for live_restore in [true, false] {
         // Containers go on without the engine, or end with it: https://docs.docker.com/engine/daemon/live-restore/
@@ -76,7 +79,8 @@ fn an_engine_that_is_killed_or_restarted_under_a_run_leaves_one_version_serving(
 
 #[test]
 fn a_power_cut_in_mid_run_leaves_one_version_and_what_the_boot_does_makes_it_whole() -> Result<()> {
-    let machine = prepared("power")?;
+    // Watched for as long as xr does by itself: the cut has to come before the end.
+    let machine = prepared("power", "")?;
     // What systemd would run once Docker is up.
     let at_boot = machine.host.must("sed -n 's/^ExecStart=//p' /etc/systemd/system/xr-recover-*.service")?;
     ensure!(at_boot.contains("recover") && at_boot.contains(STACK), "{at_boot}");

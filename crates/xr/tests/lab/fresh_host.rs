@@ -9,7 +9,7 @@ const SECRETS: [&str; 4] = ["DB_PASSWORD", "SECRET_KEY", "WORKER_API_KEY", "DJAN
 
 #[test]
 fn a_host_without_docker_is_installed_updated_and_rolled_back() -> Result<()> {
-    let machine = Machine::new(HostKind::Fresh, "fresh")?;
+    let machine = Machine::new(HostKind::Fresh, "fresh", "")?;
     ensure!(!machine.does("command -v docker"), "the host is not fresh");
     machine.xr("install --yes")?;
     machine.assert_it_is("v1.0.0")?;

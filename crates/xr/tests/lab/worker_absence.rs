@@ -58,6 +58,7 @@ fn a_worker_that_is_dead_is_left_out_waited_for_or_stops_the_run_as_the_rule_say
 #[test]
 fn a_worker_that_dies_in_the_middle_of_a_run_is_left_out_and_catches_up() -> Result<()> {
     let fleet = WithWorkers::two("dies", QUICKLY)?;
+    fleet.notice_silence_soon()?;
     for (action, worker) in [("stage_worker", "w2"), ("switch_worker", "w2"), ("verify_fleet", "")] {
         let journals = fleet.stack.journals();
         let run = fleet.start_xr(&UPDATE)?;

@@ -20,10 +20,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine of this kind; `name` is the test's.
-    pub fn new(kind: HostKind, name: &str) -> Result<Self> {
+    /// A machine of this kind; `name` is the test's, `manifest` the publisher's `xr.toml`: none when empty.
+    pub fn new(kind: HostKind, name: &str, manifest: &str) -> Result<Self> {
         let lab = Lab::attach_or_up()?;
-        let remote = lab.remote(&["v1.0.0"])?;
+        let remote = lab.remote(&[])?;
+        if !manifest.is_empty() {
+            std::fs::write(remote.work().join("xr.toml"), manifest)?;
+        }
+        remote.release("v1.0.0")?;
         let host = lab.host(kind, &format!("xr-{name}-{}", std::process::id()))?;
         host.copy_in(Path::new(env!("CARGO_BIN_EXE_xr")), "/usr/local/bin/xr")?;
         host.must(

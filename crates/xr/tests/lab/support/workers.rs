@@ -78,6 +78,12 @@ impl WithWorkers {
         Ok(())
     }
 
+    /// Has ssh find a silent connection dead after 5 s instead of 15: the admin's own settings win.
+    pub fn notice_silence_soon(&self) -> Result<()> {
+        self.write_config(&|_| "  ServerAliveInterval 1\n  ServerAliveCountMax 5\n".to_owned())?;
+        self.forget_connections()
+    }
+
     fn surrounded(&self, argv: &[&str]) -> duct::Expression {
         let xr = cmd(env!("CARGO_BIN_EXE_xr"), argv);
         self.stack.surround(xr.env("XR_SSH_CONFIG", &self.config).env("XDG_RUNTIME_DIR", &self.runtime))
