@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 use xr_journal::{Home, give_to_folders_owner};
 
 use crate::render;
@@ -10,14 +10,18 @@ use crate::render;
 /// Days of logs kept.
 const DAYS: usize = 14;
 
-/// Begins logging. `XR_LOG` takes a filter as `tracing` understands it. Without a `.xr/` nothing is written.
+/// What is noted when much is wanted.
+const MUCH: &str = "warn,xr=debug,xr_host=debug,xr_engine=debug";
+
+/// Begins logging. `XR_LOG` takes levels as `tracing` understands them: `debug`, `warn,xr_engine=trace`. Without a `.xr/` nothing is written.
 pub fn begin(verbose: u8, root: &Path) {
-    let level = if verbose >= 2 { "warn,xr=debug,xr_host=debug,xr_engine=debug" } else { "off" };
+    let level = if verbose >= 2 { MUCH } else { "off" };
+    let asked = std::env::var("XR_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(render::is_coloured(&std::io::stderr()))
         .with_target(false)
-        .with_filter(EnvFilter::try_from_env("XR_LOG").unwrap_or_else(|_| EnvFilter::new(level)));
+        .with_filter(asked.unwrap_or_else(|| levels(level)));
     let home = Home::of(root);
     let file = home.logs().is_dir().then(|| {
         let file = tracing_appender::rolling::Builder::new()
@@ -31,11 +35,15 @@ pub fn begin(verbose: u8, root: &Path) {
             tracing_subscriber::fmt::layer()
                 .with_writer(std::sync::Mutex::new(file))
                 .with_ansi(false)
-                .with_filter(EnvFilter::new("warn,xr=debug,xr_host=debug,xr_engine=debug"))
+                .with_filter(levels(MUCH))
         })
     });
     // A second call in one process (never in the binary) keeps the first.
     let _ = tracing_subscriber::registry().with(to_stderr).with(file.flatten()).try_init();
+}
+
+fn levels(text: &str) -> Targets {
+    text.parse().unwrap_or_default()
 }
 
 /// Under sudo in a user's clone, the logs are the user's. A log that root keeps to itself is no reason to stop.
