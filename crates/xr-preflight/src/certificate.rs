@@ -10,11 +10,8 @@ use std::{
 use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use xr_journal::{Ownership, write_atomic};
 use xr_model::{Fault, Result};
-
-mod validity;
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -110,10 +107,12 @@ pub fn expiry(path: &Path) -> Result<Expiry> {
     let unreadable = || format!("{} holds no certificate in PEM form", path.display());
     let hint = || format!("openssl x509 -in {} -noout -dates", path.display());
     let bytes = fs::read(path).map_err(Fault::at(format!("cannot read {}", path.display())))?;
-    let certificate = CertificateDer::pem_slice_iter(&bytes).find_map(std::result::Result::ok);
-    let not_after = certificate
-        .and_then(|certificate| validity::not_after(&certificate))
+    let pem = x509_parser::pem::Pem::iter_from_buffer(&bytes)
+        .flatten()
+        .find(|pem| pem.label == "CERTIFICATE")
         .ok_or_else(|| Fault::new(unreadable()).hint(hint()))?;
+    let certificate = pem.parse_x509().map_err(|error| Fault::new(unreadable()).because(error).hint(hint()))?;
+    let not_after = certificate.validity().not_after.timestamp();
     Ok(Expiry { not_after, days_left: (not_after - now() as i64).div_euclid(DAY as i64) })
 }
 
