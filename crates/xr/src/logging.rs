@@ -13,7 +13,8 @@ const DAYS: usize = 14;
 /// What is noted when much is wanted.
 const MUCH: &str = "warn,xr=debug,xr_host=debug,xr_engine=debug";
 
-/// Begins logging. `XR_LOG` takes levels as `tracing` understands them: `debug`, `warn,xr_engine=trace`. Without a `.xr/` nothing is written.
+/// Begins logging. `XR_LOG` takes levels as `tracing` understands them: `debug`, `warn,xr_engine=trace`. Without a `.xr/`
+/// nothing is written.
 pub fn begin(verbose: u8, root: &Path) {
     let level = if verbose >= 2 { MUCH } else { "off" };
     let asked = std::env::var("XR_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
