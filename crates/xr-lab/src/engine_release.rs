@@ -66,8 +66,11 @@ impl EngineRelease {
         Ok(cache::folder()?.join("engines").join(format!("{version}-{}", &recipe[..8])))
     }
 
-    /// `PATH` with its programs before the machine's.
-    pub(crate) fn path(&self) -> Result<String> {
+    /// `PATH` with its programs before the machine's; `prepare` has brought them.
+    ///
+    /// # Errors
+    /// When this user has no cache folder.
+    pub fn path(&self) -> Result<String> {
         let folder = self.folder()?.display().to_string();
         let machine = std::env::var("PATH").unwrap_or_default();
         let own = format!("{folder}/usr/bin:{folder}/usr/sbin");
@@ -89,7 +92,11 @@ impl EngineRelease {
                 for (suite, packages) in self.packages {
                     debian::unpack(suite, packages, &place.path().join(suite), &root)?;
                 }
-                std::fs::rename(&root, &folder).context("cannot put the engine into its place")
+                match std::fs::rename(&root, &folder) {
+                    // somebody else was quicker
+                    Err(_) if folder.exists() => Ok(()),
+                    done => done.context("cannot put the engine into its place"),
+                }
             })
         })
     }

@@ -23,9 +23,10 @@ mkdir -p "$(dirname "$resolv")"
 mount --bind "$lab/run/resolv.conf" "$resolv"
 
 # The docker client takes its plugins from the engine's packages, not from the machine's.
-for plugins in /usr/local/lib/docker/cli-plugins /usr/local/libexec/docker/cli-plugins \
-    /usr/lib/docker/cli-plugins /usr/libexec/docker/cli-plugins; do
-    [ ! -d "$plugins" ] || mount --bind "$engine/usr/libexec/docker/cli-plugins" "$plugins"
+plugins=usr/libexec/docker/cli-plugins
+[ -d /$plugins ] || mount -t overlay -o "lowerdir=$engine/usr/libexec:/usr/libexec" xr-lab /usr/libexec
+for folder in /usr/local/lib/docker/cli-plugins /usr/local/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins /$plugins; do
+    [ ! -d "$folder" ] || mount --bind "$engine/$plugins" "$folder"
 done
 
 until ip -brief address show tap0 2>/dev/null | grep -q 10.0.2.100; do

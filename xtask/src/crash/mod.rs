@@ -7,6 +7,7 @@ mod table;
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
+use xr_lab::Lab;
 use xr_sim::Programs;
 
 use chance::Chance;
@@ -79,6 +80,8 @@ impl Crash {
 }
 
 pub(crate) fn run(options: &Crash) -> Result<()> {
+    // the simulated engine asks a real compose, the lab's, what a real engine would be told
+    Lab::attach_or_up()?;
     let options = if options.sample { &Crash::sample() } else { options };
     let mut rows: Vec<Row> = Vec::new();
     if [Part::Records, Part::Recoveries, Part::Writes, Part::Anywhere].iter().any(|part| options.wants(*part)) {

@@ -12,6 +12,7 @@ use std::{
 use bollard::Docker;
 use tempfile::TempDir;
 use xr_image_puller::{Credentials, LayerProgress, Retry, Sources};
+use xr_lab::Layout;
 use xr_model::{Digest, ImageRef, PinnedImage};
 
 /// Runs async test code as the product does: on one thread.
@@ -25,10 +26,13 @@ struct Program(Child);
 impl Program {
     fn start(name: &str, args: &[String], log: &Path) -> Self {
         let log = fs::File::create(log).unwrap();
+        let lab = Layout::from_env().unwrap();
+        xr_lab::prepare(&lab).unwrap();
         // Should the test process be killed, the kernel stops the program.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", name])
             .args(args)
+            .env("PATH", lab.engine().path().unwrap())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
