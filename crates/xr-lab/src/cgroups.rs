@@ -26,7 +26,7 @@ pub(crate) fn sweep(layout: &Layout) -> Result<()> {
     for group in hierarchies.chain([top.to_owned()]).map(|hierarchy| hierarchy.join(own)).filter(|group| group.is_dir())
     {
         // killed processes leave their group a moment later
-        wait_for("control groups to be empty", Duration::from_secs(10), || remove(&group).is_ok())?;
+        wait_for("control groups to be empty", Duration::from_secs(30), || remove(&group).is_ok())?;
     }
     Ok(())
 }
