@@ -15,10 +15,7 @@ pub(crate) struct Demo {
 }
 
 pub(crate) fn run(options: &Demo) -> Result<()> {
-    println!(
-        "building xr, then the demo's images where they are missing, then showing them: 6 minutes on 2 cores the first"
-    );
-    println!("time, about one later");
+    println!("building xr and the demo's images where they are missing: some minutes the first time; then the demo");
     let xr = match &options.xr {
         Some(xr) => xr.canonicalize().with_context(|| format!("no such file: {}", xr.display()))?,
         None => release("xr"),

@@ -33,17 +33,26 @@ impl Report {
     pub fn stage<T>(&mut self, title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let begun = Instant::now();
         let result = work();
+        if let Err(error) = &result {
+            eprintln!("xtask: {title}: {error:#}");
+        }
         self.stages.push((title.to_owned(), begun.elapsed(), result.is_ok()));
         result
     }
 
-    /// Takes over what nextest has written of the tests that just ran on an engine.
-    pub fn tests_on(&mut self, engine: &'static str) -> Result<()> {
+    /// Runs tests on an engine as a part, and takes over what nextest has written of each.
+    pub fn tests_on(&mut self, engine: &'static str, work: impl FnOnce() -> Result<()>) -> Result<()> {
         let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         let path = target.unwrap_or_else(|| Layout::workspace().join("target")).join("nextest/default/junit.xml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        self.engines.push((engine, cases(&text)));
-        Ok(())
+        // of tests that ran before
+        let _ = std::fs::remove_file(&path);
+        let ran = self.stage(&format!("lab {engine}: tests"), work);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => self.engines.push((engine, cases(&text))),
+            // a run that ended before its tests has told why
+            Err(error) => ran.as_ref().map(drop).or(Err(error)).with_context(|| path.display().to_string())?,
+        }
+        ran
     }
 
     /// Prints the tables. A part that failed is the error.

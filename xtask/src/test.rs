@@ -46,18 +46,22 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
         options.engine.iter().map(|name| EngineRelease::find(name)).collect::<Result<_>>()?;
     let only_lab = options.lab_only || !engines.is_empty();
     let layout = Layout::from_env()?;
-    report.stage("packages and engine", || xr_lab::prepare(&layout))?;
+    report.stage("packages and engine", || xr_lab::prepare(&layout).and_then(|()| has_nextest()))?;
     // what it builds, mostly waiting for packages, is there when the tests have been compiled
-    let lab = if options.no_lab || !engines.is_empty() { None } else { Some(RunningLab::start(&layout)?) };
+    let lab = if engines.is_empty() { Some(RunningLab::start(&layout, !options.no_lab)?) } else { None };
     if !only_lab {
         report.stage("tidy, format", || crate::tidy::run().and_then(|()| must(&["fmt", "--all", "--check"])))?;
         report.stage("lints", || must(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     }
-    report.stage("compile the tests", || nextest(None, &["--no-run"]))?;
-    if !only_lab {
-        report.stage("unit tests", || nextest(None, &filtered(&format!("not ({NEEDS_LAB})"), &options.nextest)))?;
-    }
+    report.stage("compile the tests", || must(&["nextest", "run", "--workspace", "--no-run"]))?;
     if let Some(lab) = lab {
+        if !only_lab {
+            let others = format!("not ({NEEDS_LAB})");
+            report.stage("unit tests", || nextest(&lab.sandbox, &filtered(&others, &options.nextest)))?;
+        }
+        if options.no_lab {
+            return Ok(());
+        }
         lab.tests(report, NEEDS_LAB, &options.nextest)?;
         if !chosen {
             let amount: &[&str] = if options.full { &[] } else { &["--sample"] };
@@ -77,32 +81,33 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
         report.stage("long fuzzing", fuzz)?;
         for engine in &ENGINES[1..] {
             // the table tells
-            let _ = RunningLab::start(&Layout::with(*engine)?)?.tests(report, NEEDS_LAB, &[]);
+            let _ = RunningLab::start(&Layout::with(*engine)?, true)?.tests(report, NEEDS_LAB, &[]);
         }
-    } else if engines.is_empty() && !options.no_lab && !chosen {
+    } else if engines.is_empty() && !chosen {
         let newest = ENGINES.iter().rfind(|engine| !engine.containerd_store).context("no engine")?;
         let filter = format!("{NEEDS_LAB} and ({ON_NEWEST})");
-        RunningLab::start(&Layout::with(*newest)?)?.tests(report, &filter, &[])?;
+        RunningLab::start(&Layout::with(*newest)?, true)?.tests(report, &filter, &[])?;
     }
     for engine in engines {
-        let _ = RunningLab::start(&Layout::with(engine)?)?.tests(report, NEEDS_LAB, &options.nextest);
+        let _ = RunningLab::start(&Layout::with(engine)?, true)?.tests(report, NEEDS_LAB, &options.nextest);
     }
     Ok(())
 }
 
-/// A lab that comes up, or is up; it ends with this value.
+/// A lab's namespaces, where unit tests find its compose and its engine's programs, and in them the lab, which comes up
+/// meanwhile. Both end with this value.
 struct RunningLab {
     engine: &'static str,
     sandbox: Sandbox,
-    coming: duct::Handle,
+    coming: Option<duct::Handle>,
 }
 
 impl RunningLab {
-    /// Begins to start it and to build what it lacks.
-    fn start(layout: &Layout) -> Result<Self> {
+    /// Begins to start it and, if it is wanted whole, to build what it lacks.
+    fn start(layout: &Layout, whole: bool) -> Result<Self> {
         xr_lab::prepare(layout)?;
         let sandbox = Sandbox::owned(layout)?;
-        let coming = xtask(&sandbox, &["lab", "build"])?.unchecked().start()?;
+        let coming = if whole { Some(xtask(&sandbox, &["lab", "build"])?.unchecked().start()?) } else { None };
         Ok(Self { engine: layout.engine().name, sandbox, coming })
     }
 
@@ -110,13 +115,11 @@ impl RunningLab {
     fn tests(&self, report: &mut Report, filter: &str, more: &[String]) -> Result<()> {
         let engine = self.engine;
         report.stage(&format!("lab {engine}: the rest of its start"), || {
-            let status = self.coming.wait()?.status;
+            let coming = self.coming.as_ref().context("nobody has begun to start it")?;
+            let status = coming.wait()?.status;
             if status.success() { Ok(()) } else { bail!("the lab did not start: {status}") }
         })?;
-        let ran =
-            report.stage(&format!("lab {engine}: tests"), || nextest(Some(&self.sandbox), &filtered(filter, more)));
-        report.tests_on(engine)?;
-        ran
+        report.tests_on(engine, || nextest(&self.sandbox, &filtered(filter, more)))
     }
 
     fn xtask(&self, argv: &[&str]) -> Result<()> {
@@ -135,19 +138,17 @@ fn filtered<'a>(filter: &'a str, more: &'a [String]) -> Vec<&'a str> {
     argv.into_iter().chain(more.iter().map(String::as_str)).collect()
 }
 
-fn nextest(sandbox: Option<&Sandbox>, more: &[&str]) -> Result<()> {
-    if !cargo(&["nextest", "--version"]).stdout_null().stderr_null().unchecked().run()?.status.success() {
-        eprintln!("xtask: cargo-nextest is not installed; installing it");
-        must(&["install", "--locked", "cargo-nextest"])?;
+fn has_nextest() -> Result<()> {
+    if cargo(&["nextest", "--version"]).stdout_null().stderr_null().unchecked().run()?.status.success() {
+        return Ok(());
     }
-    let argv = [&["nextest", "run", "--workspace"], more].concat();
-    match sandbox {
-        None => must(&argv),
-        Some(sandbox) => {
-            let title = format!("cargo {}", argv.join(" "));
-            ended_well(&title, plain(sandbox.command(&[&["cargo"], argv.as_slice()].concat())?))
-        }
-    }
+    eprintln!("xtask: cargo-nextest is not installed; installing it");
+    must(&["install", "--locked", "cargo-nextest"])
+}
+
+fn nextest(sandbox: &Sandbox, more: &[&str]) -> Result<()> {
+    let argv = [&["cargo", "nextest", "run", "--workspace"], more].concat();
+    ended_well(&argv.join(" "), plain(sandbox.command(&argv)?))
 }
 
 fn must(argv: &[&str]) -> Result<()> {

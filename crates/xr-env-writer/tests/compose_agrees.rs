@@ -34,9 +34,9 @@ fn compose(env: &[u8], keys: &[&str]) -> Result<Reading, String> {
         .stderr_capture()
         .unchecked()
         .run()
-        .expect("docker is not installed: run `cargo xtask lab setup`");
+        .expect("docker is not installed: run `cargo xtask test --no-lab`");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(!stderr.contains("unknown command"), "docker compose v2 is not installed: run `cargo xtask lab setup`");
+    assert!(!stderr.contains("unknown command"), "docker compose v2 is not installed: run `cargo xtask test --no-lab`");
     if !output.status.success() {
         return Err(stderr.into_owned());
     }

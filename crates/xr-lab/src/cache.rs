@@ -67,7 +67,9 @@ fn copy_verified(kept: &Path, storage: &Path, built: &Path) -> Result<()> {
 
 /// Keeps the images that this lab has built, and nothing else, when they are not those that are kept already.
 pub(crate) fn keep(layout: &Layout) -> Result<()> {
-    let markers = markers(&layout.join("built"))?;
+    let mut markers = markers(&layout.join("built"))?;
+    // an older lab has told of images that its registry never had
+    markers.retain(|(_, text)| digests(text).all(|digest| blob(&layout.join("registry"), digest).exists()));
     let kept = folder()?.join("images");
     std::fs::create_dir_all(folder()?)?;
     let _lock = lock()?;
@@ -90,7 +92,7 @@ pub(crate) fn keep(layout: &Layout) -> Result<()> {
                 run("copy a repository", cmd!("cp", "-a", part, &into))?;
             }
         }
-        for digest in markers.iter().flat_map(|(_, text)| text.split_whitespace().skip(1)) {
+        for digest in markers.iter().flat_map(|(_, text)| digests(text)) {
             keep_image(&from, &new.join("registry"), digest)?;
         }
         std::fs::remove_dir_all(&kept).or_else(absent)?;
@@ -151,6 +153,11 @@ fn repositories(storage: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The digests of the images that a marker tells of, after the recipe's.
+fn digests(marker: &str) -> impl Iterator<Item = &str> {
+    marker.split_whitespace().skip(1)
+}
+
 /// Name and text of what tells which recipe made which image.
 fn markers(folder: &Path) -> Result<BTreeSet<(String, String)>> {
     let mut found = BTreeSet::new();
@@ -170,4 +177,29 @@ fn lock() -> Result<File> {
 
 fn absent(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_bytes_that_are_not_what_their_name_says_are_never_taken() -> Result<()> {
+        let place = tempfile::tempdir()?;
+        let [kept, storage, built] = ["images", "registry", "built"].map(|name| place.path().join(name));
+        let digest = format!("sha256:{}", hex(&Sha256::digest("layer")));
+        let layer = blob(&kept.join("registry"), &digest);
+        for folder in [&layer, &kept.join("built"), &built] {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(layer.join("data"), "layer")?;
+        copy_verified(&kept, &storage, &built)?;
+        assert_eq!(std::fs::read(blob(&storage, &digest).join("data"))?, b"layer");
+
+        std::fs::remove_dir_all(&storage)?;
+        std::fs::write(layer.join("data"), "laver")?;
+        let error = copy_verified(&kept, &storage, &built).expect_err("one letter is another");
+        assert!(error.to_string().contains("is not what its name says") && !storage.exists(), "{error}");
+        Ok(())
+    }
 }

@@ -18,7 +18,7 @@ use crate::{build_base, build_release, cache, product, sandbox};
 pub struct Record {
     /// `DOCKER_HOST` of the lab's engine.
     pub docker_host: String,
-    /// The registry as this machine reaches it; the engine mirrors Docker Hub's names from it.
+    /// The registry as whoever is in the lab's namespaces reaches it; the engine mirrors Docker Hub's names from it.
     pub registry: String,
     /// The registry as hosts and containers reach it.
     pub registry_for_hosts: String,

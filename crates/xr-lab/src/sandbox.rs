@@ -2,6 +2,7 @@
 //! firewall, routes or mounts, and all of it ends with the first process, however that ends.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -74,10 +75,20 @@ impl Sandbox {
     pub fn command(&self, argv: &[&str]) -> Result<Expression> {
         let nsenter = self.nsenter()?;
         let all = nsenter.iter().map(String::as_str).chain(argv.iter().copied());
-        Ok(cmd("nsenter", all)
-            .env(INSIDE, self.layout.root())
-            .env("XR_LAB_ENGINE", self.layout.engine().name)
-            .env("PATH", self.layout.engine().path()?))
+        Ok(self
+            .surroundings()?
+            .into_iter()
+            .fold(cmd("nsenter", all), |command, (name, value)| command.env(name, value)))
+    }
+
+    /// What programs in it find in their environment.
+    fn surroundings(&self) -> Result<[(&'static str, OsString); 3]> {
+        let engine = self.layout.engine();
+        Ok([
+            (INSIDE, self.layout.root().into()),
+            ("XR_LAB_ENGINE", engine.name.into()),
+            ("PATH", engine.path()?.into()),
+        ])
     }
 
     /// Goes on in it: this program begins anew there, with the same arguments, and this process becomes the one that waits.
@@ -89,9 +100,7 @@ impl Sandbox {
             .args(self.nsenter()?)
             .arg(std::env::current_exe()?)
             .args(std::env::args_os().skip(1))
-            .env(INSIDE, self.layout.root())
-            .env("XR_LAB_ENGINE", self.layout.engine().name)
-            .env("PATH", self.layout.engine().path()?)
+            .envs(self.surroundings()?)
             .exec();
         Err(error).context("cannot enter the lab's namespaces")
     }
