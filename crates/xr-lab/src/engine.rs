@@ -10,6 +10,8 @@ use crate::shell::run;
 use crate::{Daemon, Layout, Registry, wait_for};
 
 const NAME: &str = "dockerd";
+/// Not Docker's own: an engine that is started without a bridge, as some tests do, removes `docker0`.
+const BRIDGE: &str = "xrlab0";
 /// The address of this machine on the engine's bridge; hosts of the lab have engines that take Docker's own default.
 const GATEWAY: &str = "10.213.0.1";
 /// Where the networks are that stacks make.
@@ -42,7 +44,7 @@ impl Engine {
             format!("--userland-proxy-path={}", program("sbin/docker-proxy")),
             format!("--init-path={}", program("bin/docker-init")),
             format!("--cgroup-parent={}", self.layout.control_group()),
-            format!("--bip={GATEWAY}/24"),
+            format!("--bridge={BRIDGE}"),
             format!("--default-address-pool={NETWORKS}"),
             format!("--registry-mirror=http://{}", self.mirror),
             format!("--insecure-registry={GATEWAY}/32"),
@@ -50,6 +52,11 @@ impl Engine {
         ];
         let features = if release.containerd_store { r#"{"features":{"containerd-snapshotter":true}}"# } else { "{}" };
         std::fs::write(self.layout.join("run/daemon.json"), features)?;
+        if cmd!("ip", "link", "show", BRIDGE).stdout_null().stderr_null().run().is_err() {
+            run("ip link add", cmd!("ip", "link", "add", BRIDGE, "type", "bridge"))?;
+            run("ip addr add", cmd!("ip", "addr", "add", format!("{GATEWAY}/24"), "dev", BRIDGE))?;
+            run("ip link set", cmd!("ip", "link", "set", BRIDGE, "up"))?;
+        }
         let daemon = Daemon::start(&self.layout, NAME, &argv)?;
         wait_for("the engine", Duration::from_secs(60), || !daemon.alive() || self.answers())?;
         if !daemon.alive() {

@@ -66,11 +66,8 @@ impl EngineRelease {
         Ok(cache::folder()?.join("engines").join(format!("{version}-{}", &recipe[..8])))
     }
 
-    /// `PATH` with its programs before the machine's; `prepare` has brought them.
-    ///
-    /// # Errors
-    /// When this user has no cache folder.
-    pub fn path(&self) -> Result<String> {
+    /// `PATH` with its programs before the machine's.
+    pub(crate) fn path(&self) -> Result<String> {
         let folder = self.folder()?.display().to_string();
         let machine = std::env::var("PATH").unwrap_or_default();
         let own = format!("{folder}/usr/bin:{folder}/usr/sbin");

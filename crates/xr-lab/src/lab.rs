@@ -42,19 +42,11 @@ impl Lab {
     /// The lab of this workspace: the one that runs, or else a new one, which is left running for those who come after.
     /// Tests in many processes share it; `cargo xtask test` or `cargo xtask lab down` ends it.
     ///
-    /// A program that does not run in the lab's namespaces is replaced by itself in them, with the same arguments: what it
-    /// does before it calls this it does twice.
+    /// A program that does not run in the lab's namespaces goes there first: see [`enter`].
     pub fn attach_or_up() -> Result<Self> {
         let layout = Layout::from_env()?;
+        enter(&layout)?;
         let _lock = lock(&layout)?;
-        if !sandbox::inside(&layout) {
-            prepare(&layout)?;
-            let sandbox = match Sandbox::running(&layout) {
-                Some(sandbox) => sandbox,
-                None => Sandbox::lasting(&layout)?,
-            };
-            match sandbox.enter()? {}
-        }
         match Self::attach(&layout)? {
             Some(lab) => Ok(lab),
             None => Self::up(&layout),
@@ -201,6 +193,25 @@ impl Lab {
         std::fs::write(self.layout.record(), serde_json::to_vec_pretty(&record)?)?;
         Ok(())
     }
+}
+
+/// Goes into this lab's namespaces, which may be empty yet: whoever starts engines and mounts disks does it there.
+///
+/// A program that is outside is replaced by itself inside, with the same arguments: what it does before it does twice.
+///
+/// # Errors
+/// When the machine lets nobody make namespaces.
+pub fn enter(layout: &Layout) -> Result<()> {
+    if sandbox::inside(layout) {
+        return Ok(());
+    }
+    let _lock = lock(layout)?;
+    prepare(layout)?;
+    let sandbox = match Sandbox::running(layout) {
+        Some(sandbox) => sandbox,
+        None => Sandbox::lasting(layout)?,
+    };
+    match sandbox.enter()? {}
 }
 
 /// Brings what a lab needs of the machine and of its engine's packages.

@@ -48,7 +48,7 @@ pub use engine_release::{ENGINES, EngineRelease};
 pub use git::GitRemote;
 pub use git_server::GitServer;
 pub use host::{Host, HostKind, HostSpec, Output, SlowLine};
-pub use lab::{Lab, Record, prepare};
+pub use lab::{Lab, Record, enter, prepare};
 pub use layout::Layout;
 pub use product::{Image, build_release};
 pub use proxy::{Proxy, Trouble};

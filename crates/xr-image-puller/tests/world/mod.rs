@@ -20,19 +20,21 @@ pub fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
+/// Goes on in the lab's namespaces: an engine without a bridge removes `docker0`, and the machine's own is not ours.
+fn enter() {
+    xr_lab::enter(&Layout::from_env().unwrap()).unwrap();
+}
+
 /// A program that ends with its owner; told to stop first, so that it takes its own children along.
 struct Program(Child);
 
 impl Program {
     fn start(name: &str, args: &[String], log: &Path) -> Self {
         let log = fs::File::create(log).unwrap();
-        let lab = Layout::from_env().unwrap();
-        xr_lab::prepare(&lab).unwrap();
         // Should the test process be killed, the kernel stops the program.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", name])
             .args(args)
-            .env("PATH", lab.engine().path().unwrap())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -79,6 +81,7 @@ pub struct Registry {
 
 impl Registry {
     pub fn start() -> Self {
+        enter();
         let folder = TempDir::new().unwrap();
         let port = free_port();
         let config = format!(
@@ -130,6 +133,7 @@ impl Engine {
 
     /// An engine whose whole disk has this many megabytes.
     pub fn with_disk(megabytes: u32) -> Self {
+        enter();
         let folder = TempDir::new().unwrap();
         let root = folder.path().join("root");
         fs::create_dir(&root).unwrap();
@@ -140,6 +144,7 @@ impl Engine {
     }
 
     fn with(flags: &[String]) -> Self {
+        enter();
         Self::boot(TempDir::new().unwrap(), None, flags)
     }
 
