@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use duct::Expression;
-use xr_lab::{ENGINES, EngineRelease, Layout, Sandbox, cargo, plain};
+use xr_lab::{ENGINES, EngineRelease, LONG_FORM, Layout, Sandbox, cargo, plain};
 
 use crate::report::Report;
 
@@ -48,7 +48,7 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
     let layout = Layout::from_env()?;
     report.stage("packages and engine", || xr_lab::prepare(&layout).and_then(|()| has_nextest()))?;
     // what it builds, mostly waiting for packages, is there when the tests have been compiled
-    let lab = if engines.is_empty() { Some(RunningLab::start(&layout, !options.no_lab)?) } else { None };
+    let lab = if engines.is_empty() { Some(RunningLab::start(&layout, !options.no_lab, options.full)?) } else { None };
     if !only_lab {
         report.stage("tidy, format", || crate::tidy::run().and_then(|()| must(&["fmt", "--all", "--check"])))?;
         report.stage("lints", || must(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
@@ -57,7 +57,7 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
     if let Some(lab) = lab {
         if !only_lab {
             let others = format!("not ({NEEDS_LAB})");
-            report.stage("unit tests", || nextest(&lab.sandbox, &filtered(&others, &options.nextest)))?;
+            report.stage("unit tests", || lab.nextest(&filtered(&others, &options.nextest)))?;
         }
         if options.no_lab {
             return Ok(());
@@ -81,15 +81,15 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
         report.stage("long fuzzing", fuzz)?;
         for engine in &ENGINES[1..] {
             // the table tells
-            let _ = RunningLab::start(&Layout::with(*engine)?, true)?.tests(report, NEEDS_LAB, &[]);
+            let _ = RunningLab::start(&Layout::with(*engine)?, true, true)?.tests(report, NEEDS_LAB, &[]);
         }
     } else if engines.is_empty() && !chosen {
         let newest = ENGINES.iter().rfind(|engine| !engine.containerd_store).context("no engine")?;
         let filter = format!("{NEEDS_LAB} and ({ON_NEWEST})");
-        RunningLab::start(&Layout::with(*newest)?, true)?.tests(report, &filter, &[])?;
+        RunningLab::start(&Layout::with(*newest)?, true, false)?.tests(report, &filter, &[])?;
     }
     for engine in engines {
-        let _ = RunningLab::start(&Layout::with(engine)?, true)?.tests(report, NEEDS_LAB, &options.nextest);
+        let _ = RunningLab::start(&Layout::with(engine)?, true, false)?.tests(report, NEEDS_LAB, &options.nextest);
     }
     Ok(())
 }
@@ -100,15 +100,17 @@ struct RunningLab {
     engine: &'static str,
     sandbox: Sandbox,
     coming: Option<duct::Handle>,
+    /// Whether tests show every point of theirs and not only some.
+    long: bool,
 }
 
 impl RunningLab {
     /// Begins to start it and, if it is wanted whole, to build what it lacks.
-    fn start(layout: &Layout, whole: bool) -> Result<Self> {
+    fn start(layout: &Layout, whole: bool, long: bool) -> Result<Self> {
         xr_lab::prepare(layout)?;
         let sandbox = Sandbox::owned(layout)?;
         let coming = if whole { Some(xtask(&sandbox, &["lab", "build"])?.unchecked().start()?) } else { None };
-        Ok(Self { engine: layout.engine().name, sandbox, coming })
+        Ok(Self { engine: layout.engine().name, sandbox, coming, long })
     }
 
     /// Runs these tests in it.
@@ -119,7 +121,16 @@ impl RunningLab {
             let status = coming.wait()?.status;
             if status.success() { Ok(()) } else { bail!("the lab did not start: {status}") }
         })?;
-        report.tests_on(engine, || nextest(&self.sandbox, &filtered(filter, more)))
+        report.tests_on(engine, || self.nextest(&filtered(filter, more)))
+    }
+
+    fn nextest(&self, more: &[&str]) -> Result<()> {
+        let argv = [&["cargo", "nextest", "run", "--workspace"], more].concat();
+        let mut command = plain(self.sandbox.command(&argv)?);
+        if self.long {
+            command = command.env(LONG_FORM, "1");
+        }
+        ended_well(&argv.join(" "), command)
     }
 
     fn xtask(&self, argv: &[&str]) -> Result<()> {
@@ -144,11 +155,6 @@ fn has_nextest() -> Result<()> {
     }
     eprintln!("xtask: cargo-nextest is not installed; installing it");
     must(&["install", "--locked", "cargo-nextest"])
-}
-
-fn nextest(sandbox: &Sandbox, more: &[&str]) -> Result<()> {
-    let argv = [&["cargo", "nextest", "run", "--workspace"], more].concat();
-    ended_well(&argv.join(" "), plain(sandbox.command(&argv)?))
 }
 
 fn must(argv: &[&str]) -> Result<()> {

@@ -12,6 +12,9 @@
 //! ```
 #![allow(clippy::disallowed_methods, reason = "the lab starts the programs that xr is tested against")]
 
+/// Set for the long form of the tests: `cargo xtask test --full`.
+pub const LONG_FORM: &str = "XR_TEST_FULL";
+
 mod base;
 mod cache;
 mod cargo;

@@ -30,7 +30,7 @@ pub struct Trap {
 }
 
 /// A simulated engine.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Engine {
     /// The calls on images are its own, but for those that depend on containers.
     pub(crate) images: ImageStore,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the engine has of a registry's images.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ImageStore {
     registry: Vec<Image>,
     /// Ids on the disk.

@@ -20,4 +20,4 @@ pub use container::Container;
 pub use engine::{Engine, Trap};
 pub use images::{Behaviour, Image, orbit};
 pub use server::Server;
-pub use world::{Killed, Programs, Reply, World};
+pub use world::{Kept, Killed, Programs, Reply, World};

@@ -32,6 +32,13 @@ pub struct World {
     dir: TempDir,
 }
 
+/// How a world once was.
+#[derive(Debug)]
+pub struct Kept {
+    folder: TempDir,
+    engine: Engine,
+}
+
 /// What is run.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -148,6 +155,28 @@ impl World {
         }
         std::fs::write(self.root.join("docker/.env"), text)?;
         Ok(())
+    }
+
+    /// How everything is now.
+    ///
+    /// # Errors
+    /// When the stack's folder cannot be copied.
+    pub fn keep(&self) -> Result<Kept> {
+        let kept = Kept { folder: tempfile::tempdir_in(self.dir.path())?, engine: self.server.engine().clone() };
+        copy(&self.root, &kept.folder.path().join("stack"))?;
+        Ok(kept)
+    }
+
+    /// Makes everything as it was then.
+    ///
+    /// # Errors
+    /// As [`World::keep`].
+    pub fn put_back(&self, kept: &Kept) -> Result<()> {
+        *self.server.engine() = kept.engine.clone();
+        if self.root.exists() {
+            std::fs::remove_dir_all(&self.root)?;
+        }
+        copy(&kept.folder.path().join("stack"), &self.root)
     }
 
     /// The stack's folder.
@@ -303,6 +332,12 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// With times and permissions: git goes by them.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    cmd!("cp", "-a", from, to).run().with_context(|| format!("cannot copy {}", from.display()))?;
+    Ok(())
 }
 
 fn names(engine: &Engine) -> String {

@@ -3,6 +3,7 @@
 mod chance;
 mod real;
 mod simulated;
+mod site;
 mod table;
 
 use anyhow::{Result, ensure};

@@ -9,20 +9,15 @@ use std::sync::{
 use anyhow::{Context, Result, ensure};
 use xr_sim::{Killed, Programs, Reply, World};
 
-use super::{Crash, Part, chance::Chance, table::Row};
+use super::{Crash, Part, chance::Chance, site::Site, table::Row};
 
 /// Two that work, and one that crashes soon after it was healthy.
-const VERSIONS: [&str; 3] = ["v1.0.0", "v1.1.0", "v1.2.1"];
-/// A publisher's manifest with which nothing waits for longer than it must.
-const QUICK: &str = "[health]\nsettle = \"150ms\"\n[services.server]\npatience = \"400ms\"\n";
+pub(super) const VERSIONS: [&str; 3] = ["v1.0.0", "v1.1.0", "v1.2.1"];
 /// Worlds at once: a run waits more than it works.
 const WORLDS: u16 = 6;
-/// A world's history is begun anew after so many kills.
-const FRESH: u32 = 60;
-
 /// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scenario {
+pub(super) enum Scenario {
     Install,
     Update,
     FailedUpdate,
@@ -32,7 +27,7 @@ enum Scenario {
 const SCENARIOS: [Scenario; 4] = [Scenario::Install, Scenario::Update, Scenario::FailedUpdate, Scenario::Rollback];
 
 impl Scenario {
-    fn argv(self) -> &'static [&'static str] {
+    pub fn argv(self) -> &'static [&'static str] {
         match self {
             Self::Install => &["install", "--yes"],
             Self::Update => &["update", "--yes", "--to", VERSIONS[1]],
@@ -42,7 +37,7 @@ impl Scenario {
     }
 
     /// What may be there afterwards: the old and the new, which are the same for an update that fails.
-    fn ends(self) -> (Option<&'static str>, Option<&'static str>) {
+    pub fn ends(self) -> (Option<&'static str>, Option<&'static str>) {
         match self {
             Self::Install => (None, Some(VERSIONS[0])),
             Self::Update => (Some(VERSIONS[0]), Some(VERSIONS[1])),
@@ -107,82 +102,41 @@ struct Size {
 pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
     let programs = options.programs()?;
     let mut rows = Vec::new();
+    let mut sites = (0..WORLDS).map(|number| Site::new(&programs, number)).collect::<Result<Vec<Site>>>()?;
     let mut sizes = Vec::new();
-    {
-        let world = World::new(&programs, port(0), QUICK, &VERSIONS)?;
-        for scenario in SCENARIOS {
-            sizes.push((scenario, measure(&world, scenario)?));
-        }
+    for scenario in SCENARIOS {
+        sizes.push((scenario, measure(&mut sites[0], scenario)?));
     }
     for (scenario, size) in &sizes {
         let Size { records, files, calls } = size;
         eprintln!("{}: {records} records, {files} changes on the disk, {calls} of the engine", scenario.title());
     }
-    let mut part = |title: &str, trials: &dyn Fn(Scenario, Size) -> Vec<Trial>| {
+    let mut part = |sites: &mut [Site], title: &str, trials: &dyn Fn(Scenario, Size) -> Vec<Trial>| {
         for (scenario, size) in &sizes {
-            rows.push(batch(
-                &programs,
-                &format!("simulated: {}, {title}", scenario.title()),
-                &trials(*scenario, *size),
-            )?);
+            let title = format!("simulated: {}, {title}", scenario.title());
+            rows.push(batch(&programs, sites, &title, &trials(*scenario, *size))?);
         }
         anyhow::Ok(())
     };
     if options.wants(Part::Records) {
-        part("at each record", &|scenario, size| at_each_record(scenario, size, options.half))?;
+        part(&mut sites, "at each record", &|scenario, size| at_each_record(scenario, size, options.half))?;
     }
     if options.wants(Part::Recoveries) {
-        let inner = recovery_records(&programs, &sizes)?;
-        part("and at each record of its recovery", &|scenario, size| in_each_recovery(scenario, size, inner))?;
+        let inner = recovery_records(&mut sites[0], &sizes)?;
+        part(&mut sites, "and at each record of its recovery", &|scenario, size| in_each_recovery(scenario, size, inner))?;
     }
     if options.wants(Part::Writes) {
-        part("each change on the disk fails", &at_each_change)?;
+        part(&mut sites, "each change on the disk fails", &at_each_change)?;
     }
     if options.wants(Part::Anywhere) {
         let trials: Vec<Trial> = (0..options.runs).map(|_| random(chance, &sizes)).collect();
-        rows.push(batch(&programs, "simulated: anywhere, and again in up to three recoveries", &trials)?);
+        rows.push(batch(&programs, &mut sites, "simulated: anywhere, and again in up to three recoveries", &trials)?);
     }
     Ok(rows)
 }
 
-fn port(world: u16) -> u16 {
-    18_300 + world
-}
-
-/// Brings the world, which is at `there`, to where the scenario begins.
-fn prepare(world: &World, there: Option<&str>, scenario: Scenario) -> Result<()> {
-    let (old, _) = scenario.ends();
-    if scenario == Scenario::Install {
-        return begin_anew(world);
-    }
-    if there == old {
-        return Ok(());
-    }
-    if there.is_none() {
-        begin_anew(world)?;
-        world.xr_ok(Scenario::Install.argv())?;
-    }
-    let (wanted, at) = (old.unwrap_or_default(), there.unwrap_or(VERSIONS[0]));
-    match wanted {
-        wanted if wanted == at => {}
-        "v1.1.0" => drop(world.xr_ok(Scenario::Update.argv())?),
-        _ => drop(world.xr_ok(Scenario::Rollback.argv())?),
-    }
-    Ok(())
-}
-
-fn begin_anew(world: &World) -> Result<()> {
-    world.begin_anew()?;
-    checkout(world)
-}
-
-fn checkout(world: &World) -> Result<()> {
-    duct::cmd!("git", "checkout", "-q", VERSIONS[0]).dir(world.root()).run()?;
-    Ok(())
-}
-
-fn measure(world: &World, scenario: Scenario) -> Result<Size> {
-    prepare(world, world.truth()?.as_deref(), scenario)?;
+fn measure(site: &mut Site, scenario: Scenario) -> Result<Size> {
+    let world = site.begin(scenario)?;
     world.operations();
     let before = world.engine().changes();
     let reply = world.xr(scenario.argv(), &Killed::default())?;
@@ -224,11 +178,10 @@ fn at_each_change(scenario: Scenario, size: Size) -> Vec<Trial> {
 }
 
 /// How many records the longest recovery writes.
-fn recovery_records(programs: &Programs, sizes: &[(Scenario, Size)]) -> Result<u64> {
-    let world = World::new(programs, port(0), QUICK, &VERSIONS)?;
+fn recovery_records(site: &mut Site, sizes: &[(Scenario, Size)]) -> Result<u64> {
     let mut longest = 0;
     for (scenario, size) in sizes {
-        prepare(&world, world.truth()?.as_deref(), *scenario)?;
+        let world = site.begin(*scenario)?;
         // Shortly before the end there is most to take back.
         let last = Point::Record(size.records.saturating_sub(6), "after");
         world.xr(scenario.argv(), &killed(&last, true))?;
@@ -291,15 +244,17 @@ fn killed(point: &Point, guard_dies: bool) -> Killed {
 }
 
 /// Runs all trials, in several worlds at once.
-fn batch(programs: &Programs, title: &str, trials: &[Trial]) -> Result<Row> {
+fn batch(programs: &Programs, sites: &mut [Site], title: &str, trials: &[Trial]) -> Result<Row> {
     eprint!("{title}: {} trials ", trials.len());
     let next = AtomicUsize::new(0);
     let sum = Mutex::new(Row::of(title));
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..=WORLDS)
-            .map(|number| {
+        let threads: Vec<_> = sites
+            .iter_mut()
+            .zip(0..)
+            .map(|(site, number)| {
                 let (next, sum) = (&next, &sum);
-                scope.spawn(move || worker(programs, port(number), trials, next, sum))
+                scope.spawn(move || worker(site, &|| Site::new(programs, number), trials, next, sum))
             })
             .collect();
         threads.into_iter().try_for_each(|thread| match thread.join() {
@@ -311,19 +266,19 @@ fn batch(programs: &Programs, title: &str, trials: &[Trial]) -> Result<Row> {
     Ok(sum.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn worker(programs: &Programs, port: u16, trials: &[Trial], next: &AtomicUsize, sum: &Mutex<Row>) -> Result<()> {
-    let mut world = World::new(programs, port, QUICK, &VERSIONS)?;
-    let (mut used, mut there) = (0, None);
-    loop {
-        let Some(trial) = trials.get(next.fetch_add(1, Ordering::SeqCst)) else { return Ok(()) };
-        if used >= FRESH {
-            (used, there) = (0, None);
-        }
+fn worker(
+    site: &mut Site,
+    another: &dyn Fn() -> Result<Site>,
+    trials: &[Trial],
+    next: &AtomicUsize,
+    sum: &Mutex<Row>,
+) -> Result<()> {
+    while let Some(trial) = trials.get(next.fetch_add(1, Ordering::SeqCst)) {
         let mut row = Row::default();
-        prepare(&world, there.as_deref(), trial.scenario).with_context(|| format!("before {trial:?}"))?;
-        match one(&world, trial) {
+        let world = site.begin(trial.scenario).with_context(|| format!("before {trial:?}"))?;
+        match one(world, trial) {
             // It ended before the point.
-            Ok(None) => there = world.truth()?,
+            Ok(None) => site.there = Some(site.world.truth()?),
             Ok(Some(version)) => {
                 row.kills = 1;
                 let (old, new) = trial.scenario.ends();
@@ -332,22 +287,21 @@ fn worker(programs: &Programs, port: u16, trials: &[Trial], next: &AtomicUsize, 
                 } else {
                     row.old = 1
                 }
-                there = version;
+                site.there = Some(version);
             }
             Err(error) => {
                 (row.kills, row.broken) = (1, 1);
                 eprintln!("\n{trial:?}\n  {error:#}");
-                world = World::new(programs, port, QUICK, &VERSIONS)?;
-                there = None;
+                *site = another()?;
             }
         }
-        used += 1;
         let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
         sum.add(&row);
         if sum.kills.is_multiple_of(50) {
             eprint!(".");
         }
     }
+    Ok(())
 }
 
 /// Kills, recovers, judges. None when the run ended before its point; else what is there, by every sign.

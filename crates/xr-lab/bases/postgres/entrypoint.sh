@@ -16,11 +16,15 @@ if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
         echo "error: POSTGRES_PASSWORD is not set and the database is not initialized" >&2
         exit 1
     fi
-    initdb --no-sync --username="$user" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") --auth-host=scram-sha-256 --auth-local=trust >/dev/null
-    echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
-    if [ "$database" != postgres ]; then
-        printf 'CREATE DATABASE "%s"\n' "$database" | postgres --single -j postgres >/dev/null
-    fi
+    # what initdb would make, made with the image: only names and the password are this container's own
+    cp -a /usr/local/share/cluster/. "$PGDATA/"
+    {
+        printf "UPDATE pg_authid SET rolname = '%s' WHERE oid = 10;\n\n" "${user//\'/\'\'}"
+        printf "ALTER ROLE \"%s\" PASSWORD '%s';\n\n" "${user//\"/\"\"}" "${POSTGRES_PASSWORD//\'/\'\'}"
+        if [ "$database" != postgres ]; then
+            printf 'CREATE DATABASE "%s";\n\n' "${database//\"/\"\"}"
+        fi
+    } | postgres --single -j postgres >/dev/null
 fi
 
 exec "$@" -c listen_addresses='*' -c jit=off

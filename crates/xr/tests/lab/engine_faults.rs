@@ -7,6 +7,7 @@ use xr_lab::HostKind;
 use crate::support::{
     QUICK,
     machine::{Machine, STACK},
+    sample,
 };
 
 /// Two versions that were both here, the first serving, and two rows.
@@ -56,22 +57,27 @@ fn engine_fails(machine: &Machine, serves: &str, action: &str, fault: &str) -> R
 fn an_engine_that_is_killed_or_restarted_under_a_run_leaves_one_version_serving() -> Result<()> {
     let machine = prepared("engine", QUICK)?;
     let mut serves = "v1.1.0".to_owned();
-    for live_restore in [true, false] {
+    for (live_restore, action, how, fault) in sample(
+        3,
+        &[
+            (true, "start", "killed", KILLED),
+            (false, "start", "restarted", RESTARTED),
+            (false, "create_containers", "killed", KILLED),
+            (true, "create_containers", "killed", KILLED),
+            (true, "create_containers", "restarted", RESTARTED),
+            (true, "start", "restarted", RESTARTED),
+            (false, "create_containers", "restarted", RESTARTED),
+            (false, "start", "killed", KILLED),
+        ],
+    ) {
         // Containers go on without the engine, or end with it: https://docs.docker.com/engine/daemon/live-restore/
         machine.host.must(&format!(
-            "sed -i '/live-restore/d; s/^{{/{{\\n \"live-restore\": {live_restore},/' /etc/docker/daemon.json
+            "sed -i '/live-restore/d; s/^{{/{{\n \"live-restore\": {live_restore},/' /etc/docker/daemon.json
              pkill -HUP -x dockerd
              until [ $(docker info --format '{{{{.LiveRestoreEnabled}}}}') = {live_restore} ]; do sleep 0.1; done"
         ))?;
-        for (action, how, fault) in [
-            ("create_containers", "killed", KILLED),
-            ("create_containers", "restarted", RESTARTED),
-            ("start", "killed", KILLED),
-            ("start", "restarted", RESTARTED),
-        ] {
-            serves = engine_fails(&machine, &serves, action, fault)
-                .with_context(|| format!("live-restore {live_restore}, {how} in mid-{action}:\n{}", machine.story()))?;
-        }
+        serves = engine_fails(&machine, &serves, action, fault)
+            .with_context(|| format!("live-restore {live_restore}, {how} in mid-{action}:\n{}", machine.story()))?;
     }
     machine.xr(&format!("rollback --yes --to {}", other(&serves)))?;
     machine.assert_it_is(other(&serves))
@@ -85,9 +91,8 @@ fn a_power_cut_in_mid_run_leaves_one_version_and_what_the_boot_does_makes_it_who
     let at_boot = machine.host.must("sed -n 's/^ExecStart=//p' /etc/systemd/system/xr-recover-*.service")?;
     ensure!(at_boot.contains("recover") && at_boot.contains(STACK), "{at_boot}");
     let mut serves = "v1.1.0".to_owned();
-    for (action, boot) in
-        [("switch_files", &*at_boot), ("start", "cd /; xr --stack /srv/orbit status"), ("stop_old", &*at_boot)]
-    {
+    let status = "cd /; xr --stack /srv/orbit status";
+    for (action, boot) in sample(2, &[("start", status), ("stop_old", &at_boot), ("switch_files", &at_boot)]) {
         let case = || format!("cut off in mid-{action}");
         let wanted = other(&serves);
         machine.interrupt(&format!("rollback --yes --to {wanted}"), action, "true").with_context(case)?;
@@ -97,7 +102,7 @@ fn a_power_cut_in_mid_run_leaves_one_version_and_what_the_boot_does_makes_it_who
         let both = "docker ps --filter label=com.docker.compose.service=postgres -q | wc -l";
         assert_eq!(machine.host.must(both)?, "1", "{}: two databases on one volume", case());
         machine.host.must(boot).with_context(case)?;
-        if boot != at_boot {
+        if *boot != at_boot {
             // Without systemd: the next command that changes something does it first.
             machine.xr("start").with_context(case)?;
         }

@@ -18,7 +18,7 @@ use duct::{Expression, cmd};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use xr_lab::{GitRemote, Lab, surround, wait_for};
+use xr_lab::{GitRemote, LONG_FORM, Lab, surround, wait_for};
 
 pub use http::{Answer, request};
 pub use picture::{Container, Picture};
@@ -29,6 +29,12 @@ pub use xr::{Background, Done};
 pub const QUICK: &str = "[health]\nsettle = \"1s\"\n";
 /// How long a test waits for something that must come.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Of the moments at which a fault may strike: the first few, those that tell most; in the long form of the tests all.
+pub fn sample<T>(few: usize, all: &[T]) -> &[T] {
+    let long = std::env::var_os(LONG_FORM).is_some();
+    if long { all } else { all.get(..few).unwrap_or(all) }
+}
 
 /// What the stack of a test is made of.
 pub struct Setup<'a> {
