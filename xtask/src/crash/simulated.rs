@@ -14,7 +14,7 @@ use super::{Crash, Part, chance::Chance, site::Site, table::Row};
 /// Two that work, and one that crashes soon after it was healthy.
 pub(super) const VERSIONS: [&str; 3] = ["v1.0.0", "v1.1.0", "v1.2.1"];
 /// Worlds at once: a run waits more than it works.
-const WORLDS: u16 = 6;
+const WORLDS: u16 = 16;
 /// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scenario {
@@ -123,7 +123,9 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
     }
     if options.wants(Part::Recoveries) {
         let inner = recovery_records(&mut sites[0], &sizes)?;
-        part(&mut sites, "and at each record of its recovery", &|scenario, size| in_each_recovery(scenario, size, inner))?;
+        part(&mut sites, "and at each record of its recovery", &|scenario, size| {
+            in_each_recovery(scenario, size, inner)
+        })?;
     }
     if options.wants(Part::Writes) {
         part(&mut sites, "each change on the disk fails", &at_each_change)?;
