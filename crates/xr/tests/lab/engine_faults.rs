@@ -72,7 +72,7 @@ fn an_engine_that_is_killed_or_restarted_under_a_run_leaves_one_version_serving(
     ) {
         // Containers go on without the engine, or end with it: https://docs.docker.com/engine/daemon/live-restore/
         machine.host.must(&format!(
-            "sed -i '/live-restore/d; s/^{{/{{\n \"live-restore\": {live_restore},/' /etc/docker/daemon.json
+            "sed -i '/live-restore/d; s/^{{/{{\\n \"live-restore\": {live_restore},/' /etc/docker/daemon.json
              pkill -HUP -x dockerd
              until [ $(docker info --format '{{{{.LiveRestoreEnabled}}}}') = {live_restore} ]; do sleep 0.1; done"
         ))?;
