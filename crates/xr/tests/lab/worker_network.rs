@@ -17,6 +17,7 @@ fn a_way_that_breaks_and_mends_in_the_middle_of_the_switch_costs_nothing() -> Re
     let journals = fleet.stack.journals();
     let run = fleet.start_xr(&UPDATE)?;
     assert!(fleet.wait_for_step(&run, &journals, "switch_worker", "w2")?);
+    fleet.wait_for_swap(1)?;
     fleet.hosts[1].cut()?;
     // Its agent's replacement goes on there; that is what is waited for.
     wait_for("the new agent", PATIENCE, || {

@@ -115,6 +115,12 @@ impl WithWorkers {
         Ok(!run.ended())
     }
 
+    /// Waits until a worker's swap is at work there: what reaches it no more does not stop it.
+    pub fn wait_for_swap(&self, at: usize) -> Result<()> {
+        let at_work = "for f in ~/.local/state/xr/*.going; do flock -n \"$f\" true || exit 0; done; exit 1";
+        wait_for("the swap", PATIENCE, || self.hosts[at].sh(at_work).is_ok_and(|said| said.success()))
+    }
+
     fn newest(&self, before: &[PathBuf]) -> Option<String> {
         let journal = self.stack.journals().into_iter().find(|path| !before.contains(path))?;
         std::fs::read_to_string(journal).ok()
