@@ -93,6 +93,7 @@ mod tests {
             started_at: String::new(),
             networks: Vec::new(),
             ports: Vec::new(),
+            mounts: Vec::new(),
         }
     }
 

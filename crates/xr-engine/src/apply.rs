@@ -85,6 +85,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         prepared,
         id: journal.borrow().id().to_owned(),
         healthy: RefCell::default(),
+        awaited: RefCell::default(),
         fates: RefCell::default(),
     };
     let mut started = BTreeSet::new();
@@ -184,7 +185,8 @@ fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
 /// Between the plan and now nobody else may have touched the stack.
 async fn refuse_moved_world(world: &World<'_>, prepared: &Prepared) -> Result<()> {
     let now = world.engine.containers(&prepared.generation.invocation.project).await?;
-    let key = |c: &xr_model::Container| (c.id.clone(), c.is_running());
+    // One that crashes again and again is between two tries at one moment and not at the next.
+    let key = |c: &xr_model::Container| (c.id.clone(), c.is_up());
     let (mut was, mut is): (Vec<_>, Vec<_>) =
         (prepared.observed.containers.iter().map(key).collect(), now.iter().map(key).collect());
     was.sort();

@@ -5,7 +5,13 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 use xr_model::{Fault, Generation, Level, Mode, Port, Result, RunKind};
 use xr_preflight::postgres::{self, Password, PostgresTarget};
 
-use crate::{World, prepare::Prepared, settings, staging::Staged};
+use crate::{
+    World,
+    earlier::{self, Earlier},
+    prepare::Prepared,
+    settings,
+    staging::Staged,
+};
 
 /// Bytes that `.xr/`, the tree and `.env` may need.
 pub(crate) const STACK_DISK: u64 = 64 << 20;
@@ -95,25 +101,27 @@ pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged, first: boo
     if !missing && !lacking {
         return Ok(());
     }
-    let volumes = world.engine.volumes(&staged.resolved.project).await?;
-    if volumes.is_empty() {
+    let earlier = earlier::data(world, staged).await?;
+    if earlier.is_empty() {
         return Ok(());
     }
+    let there: Vec<String> = earlier.iter().map(ToString::to_string).collect();
+    let there = there.join(", ");
     if lacking {
-        let (keys, volumes) = (lacked.join(", "), volumes.join(", "));
+        let keys = lacked.join(", ");
         return Err(Fault::new(format!(
-            "{} lacks {keys}, but there are volumes of an earlier installation ({volumes}): a new password would lock the product out of its data",
+            "{} lacks {keys}, but there is something of an earlier installation ({there}): a new password would lock the product out of its data",
             env.display()
         ))
         .hint(format!("set the one that the database was made with: xr env set {} --stdin", lacked[0])));
     }
+    let removal: Vec<String> = earlier.iter().map(Earlier::removal).collect();
     Err(Fault::new(format!(
-        "{} is missing, but volumes of an earlier installation exist ({}): new secrets ({}) would lock the product out of its data",
+        "{} is missing, but there is something of an earlier installation ({there}): new secrets ({}) would lock the product out of its data",
         world.stack.layout.env_path().display(),
-        volumes.join(", "),
         staged.report.generated.join(", ")
     ))
-    .hint(format!("restore the old .env; or, to begin anew without the data: docker volume rm {}", volumes.join(" "))))
+    .hint(format!("restore the old .env; or, to begin anew without the data: {}", removal.join("; "))))
 }
 
 /// Whether a database that was made with one value of this key refuses another: what the manifest says, else the name.

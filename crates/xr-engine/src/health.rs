@@ -31,7 +31,8 @@ pub(crate) struct Expectation {
     pub must_run: bool,
 }
 
-/// Waits until the container is as expected, or the wish to stop is raised; gives it as it was at that moment.
+/// Waits until the container is as expected, or the wish to stop is raised; gives it as it was at that moment. How often it
+/// crashes does not count while `others_come` up that it may need.
 ///
 /// # Errors
 /// It crashed, ended, or did not become healthy in time; with the end of its log.
@@ -39,6 +40,7 @@ pub(crate) async fn await_container(
     world: &World<'_>,
     container: &Container,
     expect: Expectation,
+    others_come: &dyn Fn() -> bool,
     cancel: &Cancel,
 ) -> std::result::Result<Container, Failure> {
     let id = &container.id;
@@ -51,6 +53,7 @@ pub(crate) async fn await_container(
         String::from("its check has not answered yet")
     };
     let mut up_since = (String::new(), begun);
+    let mut forgiven = 0;
     loop {
         let Some(now) = world.engine.container(id).await? else {
             return Err(Fault::new(format!("container {} of {} is gone", container.name, container.service)).into());
@@ -83,7 +86,10 @@ pub(crate) async fn await_container(
             }
             ContainerState::Created | ContainerState::Paused | ContainerState::Restarting => {}
         }
-        if now.restarts >= CRASHES {
+        if others_come() {
+            forgiven = now.restarts;
+        }
+        if now.restarts >= CRASHES && now.restarts > forgiven {
             return Err(guilty(world, &now, format!("crashed {} times", now.restarts)).await);
         }
         if begun.elapsed() >= expect.patience {

@@ -169,6 +169,7 @@ async fn present(world: &World<'_>, kind: RunKind) -> Result<Prepared> {
         hooks: Vec::new(),
         backups: Vec::new(),
         restores: Vec::new(),
+        remade_networks: Vec::new(),
         settle: manifest.health.settle.unwrap_or(Duration::ZERO),
         smoke: generation.services.iter().any(|s| !s.ports.is_empty()),
         fleet: None,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use xr_host::MountedVolume;
 use xr_model::{Generation, Level, Result, Service};
 
-use crate::{World, staging::Staged};
+use crate::{World, staging::Staged, volumes::is_unnamed};
 
 /// What a service finds at the place where its volume was.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ fn moved<'a>(mounted: &'a [MountedVolume], services: &[Service], config: &Value)
     let mut found = Vec::new();
     for service in services {
         let places = places(config, &service.name);
-        for old in mounted.iter().filter(|old| old.service == service.name && !is_anonymous(&old.volume)) {
+        for old in mounted.iter().filter(|old| old.service == service.name && !is_unnamed(&old.volume)) {
             if let Some((new, is_volume)) = places.get(old.target.trim_end_matches('/'))
                 && *new != old.volume
             {
@@ -85,11 +85,6 @@ fn places(config: &Value, service: &str) -> BTreeMap<String, (String, bool)> {
         Some((target.trim_end_matches('/').to_owned(), source))
     };
     mounts.filter_map(place).collect()
-}
-
-/// The engine gives a volume without a name 64 hexadecimal digits; it belongs to its container.
-fn is_anonymous(volume: &str) -> bool {
-    volume.len() == 64 && volume.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// That nothing of the stack can be reached from outside any more.

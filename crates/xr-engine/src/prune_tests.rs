@@ -16,6 +16,8 @@ fn image(reference: &str, id: &str, versioned: bool) -> PinnedImage {
 fn generation(number: u32, parent: Option<u32>, images: Vec<PinnedImage>) -> Generation {
     Generation {
         ended: Vec::new(),
+        unnamed_volumes: Vec::new(),
+        networks: std::collections::BTreeMap::new(),
         format: GENERATION_FORMAT,
         number,
         parent,

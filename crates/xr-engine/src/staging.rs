@@ -221,7 +221,7 @@ fn resolve(stack: &Stack, staged: &Path, real: &Path, env: &EnvFile, mode: Mode)
         let text: String = files.iter().filter_map(|file| fs::read_to_string(staged.join(file)).ok()).collect();
         let profiles = settings::profiles(&stack.manifest, env, &text);
         let compose = Compose::new(&layout, &files, &profiles);
-        let resolved = compose.resolve(real, &stack.manifest).map_err(|fault| Fault {
+        let resolved = resolve_with_own_files(&compose, stack, staged, real).map_err(|fault| Fault {
             message: fault.message.replace(&staged.display().to_string(), &real.display().to_string()),
             hint: fault.hint.map(|hint| hint.replace(&staged.display().to_string(), &real.display().to_string())),
             ..fault
@@ -243,6 +243,44 @@ fn resolve(stack: &Stack, staged: &Path, real: &Path, env: &EnvFile, mode: Mode)
         Ok(resolved) if complete(&resolved) => Ok(resolved),
         _ => call(layout.files.iter().cloned().chain(files).collect()),
     }
+}
+
+/// How many files of the admin's a release may read.
+const OWN_FILES: usize = 100;
+
+/// Compose reads files of the admin's that git does not have: an `env_file` with secrets, an include. It names the first that
+/// is not there, and when the stack has it, it is copied.
+fn resolve_with_own_files(compose: &Compose, stack: &Stack, staged: &Path, real: &Path) -> Result<Resolved> {
+    for _ in 0..OWN_FILES {
+        match compose.resolve(real, &stack.manifest) {
+            Err(fault) => {
+                let lacked = named_below(&fault.message, staged).find(|path| is_lacked(path, staged, real));
+                let Some(path) = lacked else { return Err(fault) };
+                copy(&real.join(&path), &staged.join(&path))?;
+            }
+            resolved => return resolved,
+        }
+    }
+    compose.resolve(real, &stack.manifest)
+}
+
+fn is_lacked(path: &Path, staged: &Path, real: &Path) -> bool {
+    !path.as_os_str().is_empty() && !staged.join(path).exists() && real.join(path).is_file()
+}
+
+/// What a message may name below a folder: a path ends where the message says so, which it does in several ways.
+fn named_below<'a>(message: &'a str, folder: &Path) -> impl Iterator<Item = PathBuf> + 'a {
+    const ENDS: [&str; 7] = [": ", " not found", "\"", "'", "`", ",", "\n"];
+    let folder = format!("{}/", folder.display());
+    let begins: Vec<usize> = message.match_indices(&folder).map(|(at, found)| at + found.len()).collect();
+    begins.into_iter().flat_map(move |begin| {
+        let rest = &message[begin..];
+        let ends = ENDS.iter().filter_map(|end| rest.find(end)).chain([rest.len()]);
+        let mut paths: Vec<PathBuf> = ends.map(|end| PathBuf::from(&rest[..end])).collect();
+        // Nothing leads out of the folder.
+        paths.retain(|path| path.components().all(|part| matches!(part, std::path::Component::Normal(_))));
+        paths
+    })
 }
 
 /// What the admin added beside the publisher's files: compose overrides and files that compose is told of in `.env`.
@@ -294,4 +332,26 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
         create_private_dir(parent)?;
     }
     write_atomic(to, &bytes, meta.mode() & 0o777, Ownership::Keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_compose_misses_is_read_from_its_words() {
+        let folder = Path::new("/srv/.xr/generations/2/files/shop");
+        for (said, path) in [
+            (
+                "compose refuses x: env file /srv/.xr/generations/2/files/shop/app.env not found: stat /srv: no",
+                "app.env",
+            ),
+            ("open /srv/.xr/generations/2/files/shop/common/base.yml: no such file or directory", "common/base.yml"),
+            ("Failed to load \"/srv/.xr/generations/2/files/shop/a b/labels\"", "a b/labels"),
+        ] {
+            assert!(named_below(said, folder).any(|found| found == Path::new(path)), "{said}");
+        }
+        let out = "open /srv/.xr/generations/2/files/shop/../../../etc/passwd: denied";
+        assert_eq!(named_below(out, folder).count(), 0);
+    }
 }

@@ -31,7 +31,7 @@ pub struct Belongings {
     pub one_off: Vec<Tenant>,
     /// Networks.
     pub networks: Vec<String>,
-    /// Volumes that are this stack's for sure.
+    /// Volumes that are this stack's for sure, those without a name of their own after the others.
     pub volumes: Vec<String>,
     /// Volumes of the project's name that nothing shows to be this stack's; they are never removed.
     pub other_volumes: Vec<String>,
@@ -58,11 +58,14 @@ pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
         records.push(layout.version_path());
     }
     records.retain(|path| path.exists());
+    let containers = lifecycle::stoppable(world, &[]).await?;
+    let mut own_volumes = volumes.ours;
+    own_volumes.extend(volumes::unnamed(&containers.concat(), &tenants, &project));
     Ok(Belongings {
-        containers: lifecycle::stoppable(world, &[]).await?,
+        containers,
         one_off: tenants.iter().filter(|tenant| tenant.project == project && tenant.one_off).cloned().collect(),
         networks,
-        volumes: volumes.ours,
+        volumes: own_volumes,
         other_volumes: volumes.others,
         images: images(world, &tenants, &project).await?,
         records,
@@ -122,8 +125,8 @@ pub async fn uninstall(world: &World<'_>, what: &Belongings, extent: Extent) -> 
         .map(|c| c.id.as_str())
         .chain(what.one_off.iter().map(|t| t.id.as_str()))
         .collect();
-    // Anonymous volumes are data too.
-    let ends = future::join_all(ids.iter().map(|id| world.engine.remove(id, extent.volumes))).await;
+    // Volumes without a name are data too: they go with the others, which were shown.
+    let ends = future::join_all(ids.iter().map(|id| world.engine.remove(id, false))).await;
     ends.into_iter().collect::<Result<Vec<()>>>()?;
     for network in &what.networks {
         if let Err(fault) = world.engine.remove_network(network).await {

@@ -8,15 +8,17 @@ use std::{
 
 use futures_util::future;
 use xr_journal::{Journal, Reserve};
-use xr_model::{Action, Container, Fault, Generation, Level, Plan, Record, Result, Service, StepId, Swap, Verdict};
+use xr_model::{
+    Action, Container, ContainerState, Fault, Generation, Level, Plan, Record, Result, Service, StepId, Swap, Verdict,
+};
 
 use crate::{
     Cancel, World,
-    actions::{create_containers, restore, start, stop_old, switch_over},
+    actions::{create_containers, remake_networks, restore, start, stop_old, switch_over},
     failure::Failure,
     files, fleet,
     health::{Expectation, await_container},
-    smoke, staging, unwind_order,
+    judge, smoke, staging, unwind_order,
 };
 
 /// How long an engine that does not answer is waited for, in each round.
@@ -102,6 +104,7 @@ async fn undo_all(
             }
             Action::StopOld { swap } => stop_old::undo(world, swap).await,
             Action::CreateContainers { swaps } => create_containers::undo(world, project, swaps).await,
+            Action::RemakeNetworks { networks, places } => remake_networks::undo(world, networks, places).await,
             Action::SwitchFiles { .. } => files::restore(world, run, plan),
             // All at once, below.
             Action::StageWorker { .. }
@@ -230,8 +233,11 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     // A plan names a container in each step that concerns it.
     was_running.sort_by(|a, b| a.id.cmp(&b.id));
     was_running.dedup_by(|a, b| a.id == b.id);
-    let waits = was_running.into_iter().map(|before| serves_again(world, before, project));
+    let waits = was_running.iter().map(|before| serves_again(world, before, project));
     future::join_all(waits).await.into_iter().collect::<Result<Vec<()>>>()?;
+    if let (Some(old), false) = (&old, was_running.is_empty()) {
+        kept_serve(world, old, project).await?;
+    }
     let mut running = world.engine.containers(project).await?;
     running.retain(Container::is_running);
     if let Some(old) = &old {
@@ -256,12 +262,26 @@ async fn answers_again(world: &World<'_>, old: &Generation, running: &[Container
     }
 }
 
+/// What no step named runs as well: something else may have stopped it meanwhile, such as compose, which takes everything off
+/// a network that it makes anew.
+async fn kept_serve(world: &World<'_>, old: &Generation, project: &str) -> Result<()> {
+    let observed = world.observe(project, &old.images).await?;
+    let all: Vec<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
+    let down = judge::judge(old, &observed, &[], &all).into_iter().filter_map(|wrong| wrong.container);
+    let down = down.filter(|container| matches!(container.state, ContainerState::Exited(_) | ContainerState::Created));
+    let starts = down.map(async |container| {
+        world.engine.start(&container.id).await?;
+        serves_again(world, &container, project).await
+    });
+    future::join_all(starts).await.into_iter().collect::<Result<Vec<()>>>().map(drop)
+}
+
 async fn serves_again(world: &World<'_>, before: &Container, project: &str) -> Result<()> {
     let expect = Expectation { patience: PATIENCE, completes: false, must_run: true };
     let now = world.engine.container(&before.id).await?.filter(|now| now.service == before.service);
     let gone = || Fault::new(format!("the old container {} of {project} is gone", before.name)).hint("xr start");
     let now = now.ok_or_else(gone)?;
-    await_container(world, &now, expect, &Cancel::default()).await.map(drop).map_err(|failure| failure.fault)
+    await_container(world, &now, expect, &|| false, &Cancel::default()).await.map(drop).map_err(|failure| failure.fault)
 }
 
 fn swaps_of(action: &Action) -> Vec<&Swap> {

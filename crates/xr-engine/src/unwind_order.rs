@@ -9,7 +9,10 @@ use xr_model::{Action, Plan, Step, StepId};
 /// beginning, dependencies first: a proxy that finds no server does not stay up.
 pub(crate) fn order<'a>(plan: &'a Plan, started: &BTreeSet<StepId>) -> Vec<&'a Step> {
     let swap = plan.steps().find(|step| matches!(step.action, Action::SwapData { .. })).map(|step| step.id);
-    let stops = |step: &&Step| matches!(step.action, Action::StopOld { .. }) && swap.is_some_and(|swap| step.id < swap);
+    let remake = plan.steps().find(|step| matches!(step.action, Action::RemakeNetworks { .. })).map(|step| step.id);
+    let before = |step: &Step, at: Option<StepId>| at.is_some_and(|at| step.id < at);
+    let stops =
+        |step: &&Step| matches!(step.action, Action::StopOld { .. }) && (before(step, swap) || before(step, remake));
     let stopped: BTreeSet<&str> = plan.steps().filter(stops).filter_map(service).collect();
     let files = |step: &&Step| matches!(step.action, Action::SwitchFiles { .. });
     // Before the users of the data are started, what they use is: the database itself may be an old container again.
@@ -17,8 +20,15 @@ pub(crate) fn order<'a>(plan: &'a Plan, started: &BTreeSet<StepId>) -> Vec<&'a S
     let begun = || plan.steps().filter(|step| started.contains(&step.id));
     let mut order: Vec<&Step> = begun().filter(files).collect();
     order.extend(begun().rev().filter(others));
-    order.extend(begun().filter(stops));
-    order.extend(begun().rev().filter(|step| !files(step) && !others(step) && !stops(step)));
+    let rest = || begun().rev().filter(|step| !files(step) && !others(step) && !stops(step));
+    if remake.is_some() {
+        // They start on their networks, which are there once the new containers have left those that took their names.
+        order.extend(rest());
+        order.extend(begun().filter(stops));
+    } else {
+        order.extend(begun().filter(stops));
+        order.extend(rest());
+    }
     order
 }
 
@@ -94,5 +104,17 @@ mod tests {
                 "create db, server, proxy",
             ]
         );
+    }
+
+    #[test]
+    fn who_stood_on_a_network_that_is_made_anew_starts_once_it_is_there_again() {
+        let stop = |service| Action::StopOld { swap: swap(service) };
+        let remake = Action::RemakeNetworks { networks: vec![], places: vec![] };
+        let create = Action::CreateContainers { swaps: vec![swap("db"), swap("web")] };
+        let undone = undone(vec![stop("web"), stop("db"), remake, create, over("db"), over("web"), over("other")]);
+        let at = |title: &str| undone.iter().position(|one| one == title).unwrap();
+        assert_eq!(at("switch other over"), 0);
+        assert!(at("create db, web") < at("remove network  for its new definition"));
+        assert!(at("remove network  for its new definition") < at("stop old web"));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use xr_host::Tenant;
 use xr_journal::read_runs;
-use xr_model::{Level, Result};
+use xr_model::{Container, Level, MountKind, Result, Service, UnnamedVolume};
 use xr_stack::Compose;
 
 use crate::{World, staging, staging::Staged};
@@ -32,6 +32,40 @@ pub(crate) async fn of_stack(world: &World<'_>, project: &str, tenants: &[Tenant
         known.extend(recorded(world)?);
     }
     Ok(divide(labelled, &known))
+}
+
+/// The volumes of a project's containers that the engine has named: they have no label, and nobody but these containers.
+pub(crate) fn unnamed(containers: &[Container], tenants: &[Tenant], project: &str) -> Vec<String> {
+    let mounted = containers.iter().flat_map(|container| &container.mounts);
+    let of_containers = mounted.filter(|mount| mount.kind != MountKind::Bind).map(|mount| mount.source.as_str());
+    let one_off = tenants.iter().filter(|tenant| tenant.project == project && tenant.one_off);
+    let all = of_containers.chain(one_off.flat_map(|tenant| tenant.volumes.iter().map(String::as_str)));
+    let names: BTreeSet<&str> = all.filter(|name| is_unnamed(name)).collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The volumes that the engine has named, of each container of these services.
+pub(crate) fn unnamed_of(services: &[Service], containers: &[Container]) -> Vec<UnnamedVolume> {
+    let mut found = Vec::new();
+    for service in services {
+        let ours = containers.iter().filter(|container| container.service == service.name);
+        for (at, container) in ours.enumerate() {
+            let unnamed =
+                container.mounts.iter().filter(|mount| mount.kind != MountKind::Bind && is_unnamed(&mount.source));
+            found.extend(unnamed.map(|mount| UnnamedVolume {
+                service: service.name.clone(),
+                container: at,
+                target: mount.target.clone(),
+                volume: mount.source.clone(),
+            }));
+        }
+    }
+    found
+}
+
+/// The engine gives a volume without a name 64 hexadecimal digits.
+pub(crate) fn is_unnamed(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 fn divide(labelled: Vec<String>, known: &BTreeSet<String>) -> Volumes {

@@ -95,7 +95,8 @@ pub(crate) async fn look(world: &World<'_>, containers: &[Container]) -> std::re
         };
         let up = match now.state {
             ContainerState::Running => true,
-            ContainerState::Exited(0) => !before.is_running(),
+            // A job is done when it ends well, whenever that is.
+            ContainerState::Exited(0) => !before.is_running() || !now.is_started_again(),
             _ => false,
         };
         if !up || now.restarts > before.restarts || (before.is_running() && now.started_at != before.started_at) {

@@ -8,13 +8,12 @@ use std::{
 use bollard::{
     container::LogOutput,
     models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerUpdateBody, EndpointSettings,
-        HealthStatusEnum, NetworkingConfig, PortMap, RestartPolicy, RestartPolicyNameEnum,
+        ContainerInspectResponse, ContainerStateStatusEnum, ContainerUpdateBody, HealthStatusEnum, PortMap,
+        RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
-        CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-        ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-        StopContainerOptionsBuilder,
+        InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+        RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
     },
 };
 use futures_util::{StreamExt, future};
@@ -28,7 +27,7 @@ const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
-const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+pub(crate) const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 
 impl Engine {
     /// All containers of a compose project, one-off ones left out, by name.
@@ -69,7 +68,7 @@ impl Engine {
         Ok(self.inspect(id).await?.map(describe))
     }
 
-    async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>> {
+    pub(crate) async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>> {
         match self.docker.inspect_container(id, None::<InspectContainerOptions>).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_status(&error, 404) => Ok(None),
@@ -180,7 +179,8 @@ impl Engine {
             .map_err(Fault::at(format!("cannot rename container {} to {name}", short(id))))
     }
 
-    /// Removes a container with its anonymous volumes; running or not. One that is gone is fine.
+    /// Removes a container, running or not, and with `volumes` those that the engine made for it alone. One that is gone is
+    /// fine.
     ///
     /// # Errors
     /// When the engine cannot.
@@ -208,74 +208,19 @@ impl Engine {
             text.lines().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect();
         tail.split_off(tail.len().saturating_sub(lines))
     }
-
-    /// Makes a stopped twin of `id` under `name`, with compose's config hash replaced, and removes `id`.
-    ///
-    /// Compose cannot create a second container of a service with a fixed name; xr has it create one without the name
-    /// and gives the twin the hash that compose expects, so that a later `docker compose up` agrees with it.
-    ///
-    /// # Errors
-    /// When `id` is gone or the name is taken.
-    pub async fn recreate_with_hash(&self, id: &str, name: &str, hash: &str) -> Result<String> {
-        let gone = || Fault::new(format!("container {} is gone", short(id)));
-        let found = self.inspect(id).await?.ok_or_else(gone)?;
-        let config = found.config.ok_or_else(gone)?;
-        let mut body: ContainerCreateBody = serde_json::to_value(&config)
-            .and_then(serde_json::from_value)
-            .map_err(Fault::at(format!("cannot read the configuration of container {}", short(id))))?;
-        body.labels.get_or_insert_default().insert(CONFIG_HASH.to_owned(), hash.to_owned());
-        body.host_config = found.host_config;
-        // The engine fills the host name with the short id unless one is set.
-        if body.hostname.as_deref().is_some_and(|host| id.starts_with(host)) {
-            body.hostname = None;
-        }
-        let old_name = found.name.unwrap_or_default().trim_start_matches('/').to_owned();
-        let networks = found.network_settings.and_then(|n| n.networks).unwrap_or_default();
-        let endpoints: HashMap<String, EndpointSettings> = networks
-            .into_iter()
-            .map(|(network, at)| {
-                let aliases = at.aliases.map(|all| {
-                    let kept = all.into_iter().filter(|a| !id.starts_with(a.as_str()));
-                    kept.map(|alias| if alias == old_name { name.to_owned() } else { alias }).collect()
-                });
-                let kept = EndpointSettings {
-                    aliases,
-                    ipam_config: at.ipam_config,
-                    links: at.links,
-                    driver_opts: at.driver_opts,
-                    gw_priority: at.gw_priority,
-                    ..Default::default()
-                };
-                (network, kept)
-            })
-            .collect();
-        let mode = body.host_config.as_ref().and_then(|h| h.network_mode.clone()).unwrap_or_default();
-        if mode.starts_with("container:") {
-            // Whoever borrows a network has neither a host name nor ports of its own; the engine refuses them.
-            (body.hostname, body.domainname, body.exposed_ports) = (None, None, None);
-        }
-        // An engine before API 1.44 takes one network at creation; the others are connected after it.
-        let mut endpoints: Vec<_> = endpoints.into_iter().collect();
-        endpoints.sort_by_key(|(network, _)| *network != mode);
-        let rest = endpoints.split_off(endpoints.len().min(1));
-        body.networking_config = (!endpoints.is_empty())
-            .then(|| NetworkingConfig { endpoints_config: Some(endpoints.into_iter().collect()) });
-        let options = CreateContainerOptionsBuilder::new().name(name).build();
-        let created = self
-            .docker
-            .create_container(Some(options), body)
-            .await
-            .map_err(Fault::at(format!("cannot create container {name}")))?;
-        for (network, settings) in rest {
-            self.connect_with(&network, &created.id, settings).await?;
-        }
-        self.remove(id, true).await?;
-        Ok(created.id)
-    }
 }
 
-fn short(id: &str) -> &str {
-    id.get(..12).unwrap_or(id)
+/// Whether this is the beginning of an id as the engine gives it to a container for a name and an alias. `db` may begin an id
+/// as well.
+pub(crate) fn is_short_id(name: &str, id: &str) -> bool {
+    name.len() >= SHORT && id.starts_with(name)
+}
+
+/// Digits of a short id.
+const SHORT: usize = 12;
+
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..SHORT).unwrap_or(id)
 }
 
 fn describe(found: ContainerInspectResponse) -> Container {
@@ -302,9 +247,10 @@ fn describe(found: ContainerInspectResponse) -> Container {
     let attachments = networks.into_iter().map(|(network, at)| Attachment {
         container: id.clone(),
         network,
-        aliases: at.aliases.unwrap_or_default().into_iter().filter(|alias| !id.starts_with(alias.as_str())).collect(),
+        aliases: at.aliases.unwrap_or_default().into_iter().filter(|alias| !is_short_id(alias, &id)).collect(),
         ipv4: at.ipam_config.and_then(|ipam| ipam.ipv4_address).filter(|address| !address.is_empty()),
     });
+    let mounts = crate::mounts::of(found.mounts, found.host_config.as_ref(), config.volumes.as_ref());
     let mut networks: Vec<_> = attachments.collect();
     networks.sort_by(|a, b| a.network.cmp(&b.network));
     // What it holds while it runs; what it asks for when it does not, of a range the first.
@@ -333,6 +279,7 @@ fn describe(found: ContainerInspectResponse) -> Container {
         started_at: state.started_at.map(|at| at.to_string()).unwrap_or_default(),
         networks,
         ports,
+        mounts,
         id,
     }
 }
@@ -351,4 +298,15 @@ fn described(bindings: Option<PortMap>) -> Vec<Port> {
     }
     ports.sort_by(|a, b| (a.published, &a.host_ip).cmp(&(b.published, &b.host_ip)));
     ports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_happens_to_begin_the_id_is_no_short_id() {
+        let id = "db0123456789abcdef";
+        assert!(!is_short_id("db", id) && !is_short_id("cache", id) && is_short_id("db0123456789", id));
+    }
 }

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use bollard::{
-    models::{EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest},
+    models::{
+        EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    },
     query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder},
 };
+use serde_json::Value;
 use xr_model::{Attachment, Fault, Result};
 
 use crate::engine::{Engine, is_status};
@@ -59,6 +62,42 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What a network was made of, as the engine's API is asked for one; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn network_definition(&self, name: &str) -> Result<Option<Value>> {
+        let found = match self.docker.inspect_network(name, None).await {
+            Ok(found) => found,
+            Err(error) if is_status(&error, 404) => return Ok(None),
+            Err(error) => return Err(Fault::new(format!("cannot inspect network {name}")).because(error)),
+        };
+        let request = NetworkCreateRequest {
+            name: found.name.unwrap_or_else(|| name.to_owned()),
+            driver: found.driver,
+            internal: found.internal,
+            attachable: found.attachable,
+            ipam: found.ipam,
+            enable_ipv6: found.enable_ipv6,
+            options: found.options,
+            labels: found.labels,
+            ..Default::default()
+        };
+        serde_json::to_value(request).map(Some).map_err(Fault::at(format!("cannot write down network {name}")))
+    }
+
+    /// Makes a network as [`Engine::network_definition`] has described it.
+    ///
+    /// # Errors
+    /// When the engine cannot, or there is one of this name.
+    pub async fn make_network(&self, definition: &Value) -> Result<()> {
+        let request: NetworkCreateRequest =
+            serde_json::from_value(definition.clone()).map_err(Fault::at("cannot read a network's definition"))?;
+        let name = request.name.clone();
+        let made = self.docker.create_network(request).await;
+        made.map(drop).map_err(Fault::at(format!("cannot create network {name}")))
     }
 
     /// Takes a container off a network; already off or gone is fine.

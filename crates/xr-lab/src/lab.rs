@@ -68,6 +68,11 @@ impl Lab {
         &self.engine
     }
 
+    /// Which of [`crate::ENGINES`] it is.
+    pub fn engine_name(&self) -> &'static str {
+        self.layout.engine().name
+    }
+
     /// The lab's registry, which its engine and its hosts use as a mirror of Docker Hub.
     pub fn registry(&self) -> &Registry {
         &self.registry

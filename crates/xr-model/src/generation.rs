@@ -98,6 +98,12 @@ pub struct Generation {
     /// Services that had ended by themselves, with success, when this was recorded: jobs such as a migration.
     #[serde(default)]
     pub ended: Vec<String>,
+    /// Volumes without a name of their own that its containers had when it was recorded: a way back finds them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unnamed_volumes: Vec<UnnamedVolume>,
+    /// SHA-256 of the definition of each of its networks, by the network's name on the engine; those of others left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, String>,
     /// The lock: every image by digest.
     pub images: Vec<PinnedImage>,
     /// What changed from its parent, a line each.
@@ -105,6 +111,19 @@ pub struct Generation {
     /// The signatures that were checked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verified: Vec<Verified>,
+}
+
+/// A volume that the engine made for one container, and named itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnnamedVolume {
+    /// The service.
+    pub service: String,
+    /// Which of its containers, from 0 in the order of their numbers.
+    pub container: usize,
+    /// Where it is in the container.
+    pub target: String,
+    /// The name that the engine gave it.
+    pub volume: String,
 }
 
 impl Generation {

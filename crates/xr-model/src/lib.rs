@@ -20,14 +20,17 @@ mod version;
 pub use event::{EVENT_FORMAT, Event, Level, Outcome, Verdict};
 pub use fault::{Fault, Result, exit};
 pub use fleet::{Away, DesiredFleet, ObservedWorker, Quorum, Worker};
-pub use generation::{Covers, GENERATION_FORMAT, Generation, Invocation, Mode, Verified};
+pub use generation::{Covers, GENERATION_FORMAT, Generation, Invocation, Mode, UnnamedVolume, Verified};
 pub use image::{Digest, ImageRef, PinnedImage};
 pub use path::{is_file_name, stays_inside};
-pub use plan::{Action, Plan, Restore, RunKind, Stage, Step, StepId, Swap};
+pub use plan::{Action, Plan, RemadeNetwork, Restore, RunKind, Stage, Step, StepId, Swap};
 pub use printable::{printable, printable_json};
 pub use record::{JOURNAL_FORMAT, Record};
 pub use redactor::Redactor;
 pub use service::{Condition, Dependency, HealthCheck, Port, Service};
 pub use shell::shell;
-pub use state::{Attachment, Container, ContainerState, Desired, DesiredHook, Health, LocalImage, Observed, own_name};
+pub use state::{
+    Attachment, Container, ContainerState, Desired, DesiredHook, Health, LocalImage, Mount, MountKind, Observed,
+    is_the_hosts, own_name,
+};
 pub use version::{Version, VersionError};

@@ -112,6 +112,15 @@ impl Swap {
     }
 }
 
+/// A network whose definition changes, and how to make it again as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemadeNetwork {
+    /// Its name on the engine.
+    pub name: String,
+    /// What the engine was asked for when it was made, as its API has it.
+    pub definition: serde_json::Value,
+}
+
 /// A dump that is put back: its data are loaded beside those in use, and take their place at once while nobody uses them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restore {
@@ -180,6 +189,13 @@ pub enum Action {
         generation: u32,
         /// The commit, for a git checkout.
         commit: Option<String>,
+    },
+    /// Take everything off networks and remove them: compose makes them anew, as the new version defines them.
+    RemakeNetworks {
+        /// The networks as they are.
+        networks: Vec<RemadeNetwork>,
+        /// Whose places on them are given up; their containers do not run.
+        places: Vec<Attachment>,
     },
     /// Create replacement and missing containers without starting them.
     CreateContainers {
@@ -286,6 +302,10 @@ impl Action {
             Self::DropAside { restore } => format!("throw away the data that {} replaced", restore.name),
             Self::TagImages { images } => format!("pin {} images", images.len()),
             Self::SwitchFiles { .. } => "switch tree, VERSION and .env".into(),
+            Self::RemakeNetworks { networks, .. } => {
+                let names: Vec<&str> = networks.iter().map(|network| network.name.as_str()).collect();
+                format!("remove network {} for its new definition", names.join(", "))
+            }
             Self::CreateContainers { swaps } => {
                 format!("create {}", swaps.iter().map(|s| s.service.as_str()).collect::<Vec<_>>().join(", "))
             }

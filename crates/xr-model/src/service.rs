@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ImageRef;
+use crate::{Container, ImageRef};
 
 /// One service of the resolved compose configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,8 +26,17 @@ pub struct Service {
     pub container_name: Option<String>,
     /// The container's own check; none when the compose file and the image define none, as far as the compose file says.
     pub health: Option<HealthCheck>,
-    /// Whether it keeps data of its own: a writable volume or folder that no other service mounts.
+    /// Whether it may write data: a volume, file or folder that is mounted writable, whoever else mounts it.
     pub owns_data: bool,
+    /// Whether the compose file gives it an address of its own, which two containers cannot have.
+    #[serde(default)]
+    pub fixed_address: bool,
+    /// Whether it finds files in its container that compose writes there itself, of `configs` and `secrets` without a file.
+    #[serde(default)]
+    pub injected: bool,
+    /// How long it may take to end, where the compose file says so.
+    #[serde(default)]
+    pub stop_grace: Option<Duration>,
     /// Whether it shares the host's network.
     pub host_network: bool,
     /// Services whose namespaces or volumes it borrows (`network_mode: service:x`); it is replaced with them.
@@ -44,14 +53,15 @@ pub struct Service {
 }
 
 impl Service {
-    /// Whether a new container may run beside the old: no published port, no fixed name, nothing borrowed, and no data of
-    /// its own unless the publisher says that its data bears two.
-    pub fn may_run_beside(&self) -> bool {
+    /// Whether a new container may run beside these old ones: no published port, no fixed name or address, nothing borrowed,
+    /// and nothing that either may write, unless the publisher says that its data bear two.
+    pub fn may_run_beside<'a>(&self, old: impl IntoIterator<Item = &'a Container>) -> bool {
         self.ports.is_empty()
             && self.container_name.is_none()
             && !self.host_network
+            && !self.fixed_address
             && self.tied_to.is_empty()
-            && self.beside.unwrap_or(!self.owns_data)
+            && self.beside.unwrap_or_else(|| !self.owns_data && !old.into_iter().any(Container::holds_data))
     }
 
     /// Everything that a new container is needed for when it changes, but the image: definition and mounted files.
@@ -62,8 +72,24 @@ impl Service {
     /// Whether its end with success is its purpose: one of `services` waits for its completion, or nothing restarts it and
     /// it was among those that had `ended` by themselves before. A database that was stopped has ended with success too.
     pub fn is_a_job(&self, services: &[Self], ended: &[String]) -> bool {
-        let restarts = !matches!(self.restart.as_str(), "" | "no") && !self.restart.starts_with("on-failure");
-        services.iter().any(|other| other.waits_for_the_end_of(&self.name)) || (!restarts && ended.contains(&self.name))
+        services.iter().any(|other| other.waits_for_the_end_of(&self.name))
+            || (!self.is_started_again() && ended.contains(&self.name))
+    }
+
+    /// Whether, having ended with success, it may have done what it is for: a job, or nothing about it speaks for a server.
+    pub fn may_be_done(&self, services: &[Self], ended: &[String]) -> bool {
+        self.is_a_job(services, ended) || !(self.is_started_again() || self.owns_data || self.serves(services))
+    }
+
+    fn is_started_again(&self) -> bool {
+        !matches!(self.restart.as_str(), "" | "no") && !self.restart.starts_with("on-failure")
+    }
+
+    /// Whether somebody uses it while it runs: it publishes a port or has a health check, or another one of `services` needs it.
+    pub fn serves(&self, services: &[Self]) -> bool {
+        !self.ports.is_empty()
+            || self.health.is_some()
+            || services.iter().any(|other| other.depends_on.iter().any(|needed| needed.service == self.name))
     }
 
     /// Whether it starts only when the service of this name has completed.

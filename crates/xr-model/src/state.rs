@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DesiredFleet, Digest, ObservedWorker, PinnedImage, Port, Restore, Service, Version};
+use crate::{DesiredFleet, Digest, ObservedWorker, PinnedImage, Port, RemadeNetwork, Restore, Service, Version};
 
 /// A hook to run once its service is healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct Desired {
     pub settle: Duration,
     /// Whether there is something to smoke-check.
     pub smoke: bool,
+    /// Networks that are there and whose definition changes.
+    #[serde(default)]
+    pub remade_networks: Vec<RemadeNetwork>,
     /// What the workers shall have; none when there are none.
     pub fleet: Option<DesiredFleet>,
 }
@@ -107,9 +110,76 @@ pub struct Container {
     pub networks: Vec<Attachment>,
     /// Ports it holds on the host.
     pub ports: Vec<Port>,
+    /// What is mounted in it, as the engine says: what its image and whoever made it asked for.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+}
+
+/// Something mounted in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What it is.
+    pub kind: MountKind,
+    /// The volume's name, or the path on the host.
+    pub source: String,
+    /// Where it is in the container.
+    pub target: String,
+    /// Whether the container may write to it.
+    pub writable: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MountKind {
+    /// A volume that was asked for by its name.
+    Volume,
+    /// A volume that the engine made for this container and named itself, for a `VOLUME` of the image or a volume without a
+    /// name in the compose file.
+    AnonymousVolume,
+    /// A file or folder of the host.
+    Bind,
+    /// Something else, which keeps no data: a file system in memory, a pipe.
+    Other,
+}
+
+impl Mount {
+    /// Whether data live there that two containers must not write at once: a volume or a place on the host that the container
+    /// may write, but for what belongs to the host itself.
+    pub fn holds_data(&self) -> bool {
+        let kept = match self.kind {
+            MountKind::Volume | MountKind::AnonymousVolume => true,
+            MountKind::Bind => !is_the_hosts(&self.source),
+            MountKind::Other => false,
+        };
+        kept && self.writable
+    }
+}
+
+/// Whether a path on the host is the host's own, which everybody may use at once: devices, the kernel's files, its clock, the
+/// engine's socket.
+pub fn is_the_hosts(path: &str) -> bool {
+    const OWN: [&str; 7] =
+        ["/proc", "/sys", "/dev", "/etc/localtime", "/etc/timezone", "/var/run/docker.sock", "/run/docker.sock"];
+    OWN.iter().any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 impl Container {
+    /// Whether it has, or its engine would start again, a process: one between two tries is up as well.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, ContainerState::Running | ContainerState::Restarting | ContainerState::Paused)
+    }
+
+    /// Whether the engine starts it again when it ends well: without such a policy its end is its purpose.
+    pub fn is_started_again(&self) -> bool {
+        !matches!(self.restart.as_str(), "" | "no") && !self.restart.starts_with("on-failure")
+    }
+
+    /// Whether it has data that no other container may write at the same time.
+    pub fn holds_data(&self) -> bool {
+        self.mounts.iter().any(Mount::holds_data)
+    }
+
     /// Whether its process runs.
     pub fn is_running(&self) -> bool {
         matches!(self.state, ContainerState::Running)

@@ -161,6 +161,7 @@ fn world(workers: usize) -> (Desired, Observed, Origin) {
         hooks: Vec::new(),
         backups: Vec::new(),
         restores: Vec::new(),
+        remade_networks: Vec::new(),
         settle: Duration::ZERO,
         smoke: false,
         fleet: Some(DesiredFleet { images, agent: true, quorum: Quorum::Majority, all: workers }),

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xr_model::{ContainerState, Desired, Observed, Service};
 
+use crate::planner::is_on;
+
 /// What has to happen to one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -24,10 +26,10 @@ pub fn changes(desired: &Desired, observed: &Observed) -> BTreeMap<String, Chang
     for service in wanted(desired) {
         let borrows_from_changed =
             service.tied_to.iter().any(|name| matches!(changes.get(name), Some(Change::Replace | Change::Create)));
+        let loses_its_network = observed.of(&service.name).any(|container| is_on(container, &desired.remade_networks));
+        let anew = borrows_from_changed || loses_its_network || users.contains(service.name.as_str());
         let change = match change_of(service, desired, observed) {
-            Change::Keep | Change::Wake if borrows_from_changed || users.contains(service.name.as_str()) => {
-                Change::Replace
-            }
+            Change::Keep | Change::Wake if anew => Change::Replace,
             change => change,
         };
         changes.insert(service.name.clone(), change);

@@ -62,7 +62,7 @@ pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
                 }
                 let service = desired.services.iter().find(|s| s.name == swap.service);
                 let beside = matches!(&step.action, Action::Start { swap } if swap.old.iter().any(|c| c.is_running()));
-                if beside && service.is_some_and(|s| !s.may_run_beside()) {
+                if beside && service.is_some_and(|s| !s.may_run_beside(&swap.old)) {
                     broken.push(format!("two of {} would run, which owns data, a port or a name", swap.service));
                 }
             }

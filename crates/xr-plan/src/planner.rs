@@ -6,8 +6,8 @@ use std::{
 };
 
 use xr_model::{
-    Action, Attachment, Container, Desired, DesiredHook, Observed, Plan, RunKind, Service, Stage, Step, StepId, Swap,
-    Version,
+    Action, Attachment, Container, Desired, DesiredHook, Observed, Plan, Port, RemadeNetwork, RunKind, Service, Stage,
+    Step, StepId, Swap, Version,
 };
 
 use crate::{
@@ -32,6 +32,9 @@ pub struct Origin {
 
 /// How long the old holder of a port that keeps no data may take to end before it is killed: connections are refused meanwhile.
 const DRAIN: Duration = Duration::from_millis(500);
+/// The ports of a container on which pages are served as a rule: what a proxy serves there stands behind it, also where the
+/// compose file does not say so, and it may write a folder of certificates.
+const PAGES: [u16; 4] = [80, 443, 8080, 8443];
 /// How long to wait for a container without a check to be up.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a container that must complete may take.
@@ -86,6 +89,11 @@ fn gone(desired: &Desired, observed: &Observed) -> Vec<Swap> {
     gone.into_iter()
         .map(|(service, old)| Swap { service: service.to_owned(), old, replicas: 0, container_name: None })
         .collect()
+}
+
+/// Whether a container stands on one of these networks.
+pub(crate) fn is_on(container: &Container, networks: &[RemadeNetwork]) -> bool {
+    container.networks.iter().any(|place| networks.iter().any(|network| network.name == place.network))
 }
 
 struct Builder {
@@ -143,6 +151,7 @@ impl Work<'_> {
             build.stage("switch files", [files]);
         }
         build.stage("pin", [Action::TagImages { images }]);
+        self.remake_networks(build);
         let fresh: Vec<&Service> = wanted(desired).filter(|s| self.makes_new(s)).collect();
         if !fresh.is_empty() {
             let swaps = fresh.iter().map(|s| self.swap(s)).collect();
@@ -184,6 +193,28 @@ impl Work<'_> {
         build.stage("drop replaced data", restores.map(|restore| Action::DropAside { restore }));
     }
 
+    /// A network takes another definition only with nobody on it: what stands there stops, dependants first.
+    fn remake_networks(&self, build: &mut Builder) {
+        let remade = &self.desired.remade_networks;
+        if remade.is_empty() {
+            return;
+        }
+        let stands_there = |swap: &Swap| swap.old.iter().any(|old| is_on(old, remade));
+        let depths = self.depths();
+        let deepest = depths.values().copied().max().unwrap_or(0);
+        let mut stopped: Vec<Swap> = self.gone.iter().filter(|swap| stands_there(swap)).cloned().collect();
+        build.stage("make room", stopped.iter().map(|swap| Action::StopOld { swap: swap.clone() }));
+        for depth in (0..=deepest).rev() {
+            let layer = wanted(self.desired).filter(|s| depths.get(s.name.as_str()) == Some(&depth));
+            let layer: Vec<Swap> = layer.map(|s| self.swap(s)).filter(stands_there).collect();
+            build.stage("make room", layer.iter().map(|swap| Action::StopOld { swap: swap.clone() }));
+            stopped.extend(layer);
+        }
+        let all = stopped.iter().flat_map(|swap| &swap.old).flat_map(|old| &old.networks);
+        let places = all.filter(|place| remade.iter().any(|network| network.name == place.network)).cloned().collect();
+        build.stage("networks", [Action::RemakeNetworks { networks: remade.clone(), places }]);
+    }
+
     /// While nobody uses the data that are put back: what needs them, and what is gone in the version to be, is stopped
     /// before. Gives what is gone and still runs.
     fn put_back_data(&self, build: &mut Builder) -> Vec<Swap> {
@@ -216,11 +247,20 @@ impl Work<'_> {
         let swap = self.swap(service);
         match self.change(service) {
             Change::Wake => Action::Restart { swap, detach: Vec::new(), drain: None },
-            Change::Replace if !service.may_run_beside() => {
+            Change::Replace if !self.may_run_beside(service) => {
                 Action::SwitchOver { swap, detach: Vec::new(), drain: None }
             }
             _ => Action::Start { swap },
         }
+    }
+
+    /// Whether others may need it though nobody says so: it needs nobody, and owns data, a database that publishes its port.
+    /// While nothing serves that could be kept serving, what nobody orders starts at once, as with compose.
+    fn comes_first(&self, service: &Service) -> bool {
+        let serves = self.observed.containers.iter().any(Container::is_up);
+        let is_proxy = service.ports.iter().any(|port| PAGES.contains(&port.target));
+        let needs_nobody = service.depends_on.is_empty() && service.tied_to.is_empty();
+        needs_nobody && (!serves || (self.owns_data(service) && !is_proxy))
     }
 
     /// Holders of host ports, and what cannot start before one that is not up yet: a server whose database publishes its port.
@@ -231,17 +271,27 @@ impl Work<'_> {
             let waits = below
                 .filter(|name| late.contains(name.as_str()))
                 .any(|name| self.changes.get(name).is_some_and(|change| *change != Change::Keep));
-            if self.holds_port(service) || (waits && self.change(service) != Change::Keep) {
+            let holds_port = self.holds_port(service) && !self.comes_first(service);
+            if holds_port || (waits && self.change(service) != Change::Keep) {
                 late.insert(service.name.as_str());
             }
         }
         late
     }
 
+    fn may_run_beside(&self, service: &Service) -> bool {
+        service.may_run_beside(self.observed.of(&service.name))
+    }
+
+    /// Whether a service may write data, by its definition or by what its containers have mounted.
+    fn owns_data(&self, service: &Service) -> bool {
+        service.owns_data || self.observed.of(&service.name).any(Container::holds_data)
+    }
+
     /// Whether its old containers run beside the new until the switch.
     fn replaced_beside(&self, service: &Service) -> bool {
         self.change(service) == Change::Replace
-            && service.may_run_beside()
+            && self.may_run_beside(service)
             && !self.holds_port(service)
             && !self.users.contains(service.name.as_str())
     }
@@ -260,21 +310,37 @@ impl Work<'_> {
         let begun = wanted(self.desired).filter(|s| !late.iter().any(|l| l.name == s.name));
         let mut detach: Vec<Attachment> = begun.flat_map(|s| self.old_places(s)).collect();
         for (index, service) in late.iter().enumerate() {
-            self.one_of_the_last(service, &mut detach, build);
+            self.one_of_the_last(service, &late[index + 1..], &mut detach, build);
             run_hooks(&mut hooks, &late[index + 1..], build);
         }
     }
 
-    fn one_of_the_last(&self, service: &Service, detach: &mut Vec<Attachment>, build: &mut Builder) {
+    /// Whether the old containers of a service hold a port that the new ones of another publish: it moves between the two.
+    fn has_a_port_of(&self, service: &Service, wants: &Service) -> bool {
+        let held = || self.observed.of(&service.name).filter(|container| container.is_up()).flat_map(|c| &c.ports);
+        let same = |port: &Port| held().any(|held| held.published == port.published && held.protocol == port.protocol);
+        self.change(service) != Change::Keep && self.makes_new(wants) && wants.ports.iter().any(same)
+    }
+
+    fn one_of_the_last(
+        &self,
+        service: &Service,
+        later: &[&Service],
+        detach: &mut Vec<Attachment>,
+        build: &mut Builder,
+    ) {
         if !self.holds_port(service) {
             build.stage("start", [self.begin(service)]);
             build.stage("health", [self.await_healthy(service)]);
             detach.extend(self.old_places(service));
             return;
         }
+        let in_the_way = later.iter().filter(|other| self.has_a_port_of(other, service));
+        build.stage("make room", in_the_way.map(|other| Action::StopOld { swap: self.swap(other) }));
         let swap = self.swap(service);
-        let drain = (!service.owns_data || service.beside == Some(true))
-            .then(|| self.origin.drain.get(&service.name).copied().unwrap_or(DRAIN));
+        let bears_a_kill = !self.owns_data(service) || service.beside == Some(true);
+        let said = self.origin.drain.get(&service.name).copied().or(service.stop_grace);
+        let drain = bears_a_kill.then(|| said.unwrap_or(DRAIN));
         let action = match self.change(service) {
             Change::Keep if self.follows_a_replaced(service) => {
                 Action::Restart { swap, detach: std::mem::take(detach), drain }

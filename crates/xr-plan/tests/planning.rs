@@ -242,3 +242,65 @@ fn data_that_would_be_put_back_without_a_way_back_or_under_somebodys_hands_are_r
         assert_eq!(refused(moved, before), [rule], "{moved}");
     }
 }
+
+#[test]
+fn a_network_is_made_anew_with_nobody_on_it_and_everybody_comes_back() {
+    let (mut desired, observed) = world(product(), &["db", "agent"]);
+    desired.remade_networks =
+        vec![xr_model::RemadeNetwork { name: "p_default".into(), definition: serde_json::Value::Null }];
+    let titles = titles(&sound(&desired, &observed, &origin()));
+    let at = |title: &str| titles.iter().position(|one| one.split(" + ").any(|one| one == title)).unwrap();
+    let remade = at("remove network p_default for its new definition");
+    assert!(at("stop old nginx") < at("stop old server") && at("stop old server") < at("stop old db"), "{titles:#?}");
+    assert!(at("stop old db") < remade && remade < at("create db, server, agent, nginx"), "{titles:#?}");
+    assert!(at("switch db over") < at("switch nginx over"), "what was kept is made anew too: {titles:#?}");
+}
+
+#[test]
+fn what_its_containers_may_write_keeps_a_service_from_running_twice() {
+    let mut services = product();
+    services[1].beside = None;
+    let (desired, mut observed) = world(services, &["db"]);
+    let switched = |observed: &xr_model::Observed| titles(&sound(&desired, observed, &origin()));
+    assert!(switched(&observed).contains(&"start new server beside the old".to_owned()));
+    let mount = |source: &str, writable| xr_model::Mount {
+        kind: xr_model::MountKind::Bind,
+        source: source.into(),
+        target: "/data".into(),
+        writable,
+    };
+    for (source, writable, beside) in
+        [("/srv/data", true, false), ("/srv/data", false, true), ("/var/run/docker.sock", true, true)]
+    {
+        let server = observed.containers.iter_mut().find(|c| c.service == "server").unwrap();
+        server.mounts = vec![mount(source, writable)];
+        let started = switched(&observed).contains(&"start new server beside the old".to_owned());
+        assert_eq!(started, beside, "{source} writable: {writable}");
+    }
+}
+
+#[test]
+fn a_port_that_moves_to_another_service_is_given_up_first() {
+    let mut services = vec![service("a", &[]), service("b", &[])];
+    services[0].ports = vec![port(8083)];
+    let (mut desired, mut observed) = world(services, &[]);
+    observed.containers[0].ports.clear();
+    observed.containers[1].ports = vec![port(8083)];
+    desired.hooks.clear();
+    let titles = titles(&sound(&desired, &observed, &origin()));
+    let at = |title: &str| titles.iter().position(|one| one == title).unwrap();
+    assert!(at("stop old b") < at("switch a over") && at("switch a over") < at("switch b over"), "{titles:#?}");
+}
+
+#[test]
+fn the_grace_period_of_the_compose_file_bounds_the_end_of_a_ports_holder() {
+    let mut services = product();
+    services[3].stop_grace = Some(std::time::Duration::from_secs(30));
+    let (desired, observed) = world(services, &["db"]);
+    let plan = sound(&desired, &observed, &origin());
+    let drain = plan.steps().find_map(|step| match &step.action {
+        Action::SwitchOver { swap, drain, .. } if swap.service == "nginx" => Some(*drain),
+        _ => None,
+    });
+    assert_eq!(drain.unwrap(), Some(std::time::Duration::from_secs(30)));
+}

@@ -7,6 +7,7 @@
 mod agent;
 mod compose;
 mod duration;
+mod inline_files;
 pub mod inventory;
 mod layout;
 mod manifest;
@@ -18,6 +19,7 @@ mod site;
 
 pub use agent::{AgentSpec, Place, agent};
 pub use compose::{Compose, Resolved, missing_value};
+pub use inline_files::{InlineFile, inline_files};
 pub use layout::{Layout, find_root, leads_out};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,

@@ -1,15 +1,12 @@
 //! Reading compose's resolved configuration into services, dependencies first.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use xr_model::{Condition, Dependency, Fault, HealthCheck, ImageRef, Port, Result, Service};
+use xr_model::{Condition, Dependency, Fault, HealthCheck, ImageRef, Port, Result, Service, is_the_hosts};
 
-use crate::manifest::Manifest;
+use crate::{inline_files, manifest::Manifest};
 
 /// Parts of a service that do not reach its container, as in compose's own hash.
 const NOT_IN_CONTAINER: [&str; 7] = ["build", "pull_policy", "scale", "depends_on", "profiles", "develop", "deploy"];
@@ -19,29 +16,26 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
     let project = config["name"].as_str().unwrap_or_default();
     let empty = serde_json::Map::new();
     let all = config["services"].as_object().unwrap_or(&empty);
-    let mut mounts: HashMap<String, usize> = HashMap::new();
-    for definition in all.values() {
-        let own: HashSet<String> = data_mounts(definition).collect();
-        for mount in own {
-            *mounts.entry(mount).or_default() += 1;
-        }
-    }
     let mut services = BTreeMap::new();
     for (name, definition) in all {
         let rule = manifest.services.get(name);
         let image = definition["image"].as_str().map_or_else(|| format!("{project}-{name}"), str::to_owned);
         let deploy = &definition["deploy"];
         let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+        let inline_files = inline_files::digest(config, name);
         let service = Service {
             name: name.clone(),
             image: ImageRef::new(image),
-            spec: spec(definition),
+            spec: spec(definition, inline_files.as_deref()),
             content: String::new(),
             depends_on: dependencies(definition),
             ports: ports(definition),
             container_name: definition["container_name"].as_str().map(str::to_owned),
             health: health(definition),
-            owns_data: data_mounts(definition).any(|mount| mounts.get(&mount) == Some(&1)),
+            owns_data: writes_data(definition),
+            fixed_address: has_fixed_address(definition),
+            injected: inline_files.is_some(),
+            stop_grace: definition["stop_grace_period"].as_str().and_then(parse_duration),
             host_network: definition["network_mode"] == "host",
             tied_to: tied(definition),
             builds: definition.get("build").is_some(),
@@ -54,32 +48,32 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
     in_order(services)
 }
 
-/// Volumes and folders that a service may write: what makes two of it dangerous.
-fn data_mounts(definition: &Value) -> impl Iterator<Item = String> + '_ {
-    definition["volumes"].as_array().into_iter().flatten().filter_map(|mount| {
-        if mount["read_only"] == true {
-            return None;
-        }
-        let source = mount["source"].as_str();
-        match mount["type"].as_str()? {
-            "volume" => {
-                Some(source.map_or_else(|| format!("anonymous:{}", mount["target"]), |name| format!("volume:{name}")))
-            }
-            "bind" => {
-                let source = source?;
-                let shared = ["/proc", "/sys", "/dev", "/etc/localtime", "/var/run/docker.sock", "/run/docker.sock"];
-                let is_file = std::path::Path::new(source).is_file();
-                (!is_file && !shared.iter().any(|known| source == *known || source.starts_with(&format!("{known}/"))))
-                    .then(|| format!("bind:{source}"))
-            }
-            _ => None,
-        }
+/// Whether a service may write what outlives its container: what makes two of it dangerous. What its image declares besides
+/// is seen in its containers.
+fn writes_data(definition: &Value) -> bool {
+    definition["volumes"].as_array().into_iter().flatten().any(|mount| {
+        let kind = mount["type"].as_str();
+        let own =
+            kind == Some("volume") || (kind == Some("bind") && !mount["source"].as_str().is_some_and(is_the_hosts));
+        own && mount["read_only"] != true
     })
 }
 
-fn spec(definition: &Value) -> String {
+/// Whether a service asks for an address of its own, on a network or in the hardware.
+fn has_fixed_address(definition: &Value) -> bool {
+    let fixed = |place: &Value| {
+        let given = |key: &str| place[key].as_str().is_some_and(|address| !address.is_empty());
+        given("ipv4_address") || given("ipv6_address") || given("mac_address")
+    };
+    fixed(definition) || definition["networks"].as_object().into_iter().flatten().any(|(_, place)| fixed(place))
+}
+
+fn spec(definition: &Value, inline_files: Option<&str>) -> String {
     let mut kept = definition.clone();
     if let Some(map) = kept.as_object_mut() {
+        if let Some(digest) = inline_files {
+            map.insert("inline_files".to_owned(), digest.into());
+        }
         map.retain(|key, _| !NOT_IN_CONTAINER.contains(&key.as_str()));
         if let Some(resources) = definition["deploy"].get("resources") {
             map.insert("resources".to_owned(), resources.clone());
@@ -229,12 +223,16 @@ mod tests {
             "named": {"image": "a", "container_name": "one"},
             "data": {"image": "a", "volumes": [{"type": "volume", "source": "d", "target": "/d"}]},
             "folder": {"image": "a", "volumes": [{"type": "bind", "source": "/srv/data", "target": "/d"}]},
-            "shared1": {"image": "a", "volumes": [{"type": "volume", "source": "s", "target": "/s"}]},
-            "shared2": {"image": "a", "volumes": [{"type": "volume", "source": "s", "target": "/s"}]},
+            "file": {"image": "a", "volumes": [{"type": "bind", "source": "/srv/app.db", "target": "/app.db"}]},
+            "shared": {"image": "a", "volumes": [{"type": "volume", "source": "d", "target": "/s"}]},
+            "socket": {"image": "a", "volumes": [{"type": "bind", "source": "/var/run/docker.sock", "target": "/s"}]},
+            "memory": {"image": "a", "volumes": [{"type": "tmpfs", "target": "/s"}]},
+            "address": {"image": "a", "networks": {"n": {"ipv4_address": "10.9.8.7"}}},
+            "network": {"image": "a", "networks": {"n": null}},
             "sidecar": {"image": "a", "network_mode": "service:plain"}
         }));
-        let beside: Vec<_> = services.iter().filter(|s| s.may_run_beside()).map(|s| s.name.as_str()).collect();
-        assert_eq!(beside, ["plain", "shared1", "shared2"]);
+        let beside: Vec<_> = services.iter().filter(|s| s.may_run_beside([])).map(|s| s.name.as_str()).collect();
+        assert_eq!(beside, ["memory", "network", "plain", "socket"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Wait until a service's containers are healthy.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future;
 
@@ -11,18 +11,28 @@ use crate::{
     watch,
 };
 
+/// How long a container may crash at a first start before it counts.
+const FIRST_CRASHES: Duration = Duration::from_secs(20);
+
 pub(crate) async fn act(run: &Run<'_, '_>, service: &str, patience: Duration, completes: bool) -> Result<(), Failure> {
     let all = run.world.engine.containers(run.project()).await?;
     let old = run.prepared.retired_ids();
     let ours = all.iter().filter(|c| c.service == service && !old.contains(&c.id.as_str()));
     let expect = Expectation { patience, completes, must_run: false };
-    let waits = ours.map(|container| await_container(run.world, container, expect, &run.world.cancel));
+    run.awaited.borrow_mut().insert(service.to_owned());
+    // What crashes until another one is up, and does not say that it needs it, is all right with compose.
+    let (begun, cold) = (Instant::now(), run.is_cold());
+    let others_come =
+        || (cold && begun.elapsed() < FIRST_CRASHES) || run.awaited.borrow().iter().any(|other| other != service);
+    let waits = ours.map(|container| await_container(run.world, container, expect, &others_come, &run.world.cancel));
     // What was healthy already and falls now is the cause; that others wait for it in vain is not.
-    let earlier = run.healthy.borrow().clone();
-    let healthy = tokio::select! {
-        healthy = future::join_all(waits) => healthy.into_iter().collect::<Result<Vec<_>, Failure>>()?,
-        failure = watch::first_to_fail(run.world, &earlier) => return Err(failure),
+    let earlier = if cold { Vec::new() } else { run.healthy.borrow().clone() };
+    let ended = tokio::select! {
+        healthy = future::join_all(waits) => healthy.into_iter().collect::<Result<Vec<_>, Failure>>(),
+        failure = watch::first_to_fail(run.world, &earlier) => Err(failure),
     };
+    run.awaited.borrow_mut().remove(service);
+    let healthy = ended?;
     run.healthy.borrow_mut().extend(healthy);
     Ok(())
 }

@@ -5,12 +5,13 @@
 //! - A service that borrows another's network (`network_mode: service:x`) would be given that of the old container: it is
 //!   created after its lender, and told the new one's id, as compose itself would write it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future;
-use xr_model::{Fault, Result, Swap};
+use xr_host::{Engine, Twin};
+use xr_model::{Container, Fault, Generation, Mount, MountKind, Result, RunKind, Swap};
 
-use super::Run;
+use super::{Run, inject};
 use crate::{World, failure::Failure};
 
 /// The keys of a service that may name another whose namespace it shares.
@@ -25,9 +26,9 @@ fn retired(name: &str) -> String {
 }
 
 pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[Swap]) -> std::result::Result<(), Failure> {
-    let present = run.world.engine.containers(run.project()).await?;
+    let mut present = run.world.engine.containers(run.project()).await?;
     // What an interrupted attempt left is not trusted.
-    for half in present.iter().filter(|c| swaps.iter().any(|s| s.service == c.service && !s.has(&c.id))) {
+    for half in present.extract_if(.., |c| swaps.iter().any(|s| s.service == c.service && !s.has(&c.id))) {
         run.world.engine.remove(&half.id, true).await?;
     }
     let services = &run.prepared.generation.services;
@@ -41,7 +42,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[Swap]) -> std::result::Resul
         }
         let borrowers: Vec<&Swap> = now.iter().copied().filter(|swap| !lenders(swap).is_empty()).collect();
         let borrowed = if borrowers.is_empty() { Override::new() } else { borrowed(run, &borrowers, swaps).await? };
-        create(run, &now, swaps, &later, &borrowed).await?;
+        create(run, &present, &now, swaps, &later, &borrowed).await?;
         pending = later;
     }
     Ok(())
@@ -50,6 +51,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[Swap]) -> std::result::Resul
 /// Creates the containers of `now`; of `all`, those of `later` stay as they are.
 async fn create(
     run: &Run<'_, '_>,
+    present: &[Container],
     now: &[&Swap],
     all: &[Swap],
     later: &[&Swap],
@@ -58,8 +60,7 @@ async fn create(
     let generation = &run.prepared.generation;
     let compose = run.world.compose(generation.number, &generation.invocation)?;
     // The whole project is named, not only what is replaced: compose's hash of a service depends on its neighbours.
-    let left_out = &run.prepared.generation.invocation.left_out;
-    let mut scales: Vec<String> = left_out.iter().map(|service| format!("{service}=0")).collect();
+    let mut scales = as_they_are(generation, all, present);
     scales.extend(all.iter().map(|swap| {
         let new = if later.contains(&swap) { 0 } else { swap.replicas as usize };
         format!("{}={}", swap.service, swap.old.len() + new)
@@ -89,7 +90,19 @@ async fn create(
     };
     let renames = now.iter().map(|swap| take_over_names(run, swap, &hashes));
     future::join_all(renames).await.into_iter().collect::<Result<Vec<()>>>()?;
+    inject::act(run, now).await?;
     Ok(())
+}
+
+/// Services that shall have no containers: what they have stays until the new generation is proven, though compose would
+/// remove it at once.
+fn as_they_are(generation: &Generation, all: &[Swap], present: &[Container]) -> Vec<String> {
+    let left_out = generation.invocation.left_out.iter();
+    let none = generation.services.iter().filter(|service| service.replicas == 0).map(|service| &service.name);
+    let others: BTreeSet<&String> =
+        left_out.chain(none).filter(|name| !all.iter().any(|swap| swap.service == **name)).collect();
+    let has = |name: &str| present.iter().filter(|container| container.service == name).count();
+    others.into_iter().map(|name| format!("{name}={}", has(name))).collect()
 }
 
 fn text(above: &Override) -> String {
@@ -149,23 +162,93 @@ async fn take_over_names(run: &Run<'_, '_>, swap: &Swap, hashes: &[(String, Stri
         .hint("docker compose ps --all"));
     }
     for old in &swap.old {
-        engine.rename(&old.id, &retired(&old.name)).await?;
+        set_aside(engine, old).await?;
     }
-    if let (Some(name), false) = (&swap.container_name, swap.old.is_empty()) {
-        let hash = hashes.iter().find(|(service, _)| *service == swap.service).map(|(_, hash)| hash.as_str());
-        let hash = hash.ok_or_else(|| Fault::new(format!("compose has no hash for {}", swap.service)))?;
-        for container in &new {
-            engine.recreate_with_hash(&container.id, name, hash).await?;
+    let fixed = swap.container_name.as_deref().filter(|_| !swap.old.is_empty());
+    let hash = match fixed {
+        Some(_) => {
+            let hash = hashes.iter().find(|(service, _)| *service == swap.service).map(|(_, hash)| hash.as_str());
+            Some(hash.ok_or_else(|| Fault::new(format!("compose has no hash for {}", swap.service)))?)
         }
-        return Ok(());
-    }
-    let mut free: Vec<&str> = swap.old.iter().map(xr_model::Container::own_name).collect();
-    free.sort_unstable();
-    free.dedup();
-    for (container, name) in new.iter().zip(free) {
-        engine.rename(&container.id, name).await?;
+        None => None,
+    };
+    let mut replaced: Vec<&Container> = swap.old.iter().collect();
+    replaced.dedup_by_key(|old| old.own_name());
+    let fixed_before = |old: &&&Container| !is_numbered(old.own_name(), &swap.service);
+    for (at, container) in new.iter().enumerate() {
+        let old = replaced.get(at);
+        let numbered = || old.filter(fixed_before).map(|_| numbered(&container.name, at));
+        let name = fixed.map(str::to_owned).or_else(numbered).or_else(|| old.map(|old| old.own_name().to_owned()));
+        let name = name.unwrap_or_else(|| container.name.clone());
+        let inherits = inherited(container, old.copied(), &kept(run, swap, at).await?);
+        if hash.is_none() && inherits.is_empty() {
+            if container.name != name {
+                engine.rename(&container.id, &name).await?;
+            }
+            continue;
+        }
+        if container.name == name {
+            // Its twin takes the name.
+            engine.rename(&container.id, &retired(&name)).await?;
+        }
+        engine.make_twin(&container.id, &Twin { name: &name, hash, inherits: &inherits }).await?;
     }
     Ok(())
+}
+
+/// The volumes without a name that a container had when the generation was recorded that is gone back to, as far as they are
+/// still there.
+async fn kept(run: &Run<'_, '_>, swap: &Swap, at: usize) -> Result<Vec<Mount>> {
+    let mut kept = Vec::new();
+    if run.prepared.plan.kind != RunKind::Rollback {
+        return Ok(kept);
+    }
+    let recorded = &run.prepared.generation.unnamed_volumes;
+    for one in recorded.iter().filter(|one| one.service == swap.service && one.container == at) {
+        if run.world.engine.has_volume(&one.volume).await? {
+            let (source, target) = (one.volume.clone(), one.target.clone());
+            kept.push(Mount { kind: MountKind::AnonymousVolume, source, target, writable: true });
+        }
+    }
+    Ok(kept)
+}
+
+/// Whether a name is one of those that compose makes of project, service and number.
+fn is_numbered(name: &str, service: &str) -> bool {
+    let number = name.rsplit_once(&format!("{service}-")).or_else(|| name.rsplit_once(&format!("{service}_")));
+    number.is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// The name of a container that compose has made beside another, as the first, second … of its service.
+fn numbered(name: &str, at: usize) -> String {
+    let beginning = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    format!("{beginning}{}", at + 1)
+}
+
+/// What the new container has in place of volumes of its own, as compose has it: what was `kept` for it, else what stood
+/// there in the one that it replaces.
+fn inherited(new: &Container, old: Option<&Container>, kept: &[Mount]) -> Vec<Mount> {
+    let place = |mount: &Mount| mount.target.trim_end_matches('/').to_owned();
+    let own = new.mounts.iter().filter(|mount| mount.kind == MountKind::AnonymousVolume);
+    own.filter_map(|own| {
+        let mut there = kept.iter().chain(old.into_iter().flat_map(|old| &old.mounts));
+        let there = there.find(|mount| mount.kind != MountKind::Other && place(mount) == place(own))?;
+        Some(Mount { target: own.target.clone(), ..there.clone() })
+    })
+    .collect()
+}
+
+/// Gives an old container the name that it has until it is removed. One that crashes again and again serves nobody; engines
+/// before 23 rename it only once it is stopped.
+async fn set_aside(engine: &Engine, old: &Container) -> Result<()> {
+    let Err(fault) = engine.rename(&old.id, &retired(&old.name)).await else { return Ok(()) };
+    let crashes = engine.container(&old.id).await?.is_some_and(|now| !now.is_running() || now.restarts > 0);
+    if !crashes {
+        return Err(fault);
+    }
+    engine.set_restart(&old.id, "no").await?;
+    engine.stop(&old.id, None).await?;
+    engine.rename(&old.id, &retired(&old.name)).await
 }
 
 /// Removes what was created and gives the old containers their names back.
@@ -186,6 +269,53 @@ pub(crate) async fn undo(world: &World<'_>, project: &str, swaps: &[Swap]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn with_mounts(mounts: &[(MountKind, &str, &str)]) -> Container {
+        let container = serde_json::json!({
+            "id": "c", "name": "p-web-1", "service": "web", "number": 1, "config_hash": "", "image": "web", "image_id": "",
+            "state": {"state": "running"}, "health": "none", "restarts": 0, "started_at": "", "networks": [], "ports": [],
+        });
+        let mut container: Container = serde_json::from_value(container).unwrap();
+        let mount = |(kind, source, target): &(MountKind, &str, &str)| Mount {
+            kind: *kind,
+            source: (*source).to_owned(),
+            target: (*target).to_owned(),
+            writable: true,
+        };
+        container.mounts = mounts.iter().map(mount).collect();
+        container
+    }
+
+    #[test]
+    fn a_new_container_inherits_what_stood_where_it_has_a_volume_without_a_name() {
+        use MountKind::{AnonymousVolume, Bind, Other, Volume};
+        let old = with_mounts(&[
+            (AnonymousVolume, "f00", "/data/"),
+            (Bind, "/srv/up", "/uploads"),
+            (Volume, "named", "/named"),
+            (Other, "", "/tmp"),
+        ]);
+        let new = with_mounts(&[
+            (AnonymousVolume, "n00", "/data"),
+            (AnonymousVolume, "n01", "/uploads"),
+            (AnonymousVolume, "n02", "/tmp"),
+            (AnonymousVolume, "n03", "/fresh"),
+            (Volume, "other", "/named"),
+        ]);
+        let told: Vec<_> =
+            inherited(&new, Some(&old), &[]).into_iter().map(|mount| (mount.source, mount.target)).collect();
+        assert_eq!(told, [("f00".into(), "/data".into()), ("/srv/up".into(), "/uploads".to_owned())]);
+        let kept = Mount { kind: AnonymousVolume, source: "k00".into(), target: "/data".into(), writable: true };
+        assert_eq!(inherited(&new, Some(&old), std::slice::from_ref(&kept))[0].source, "k00");
+        assert_eq!(inherited(&new, None, &[kept]).len(), 1);
+    }
+
+    #[test]
+    fn names_that_compose_makes_are_told_from_fixed_ones() {
+        assert!(is_numbered("shop-web-1", "web") && is_numbered("shop_web_12", "web"));
+        assert!(!is_numbered("web", "web") && !is_numbered("shop-web", "web") && !is_numbered("shop-web-one", "web"));
+        assert_eq!(numbered("shop-web-2", 0), "shop-web-1");
+    }
 
     #[test]
     fn composes_complaint_is_told_from_its_progress() {

@@ -1,6 +1,9 @@
 //! One action, one file: what it does, and how it is undone.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use xr_model::{Action, Container, Step, Swap};
 
@@ -15,9 +18,11 @@ pub(crate) mod await_healthy;
 pub(crate) mod backup;
 pub(crate) mod create_containers;
 pub(crate) mod hook;
+pub(crate) mod inject;
 pub(crate) mod provide;
 pub(crate) mod pull_image;
 pub(crate) mod record;
+pub(crate) mod remake_networks;
 pub(crate) mod remove_old;
 pub(crate) mod restore;
 pub(crate) mod settle;
@@ -34,6 +39,8 @@ pub(crate) struct Run<'a, 'w> {
     pub id: String,
     /// Containers as they were when they were found healthy.
     pub healthy: RefCell<Vec<Container>>,
+    /// Services whose health is awaited at this moment.
+    pub awaited: RefCell<BTreeSet<String>>,
     /// What became of the workers that were switched.
     pub fates: RefCell<BTreeMap<String, Fate>>,
 }
@@ -47,6 +54,11 @@ impl Run<'_, '_> {
     /// What the workers shall have.
     pub fn fleet(&self) -> xr_model::Result<&Target> {
         self.prepared.fleet.as_ref().ok_or_else(|| xr_model::Fault::new("nothing was prepared for workers"))
+    }
+
+    /// Whether nothing served before: what falls at first is given time, since nobody waits for the way back.
+    pub fn is_cold(&self) -> bool {
+        !self.prepared.observed.containers.iter().any(Container::is_up)
     }
 
     /// The containers that replace `swap.old`.
@@ -73,6 +85,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
         Action::SwitchFiles { generation, commit } => {
             Ok(crate::files::switch(run.world, &run.id, *generation, commit.as_deref())?)
         }
+        Action::RemakeNetworks { networks, places } => remake_networks::act(run, networks, places).await,
         Action::CreateContainers { swaps } => create_containers::act(run, swaps).await,
         Action::Start { swap } => start::act(run, swap).await,
         Action::SwitchOver { swap, detach, drain } => switch_over::act(run, swap, detach, *drain).await,

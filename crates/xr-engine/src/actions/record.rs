@@ -1,12 +1,13 @@
 //! Record the generation and point at it. From here on the new version is the truth.
 
-use xr_model::{Container, ContainerState, Generation, RunKind, Service};
+use xr_model::{Container, ContainerState, Fault, Generation, RunKind, Service};
 
 use super::Run;
-use crate::{clock, failure::Failure};
+use crate::{clock, failure::Failure, health, judge, volumes};
 
 pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
     let world = run.world;
+    whole(run).await?;
     // A generation that is there already is immutable.
     if run.prepared.plan.kind != RunKind::Rollback && run.prepared.plan.from != Some(number) {
         let mut generation: Generation = run.prepared.generation.clone();
@@ -20,17 +21,33 @@ pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
         let mut now = world.engine.containers(run.project()).await?;
         now.retain(|container| !old.contains(&container.id.as_str()));
         generation.ended = ended(&generation.services, &now);
+        generation.unnamed_volumes = volumes::unnamed_of(&generation.services, &now);
         world.generations.record(&generation)?;
     }
     world.generations.point_at(number)?;
     Ok(())
 }
 
+/// Nothing is recorded that is not so: the whole stack is looked at anew, what the plan kept too.
+async fn whole(run: &Run<'_, '_>) -> Result<(), Failure> {
+    let generation = &run.prepared.generation;
+    let observed = run.world.observe(run.project(), &generation.images).await?;
+    let ran = run.prepared.observed.containers.iter().filter(|container| container.is_up());
+    let ran: Vec<&str> = ran.map(|container| container.id.as_str()).collect();
+    let wrong = judge::judge(generation, &observed, &run.prepared.retired_ids(), &ran);
+    let Some(first) = wrong.first() else { return Ok(()) };
+    if let Some(container) = &first.container {
+        return Err(health::guilty(run.world, container, first.what.clone()).await);
+    }
+    Err(Fault::new(format!("{} {}", first.service, first.what)).hint("docker compose ps --all").into())
+}
+
 /// Services all of whose containers have ended with success.
 fn ended(services: &[Service], containers: &[Container]) -> Vec<String> {
     let has_ended = |service: &&Service| {
         let mut ours = containers.iter().filter(|c| c.service == service.name).peekable();
-        ours.peek().is_some() && ours.all(|c| c.state == ContainerState::Exited(0))
+        ours.peek().is_some()
+            && ours.all(|c| c.state == ContainerState::Exited(0) && judge::may_have_ended(service, c, services))
     };
     services.iter().filter(has_ended).map(|service| service.name.clone()).collect()
 }

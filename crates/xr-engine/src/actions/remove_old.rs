@@ -1,4 +1,5 @@
-//! Remove the old containers. The run has succeeded by now: what cannot be removed is only in the way.
+//! Remove the old containers, and none of their volumes: the new ones may have them, and what nobody has any more is the
+//! admin's to delete. The run has succeeded by now: what cannot be removed is only in the way.
 
 use xr_model::Swap;
 
@@ -7,7 +8,7 @@ use crate::{World, failure::Failure};
 pub(crate) async fn act(world: &World<'_>, swaps: &[Swap]) -> Result<(), Failure> {
     for old in swaps.iter().flat_map(|swap| &swap.old) {
         world.engine.stop(&old.id, None).await?;
-        world.engine.remove(&old.id, true).await?;
+        world.engine.remove(&old.id, false).await?;
     }
     Ok(())
 }

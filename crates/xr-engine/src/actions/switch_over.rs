@@ -89,7 +89,7 @@ pub(crate) async fn start_afresh(world: &World<'_>, swap: &Swap) -> Result<()> {
 
 /// Starts the old containers that ran.
 pub(crate) async fn start_old(world: &World<'_>, swap: &Swap, all: bool) -> Result<()> {
-    let starts = swap.old.iter().filter(|old| all || old.is_running()).map(|old| world.engine.start(&old.id));
+    let starts = swap.old.iter().filter(|old| all || old.is_up()).map(|old| world.engine.start(&old.id));
     future::join_all(starts).await.into_iter().collect::<Result<Vec<()>>>().map(drop)
 }
 

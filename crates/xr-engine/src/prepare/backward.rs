@@ -5,7 +5,7 @@ use std::time::Duration;
 use xr_model::{Desired, Fault, Level, Result, RunKind, Version};
 
 use super::{Parts, Prepared, backups, data};
-use crate::{World, own_files::OwnFiles, staging};
+use crate::{World, networks, own_files::OwnFiles, staging};
 
 /// Where a rollback goes.
 pub(super) struct Goal<'a> {
@@ -60,7 +60,9 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
         let text = format!("generation {} did not keep, so they stay as they are: {}", target.number, names.join(", "));
         world.say(Level::Warning, text);
     }
+    let remade_networks = networks::remade(world, Some(&current), &target.networks).await?;
     let desired = Desired {
+        remade_networks,
         version: target.version.clone(),
         generation: target.number,
         commit: target.commit.clone(),

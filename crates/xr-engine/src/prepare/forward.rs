@@ -16,9 +16,9 @@ use xr_version_resolver::{Resolution, version_file};
 
 use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
 use crate::{
-    World, adopt, build, checks,
+    World, adopt, build, checks, earlier,
     images::{self, Pinning, Unpinned},
-    moved, settings,
+    moved, networks, settings,
     staging::{self, Order, Staged},
     trust, volumes,
 };
@@ -83,8 +83,8 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         checks::same_project(&current.invocation.project, &staged.resolved.project)?;
     } else {
         checks::strangers(world, &staged).await?;
-        // Known secrets are replaced as long as nothing can depend on them.
-        if !staged.report.placeholders.is_empty() && world.engine.volumes(&staged.resolved.project).await?.is_empty() {
+        // Known secrets are replaced as long as nothing can have been made with them.
+        if !staged.report.placeholders.is_empty() && earlier::data(world, &staged).await?.is_empty() {
             order.replace_placeholders = true;
             staged = staging::stage(world, &order)?;
             checked.staged(world, &staged)?;
@@ -138,6 +138,8 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         invocation: staged.invocation.clone(),
         services: services.clone(),
         ended: Vec::new(),
+        unnamed_volumes: Vec::new(),
+        networks: networks::defined(&staged.resolved.json),
         images: images.clone(),
         changes: Vec::new(),
         verified: checked.verified(),
@@ -154,7 +156,9 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         Some(current) => current.specs(),
         None => adopt::specs(world, &staged, &services, &observed, tree_moves),
     };
+    let remade_networks = networks::remade(world, current.as_ref(), &generation.networks).await?;
     let desired = Desired {
+        remade_networks,
         version: resolution.version,
         generation: staged.number,
         commit: resolution.commit,
@@ -239,7 +243,7 @@ fn unchanged(world: &World<'_>, current: Generation, running: &BTreeSet<String>,
     let down: Vec<&str> = current
         .services
         .iter()
-        .filter(|s| !s.is_a_job(&current.services, &current.ended) && !running.contains(&s.name))
+        .filter(|s| !s.may_be_done(&current.services, &current.ended) && !running.contains(&s.name))
         .map(|s| s.name.as_str())
         .collect();
     if !down.is_empty() {
@@ -259,6 +263,7 @@ fn unchanged(world: &World<'_>, current: Generation, running: &BTreeSet<String>,
         hooks: Vec::new(),
         backups: Vec::new(),
         restores: Vec::new(),
+        remade_networks: Vec::new(),
         settle: Duration::ZERO,
         smoke: false,
         fleet: None,

@@ -23,6 +23,9 @@ pub fn service(name: &str, needs: &[&str]) -> Service {
         container_name: None,
         health: None,
         owns_data: false,
+        fixed_address: false,
+        injected: false,
+        stop_grace: None,
         host_network: false,
         tied_to: vec![],
         builds: false,
@@ -57,6 +60,7 @@ pub fn container(service: &Service) -> Container {
             ipv4: None,
         }],
         ports: service.ports.clone(),
+        mounts: Vec::new(),
     }
 }
 
@@ -113,6 +117,7 @@ pub fn world(services: Vec<Service>, same: &[&str]) -> (Desired, Observed) {
         hooks: vec![DesiredHook { index: 0, name: "migrate".into(), service: "server".into() }],
         backups: vec![(0, "dump".into())],
         restores: vec![],
+        remade_networks: vec![],
         settle: Duration::from_secs(10),
         smoke: true,
         fleet: None,

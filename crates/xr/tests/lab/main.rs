@@ -14,6 +14,7 @@ mod git_faults;
 mod hooks;
 mod interruptions;
 mod late_failures;
+mod nothing_lost;
 mod operations;
 mod promises;
 mod registry_faults;

@@ -113,7 +113,7 @@ fn state(facts: &Facts, service: &Service, container: &Container) -> Finding {
 
 fn ends_by_itself(facts: &Facts, service: &Service) -> bool {
     let ended = facts.current().map(|generation| generation.ended.as_slice()).unwrap_or_default();
-    service.is_a_job(facts.expected(), ended)
+    service.may_be_done(facts.expected(), ended)
 }
 
 fn started_just_now(facts: &Facts, container: &Container) -> bool {

@@ -40,7 +40,10 @@ pub(crate) fn service(name: &str) -> Service {
         ports: if name == "nginx" { vec![port] } else { vec![] },
         container_name: None,
         health: None,
-        owns_data: false,
+        owns_data: name == "server",
+        fixed_address: false,
+        injected: false,
+        stop_grace: None,
         host_network: false,
         tied_to: vec![],
         builds: false,
@@ -81,6 +84,7 @@ fn running(service: &Service) -> Container {
         started_at: "2026-01-02T03:04:05Z".into(),
         networks: vec![],
         ports: service.ports.clone(),
+        mounts: Vec::new(),
     }
 }
 
@@ -89,6 +93,8 @@ pub(crate) fn healthy() -> Facts {
     let services = vec![service("server"), service("nginx")];
     let generation = Generation {
         ended: Vec::new(),
+        unnamed_volumes: Vec::new(),
+        networks: std::collections::BTreeMap::new(),
         format: GENERATION_FORMAT,
         number: 1,
         parent: None,

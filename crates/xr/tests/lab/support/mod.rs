@@ -142,6 +142,13 @@ impl Stack {
         self.write_env(&text)
     }
 
+    /// Adds lines to the `.env` of a stack whose compose file is at its root.
+    pub fn write_env_at_root(&self, lines: &str) -> Result<()> {
+        let text = self.file(".env")? + lines;
+        std::fs::write(self.root.join(".env"), text)?;
+        Ok(())
+    }
+
     /// Replaces the whole of `docker/.env`.
     pub fn write_env(&self, text: &str) -> Result<()> {
         std::fs::write(self.env_path(), text)?;

@@ -1,0 +1,40 @@
+//! Write into new containers the files that compose itself would write there.
+//!
+//! Compose does it when it creates a container, since 2.38 when it starts one; xr starts containers itself, and makes twins
+//! of some, which have nothing of what was written.
+
+use xr_host::InjectedFile;
+use xr_model::{Fault, Result, Swap};
+use xr_stack::inline_files;
+
+use super::Run;
+use crate::settings;
+
+pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
+    let generation = &run.prepared.generation;
+    let injected = |swap: &&&Swap| generation.services.iter().any(|s| s.name == swap.service && s.injected);
+    let swaps: Vec<&&Swap> = swaps.iter().filter(injected).collect();
+    if swaps.is_empty() {
+        return Ok(());
+    }
+    let world = run.world;
+    let compose = world.compose(generation.number, &generation.invocation)?;
+    let (root, manifest) = (world.root.clone(), run.prepared.manifest.clone());
+    let resolved = tokio::task::spawn_blocking(move || compose.resolve(&root, &manifest));
+    let resolved = resolved.await.map_err(Fault::at("a command's thread died"))??;
+    let env = settings::parse_env(&world.stack.layout.env_path())?;
+    let value = |key: &str| {
+        let set = env.as_ref().and_then(|env| env.get(key)).map(|value| value.text);
+        set.or_else(|| std::env::var(key).ok())
+    };
+    for swap in swaps {
+        let files: Vec<InjectedFile> = inline_files(&resolved.json, &swap.service, &value)
+            .into_iter()
+            .map(|file| InjectedFile { path: file.path, content: file.content, mode: file.mode, owner: file.owner })
+            .collect();
+        for container in run.new_of(swap).await? {
+            world.engine.inject(&container.id, &files).await?;
+        }
+    }
+    Ok(())
+}

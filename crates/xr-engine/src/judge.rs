@@ -1,0 +1,118 @@
+//! Whether a stack, looked at as a whole and anew, is what its generation says. Steps prove what they did themselves; what
+//! befell the others meanwhile, those that the plan kept among them, is seen here.
+
+use xr_model::{Container, ContainerState, Generation, Health, Observed, Service};
+
+/// Something of a stack that is not as its generation says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// The service.
+    pub service: String,
+    /// Its container; none when there are too few or too many.
+    pub container: Option<Container>,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// What is wrong with the containers of a stack, `retired` ones left out. Of those that `ran` before, none may have ended but
+/// what is clearly a job: somebody else may have stopped it meanwhile, such as compose, which takes everything off a network
+/// that it makes anew.
+pub(crate) fn judge(generation: &Generation, observed: &Observed, retired: &[&str], ran: &[&str]) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    for service in generation.services.iter().filter(|service| service.replicas > 0) {
+        let ours: Vec<&Container> =
+            observed.of(&service.name).filter(|container| !retired.contains(&container.id.as_str())).collect();
+        if u32::try_from(ours.len()) != Ok(service.replicas) {
+            let what = format!("has {} containers instead of {}", ours.len(), service.replicas);
+            wrong.push(Wrong { service: service.name.clone(), container: None, what });
+        }
+        let pinned = generation.images.iter().find(|image| image.services.contains(&service.name));
+        let local = pinned.and_then(|pinned| observed.local(pinned));
+        for container in ours {
+            let another = local.is_some_and(|local| local.id != container.image_id);
+            let may_end = if ran.contains(&container.id.as_str()) {
+                service.may_be_done(&generation.services, &generation.ended)
+            } else {
+                may_have_ended(service, container, &generation.services)
+            };
+            let what = match state(container, may_end) {
+                None if another => Some("runs another image than its generation's".to_owned()),
+                what => what,
+            };
+            if let Some(what) = what {
+                wrong.push(Wrong { service: service.name.clone(), container: Some(container.clone()), what });
+            }
+        }
+    }
+    wrong
+}
+
+fn state(container: &Container, may_end: bool) -> Option<String> {
+    match container.state {
+        ContainerState::Running if container.health == Health::Unhealthy => Some("is unhealthy".to_owned()),
+        ContainerState::Running => None,
+        ContainerState::Exited(0) if may_end => None,
+        ContainerState::Exited(code) => Some(format!("ended with exit code {code}")),
+        ContainerState::Created => Some("was never started".to_owned()),
+        ContainerState::Paused => Some("is paused".to_owned()),
+        ContainerState::Restarting => Some("crashes and is started again".to_owned()),
+        ContainerState::Dead => Some("is dead".to_owned()),
+    }
+}
+
+/// Whether a container that has ended well since it was started may have done what it is for.
+pub(crate) fn may_have_ended(service: &Service, container: &Container, services: &[Service]) -> bool {
+    service.may_be_done(services, &[])
+        || (!container.is_started_again() && service.ports.is_empty() && service.health.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use xr_stack::{Manifest, Resolved};
+
+    use super::*;
+
+    fn generation(services: &serde_json::Value) -> Generation {
+        let config = json!({"name": "shop", "services": services}).to_string();
+        let services = Resolved::parse(&config, &Manifest::default()).unwrap().services;
+        let generation = json!({
+            "format": 1, "number": 1, "parent": null, "made_by": "install", "version": "v1.0.0", "version_id": "",
+            "commit": null, "branch": null, "applied_at": "", "mode": "production",
+            "invocation": {"files": [], "directory": "", "profiles": [], "left_out": [], "project": "shop"},
+            "services": services, "images": [], "changes": [],
+        });
+        serde_json::from_value(generation).unwrap()
+    }
+
+    fn container(service: &str, state: &serde_json::Value) -> Container {
+        let container = json!({
+            "id": service, "name": format!("shop-{service}-1"), "service": service, "number": 1, "config_hash": "",
+            "image": service, "image_id": "", "state": state, "health": "none", "restarts": 0, "started_at": "",
+            "networks": [], "ports": [],
+        });
+        serde_json::from_value(container).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_run_is_wrong_but_for_a_job_and_a_kept_database_is_none() {
+        let generation = generation(&json!({
+            "db": {"image": "db", "volumes": [{"type": "volume", "source": "d", "target": "/d"}]},
+            "job": {"image": "job"},
+            "web": {"image": "web", "ports": [{"target": 80, "published": "8083", "protocol": "tcp"}]},
+            "gone": {"image": "gone"},
+            "none": {"image": "none", "scale": 0},
+        }));
+        let ended = json!({"state": "exited", "code": 0});
+        let states = [("db", &ended), ("job", &ended), ("web", &ended)];
+        let containers = states.map(|(service, state)| container(service, state)).to_vec();
+        let observed = Observed { containers, ..Observed::default() };
+        let wrong = |ran: &[&str]| -> Vec<String> {
+            let wrong = judge(&generation, &observed, &[], ran);
+            wrong.into_iter().map(|wrong| format!("{} {}", wrong.service, wrong.what)).collect()
+        };
+        let gone = "gone has 0 containers instead of 1";
+        assert_eq!(wrong(&[]), [gone, "web ended with exit code 0"]);
+        assert_eq!(wrong(&["db", "job"]), ["db ended with exit code 0", gone, "web ended with exit code 0"]);
+    }
+}

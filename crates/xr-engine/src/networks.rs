@@ -1,0 +1,66 @@
+//! Which networks a new version defines otherwise than the one that serves.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use xr_model::{Generation, RemadeNetwork, Result};
+
+use crate::World;
+
+/// The networks that a resolved configuration makes, by their names on the engine, and what tells one definition from
+/// another; an external one is somebody else's.
+pub(crate) fn defined(config: &Value) -> BTreeMap<String, String> {
+    let networks = config["networks"].as_object().into_iter().flatten();
+    let own = networks.filter(|(_, network)| network["external"] != true);
+    own.filter_map(|(_, network)| {
+        let name = network["name"].as_str()?.to_owned();
+        let mut definition = network.clone();
+        definition.sort_all_objects();
+        let digest = Sha256::digest(definition.to_string());
+        Some((name, digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+    })
+    .collect()
+}
+
+/// Those of them that are there, and were defined otherwise by the generation that serves.
+///
+/// # Errors
+/// When the engine does not answer.
+pub(crate) async fn remade(
+    world: &World<'_>,
+    current: Option<&Generation>,
+    wanted: &BTreeMap<String, String>,
+) -> Result<Vec<RemadeNetwork>> {
+    let mut remade = Vec::new();
+    let Some(current) = current else { return Ok(remade) };
+    for (name, digest) in &current.networks {
+        if wanted.get(name).is_some_and(|wanted| wanted != digest)
+            && let Some(definition) = world.engine.network_definition(name).await?
+        {
+            remade.push(RemadeNetwork { name: name.clone(), definition });
+        }
+    }
+    Ok(remade)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_and_networks_of_others_do_not_count() {
+        let one = json!({"networks": {
+            "default": {"name": "shop_default", "driver_opts": {"a": "1", "b": "2"}, "ipam": {}},
+            "outside": {"name": "edge", "external": true},
+        }});
+        let same =
+            json!({"networks": {"default": {"ipam": {}, "driver_opts": {"b": "2", "a": "1"}, "name": "shop_default"}}});
+        let other = json!({"networks": {"default": {"name": "shop_default", "ipam": {}, "internal": true}}});
+        assert_eq!(defined(&one), defined(&same));
+        assert_ne!(defined(&one), defined(&other));
+        assert_eq!(defined(&one).len(), 1);
+    }
+}

@@ -1,0 +1,280 @@
+//! What `docker compose up` keeps, xr keeps: data wherever they are, files that compose writes, addresses, profiles. The data
+//! are read back after each run.
+
+use anyhow::{Result, ensure};
+
+use crate::support::Stack;
+
+/// A server that answers its release on port 80, writes to the folder of its image's `VOLUME`, and notes there when another one
+/// was at work at the same time.
+const SERVER: &str = r#"#!/bin/sh
+[ ! -e /data/at-work ] || echo two >> /data/two
+touch /data/at-work
+trap 'rm -f /data/at-work; exit 0' TERM
+httpd -f -p 80 -h /www &
+wait
+"#;
+
+/// A server's image as two releases, whose tags end with the stack's project.
+fn published(stack: &Stack) -> Result<String> {
+    let (engine, registry) = (stack.lab.engine(), stack.lab.registry());
+    engine.docker(&["pull", "--quiet", "busybox"])?;
+    for release in ["7.0", "7.2"] {
+        let name = format!("xr-kept/server:{release}");
+        if registry.digest(&name)?.is_some() {
+            continue;
+        }
+        let context = stack.scratch(&format!("server-{release}"))?;
+        std::fs::write(context.join("server"), SERVER)?;
+        let dockerfile = format!(
+            "FROM busybox\nCOPY server /server\nRUN mkdir /www && echo {release} > /www/index.html && chmod 755 /server\n\
+             VOLUME /data\nCMD [\"/server\"]\n"
+        );
+        std::fs::write(context.join("Dockerfile"), dockerfile)?;
+        let local = format!("xr-kept-build-{}:{release}", stack.project);
+        engine.build(&context, &context.join("Dockerfile"), &local, &[])?;
+        registry.push(engine, &local, &name)?;
+    }
+    Ok(format!("{}/xr-kept/server", registry.address()))
+}
+
+/// A repository of the admin's own, with these files in git as this version.
+fn release(stack: &Stack, version: &str, files: &[(&str, &str)]) -> Result<()> {
+    if !stack.root.join(".git").exists() {
+        stack.git(&["init", "-q", "-b", "main"])?;
+        std::fs::write(stack.root.join(".gitignore"), ".env\napp.env\ndata/\nVERSION\n.xr/\n")?;
+    }
+    stack.unpack(files)?;
+    stack.git(&["add", "-A"])?;
+    let me = ["-c", "user.name=test", "-c", "user.email=test@example.org"];
+    stack.git(&[&me[..], &["commit", "-qm", version]].concat())?;
+    stack.git(&[&me[..], &["tag", "-m", version, version]].concat())?;
+    Ok(())
+}
+
+/// Runs a shell script in the one container of a service.
+fn sh(stack: &Stack, service: &str, script: &str) -> Result<String> {
+    Ok(stack.docker(&["exec", &stack.container(service)?.id, "sh", "-c", script])?.trim().to_owned())
+}
+
+/// One of each kind: a volume that only the image declares, one without a name in the compose file, one that two share, a file
+/// that compose writes under a fixed name and without one, settings that git does not have, an address, a profile, a job.
+const KINDS: &str = r#"
+services:
+  cache:
+    image: IMAGE:7.0
+  unnamed:
+    image: IMAGE:7.0
+    volumes: [/more]
+  db:
+    image: IMAGE:7.0
+    volumes: ["rows:/data"]
+  backup:
+    image: IMAGE:7.2
+    command: sleep 1000000
+    stop_signal: SIGKILL
+    volumes: ["rows:/source"]
+  web:
+    image: IMAGE:7.0
+    container_name: ${COMPOSE_PROJECT_NAME}-web
+    ports: ["${PORT}:80"]
+    configs: [{source: site, target: /www/index.html}]
+    secrets: [token]
+  plain:
+    image: IMAGE:7.0
+    configs: [{source: site, target: /etc/site}]
+    env_file: [app.env]
+  placed:
+    image: IMAGE:7.0
+    networks: {fixed: {ipv4_address: ADDRESS}}
+  extra:
+    image: IMAGE:7.0
+    profiles: [extra]
+  job:
+    image: IMAGE:7.0
+    restart: "no"
+    entrypoint: sleep
+    command: ["3"]
+volumes: {rows: {}}
+networks: {fixed: {ipam: {config: [{subnet: SUBNET}]}}}
+configs: {site: {content: "mine"}}
+secrets: {token: {environment: TOKEN}}
+"#;
+
+const SERVERS: [&str; 8] = ["cache", "unnamed", "db", "web", "plain", "placed", "extra", "backup"];
+
+/// Everything that was written is there, and everything that compose would have done.
+fn assert_nothing_is_lost(stack: &Stack, tag: &str, address: &str) -> Result<()> {
+    for service in SERVERS {
+        let container = stack.container(service)?;
+        assert_eq!(container.state, "running", "{container:?}");
+        ensure!(service == "backup" || container.image.ends_with(tag), "{container:?}");
+        let mark = if service == "backup" { "/source/mark" } else { "/data/mark" };
+        let wanted = if service == "backup" { "db" } else { service };
+        assert_eq!(sh(stack, service, &format!("cat {mark}"))?, wanted, "{service}");
+    }
+    assert_eq!(sh(stack, "unnamed", "cat /more/mark")?, "more");
+    assert_eq!(sh(stack, "db", "cat /data/two 2>/dev/null || echo one")?, "one", "two of db ran at once");
+    assert_eq!(stack.http("GET", "/")?.body.trim(), "mine");
+    assert_eq!(sh(stack, "plain", "cat /etc/site; echo; echo $A")?, "mine\n1");
+    assert_eq!(sh(stack, "web", "cat /run/secrets/token")?, "s3cr3t");
+    ensure!(sh(stack, "placed", "ip address")?.contains(address), "no {address}");
+    let said = stack.surround(duct::cmd("docker", ["compose", "--dry-run", "up", "-d"])).stderr_to_stdout().read()?;
+    ensure!(!said.contains("Recreat"), "compose would change: {said}");
+    stack.xr(&["doctor"])?.exits(0);
+    Ok(())
+}
+
+#[test]
+fn data_of_every_kind_and_files_that_compose_writes_survive_an_update_and_a_rollback() -> Result<()> {
+    let stack = Stack::unpacked()?;
+    let image = published(&stack)?;
+    // A network of the test's own, by its port.
+    let (high, low) = (stack.port / 250 % 250, stack.port % 250);
+    let (subnet, address) = (format!("10.{high}.{low}.0/24"), format!("10.{high}.{low}.10"));
+    let compose = KINDS.replace("IMAGE", &image).replace("SUBNET", &subnet).replace("ADDRESS", &address);
+    std::fs::write(stack.root.join("app.env"), "A=1\n")?;
+    stack.write_env_at_root("COMPOSE_PROFILES=extra\nTOKEN=s3cr3t\n")?;
+    release(&stack, "v1.0.0", &[("compose.yaml", &compose)])?;
+    stack.xr(&["install", "--yes"])?.exits(0);
+    for service in SERVERS {
+        if service != "backup" {
+            sh(&stack, service, &format!("echo {service} > /data/mark"))?;
+        }
+    }
+    sh(&stack, "unnamed", "echo more > /more/mark")?;
+    assert_nothing_is_lost(&stack, ":7.0", &address)?;
+
+    release(&stack, "v1.1.0", &[("compose.yaml", &compose.replace("7.0", "7.2"))])?;
+    stack.git(&["checkout", "-q", "v1.0.0"])?;
+    stack.xr(&["install", "--yes", "--version", "v1.1.0"])?.exits(0);
+    assert_nothing_is_lost(&stack, ":7.2", &address)?;
+    stack.xr(&["rollback", "--yes"])?.exits(0);
+    assert_nothing_is_lost(&stack, ":7.0", &address)?;
+
+    // A volume without a name goes only when it is named.
+    let volumes = || stack.docker(&["volume", "ls", "-q"]);
+    let kept =
+        stack.docker(&["inspect", "--format={{range .Mounts}}{{.Name}} {{end}}", &stack.container("cache")?.id])?;
+    stack.xr(&["uninstall", "--yes"])?.exits(0);
+    ensure!(volumes()?.contains(kept.trim()), "{kept} is gone");
+    stack.docker(&["volume", "rm", kept.trim()])?;
+    Ok(())
+}
+
+/// Data in a folder of the admin's, made with a password that looks like nobody chose it.
+const LIVE: &str = r#"
+services:
+  db:
+    image: IMAGE:7.0
+    env_file: .env
+    volumes: ["./data/pg:/data"]
+  app:
+    image: IMAGE:7.0
+    environment: {DATABASE_URL: "postgres://postgres:${POSTGRES_PASSWORD}@db/postgres"}
+    depends_on: [db]
+"#;
+
+#[test]
+fn a_password_that_data_were_made_with_is_never_replaced_and_a_running_stacks_volumes_are_taken_over() -> Result<()> {
+    let stack = Stack::unpacked()?;
+    let image = published(&stack)?;
+    stack.write_env_at_root("POSTGRES_PASSWORD=postgres\n")?;
+    let template = ".env.example";
+    let compose = LIVE.replace("IMAGE", &image);
+    release(
+        &stack,
+        "v1.0.0",
+        &[("compose.yaml", &compose), (template, "POSTGRES_PASSWORD=change-me\nCOMPOSE_PROJECT_NAME=\nPORT=\n")],
+    )?;
+    stack.surround(duct::cmd("docker", ["compose", "up", "-d"])).stdout_null().stderr_null().run()?;
+    sh(&stack, "db", "echo row > /data/mark")?;
+    sh(&stack, "app", "echo file > /data/mark")?;
+    // What xr finds is not quite what runs: the container of the application has to be made anew.
+    release(&stack, "v1.1.0", &[("compose.yaml", &compose.replace("depends_on", "labels: [new=1]\n    depends_on"))])?;
+    stack.xr(&["install", "--yes"])?.exits(0);
+    ensure!(stack.file(".env")?.contains("POSTGRES_PASSWORD=postgres\n"), "{}", stack.file(".env")?);
+    assert_eq!(sh(&stack, "db", "cat /data/mark; echo $POSTGRES_PASSWORD")?, "row\npostgres");
+    assert_eq!(sh(&stack, "app", "cat /data/mark")?, "file");
+    Ok(())
+}
+
+/// Up, and then it ends again and again.
+const FALLS: &str = r#"
+services:
+  app:
+    image: IMAGE:TAG
+    restart: always
+    command: COMMAND
+    ports: ["${PORT}:80"]
+"#;
+
+#[test]
+fn a_version_that_crashes_again_and_again_is_rolled_back_and_mended_by_the_next() -> Result<()> {
+    let stack = Stack::unpacked()?;
+    let image = published(&stack)?;
+    let falls =
+        |tag: &str, command: &str| FALLS.replace("IMAGE", &image).replace("TAG", tag).replace("COMMAND", command);
+    let works = "/server";
+    // As long as it was watched it did not fall.
+    let crashes = "sh -c 'httpd -p 80 -h /www; while [ ! -e /data/fall ]; do sleep 0.2; done; exit 3'";
+    release(&stack, "v1.0.0", &[("compose.yaml", &falls("7.0", works))])?;
+    stack.xr(&["install", "--yes"])?.exits(0);
+    for back in [true, false] {
+        let version = if back { "v1.1.0" } else { "v1.2.0" };
+        release(&stack, version, &[("compose.yaml", &falls("7.2", crashes))])?;
+        stack.xr(&["install", "--yes"])?.exits(0);
+        sh(&stack, "app", "touch /data/fall")?;
+        let crashed = || stack.docker(&["inspect", "--format={{.RestartCount}}", &stack.container("app")?.id]);
+        xr_lab::wait_for("crashes", crate::support::PATIENCE, || crashed().is_ok_and(|count| count.trim() > "1"))?;
+        stack.xr(&["doctor"])?.exits(6);
+        if back {
+            stack.xr(&["rollback", "--yes"])?.exits(0);
+            assert_eq!(stack.http("GET", "/")?.body.trim(), "7.0");
+        } else {
+            release(&stack, "v1.3.0", &[("compose.yaml", &falls("7.0", works))])?;
+            stack.xr(&["install", "--yes"])?.exits(0);
+        }
+        assert_eq!(stack.http("GET", "/")?.body.trim(), "7.0");
+        assert_eq!(sh(&stack, "app", "rm /data/fall; ls /data")?, "at-work", "the data are those of before");
+    }
+    Ok(())
+}
+
+/// Nobody says that the application needs the database, which publishes its port.
+const UNORDERED: &str = r#"
+services:
+  app:
+    image: IMAGE:7.0
+    restart: always
+    command: sh -c 'wget -q -O /dev/null http://db/ && exec /server'
+  db:
+    image: IMAGE:7.0
+    command: sh -c 'sleep 4; exec /server'
+    ports: ["${PORT}:80"]
+  graph:
+    image: IMAGE:7.2
+    deploy: {replicas: 1}
+  checked:
+    image: IMAGE:7.0
+    healthcheck: {test: ["CMD", "/bin/true"], interval: 1s, retries: 2}
+"#;
+
+#[test]
+fn what_nobody_ordered_comes_up_as_with_compose_and_what_a_failed_release_left_out_stays() -> Result<()> {
+    let stack = Stack::unpacked()?;
+    let compose = UNORDERED.replace("IMAGE", &published(&stack)?);
+    release(&stack, "v1.0.0", &[("compose.yaml", &compose)])?;
+    stack.xr(&["install", "--yes"])?.exits(0);
+    stack.xr(&["stop", "--yes"])?.exits(0);
+    stack.xr(&["start", "--yes"])?.exits(0);
+    assert_eq!(stack.http("GET", "/")?.body.trim(), "7.0");
+    let graph = stack.container("graph")?;
+    let fails = compose.replace("replicas: 1", "replicas: 0").replace("/bin/true", "/bin/false");
+    let fails = fails.replace("IMAGE:7.0\n    healthcheck", "IMAGE:7.2\n    healthcheck");
+    release(&stack, "v1.1.0", &[("compose.yaml", &fails), ("xr.toml", "[services.checked]\npatience = \"5s\"\n")])?;
+    stack.xr(&["install", "--yes"])?.exits(3);
+    let after = stack.container("graph")?;
+    assert_eq!((graph.id, "running"), (after.id, after.state.as_str()));
+    Ok(())
+}
