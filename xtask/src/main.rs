@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod conform;
 mod crash;
 mod demo;
 mod generate;
@@ -35,6 +36,8 @@ enum Command {
     Bench(bench::Bench),
     /// Kill runs at every record and at random moments, on a real engine, beside compose
     Crash(crash::Crash),
+    /// Compare what xr makes of stacks of every shape with what compose makes of them
+    Conform(conform::Conform),
     /// Check layers, versions and generated files
     Tidy,
     /// The main job on the example, on real containers: install, doctor, update, rollback
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lab(command) => lab::run(command),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Conform(options) => conform::run(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Tidy => tidy::run(),
         Command::Demo(options) => demo::run(&options),

@@ -1,6 +1,6 @@
 //! `cargo xtask crash`: the crash certificate. Runs are killed everywhere; what serves then is the old version or the new.
 
-mod chance;
+pub(crate) mod chance;
 mod real;
 mod simulated;
 mod site;
