@@ -56,9 +56,10 @@ fn versions() -> Result<()> {
         bail!("Cargo.toml: [workspace.package] version is not VERSION's {version}");
     }
     let changelog = read("CHANGELOG.md")?;
-    let newest = changelog.lines().find_map(|line| line.strip_prefix("## ")).unwrap_or_default();
+    let mut entries = changelog.lines().filter_map(|line| line.strip_prefix("## "));
+    let newest = entries.find(|entry| *entry != "Unreleased").unwrap_or_default();
     if newest.split_whitespace().next() != Some(&version) {
-        bail!("CHANGELOG.md: its first entry is `{newest}`, VERSION says {version}");
+        bail!("CHANGELOG.md: its newest release is `{newest}`, VERSION says {version}");
     }
     Ok(())
 }
