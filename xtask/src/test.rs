@@ -67,6 +67,10 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
             let amount: &[&str] = if options.full { &[] } else { &["--sample"] };
             report.stage("crash certificate", || lab.xtask(&[&["crash"], amount].concat()))?;
         }
+        if !chosen {
+            let amount: &[&str] = if options.full { &["--debug", "--random", "100"] } else { &["--sample"] };
+            report.stage("conformance to compose", || lab.xtask(&[&["conform"], amount].concat()))?;
+        }
         if options.full {
             for bench in [["bench"].as_slice(), &["bench", "images"], &["bench", "fleet"]] {
                 report.stage(&bench.join(" "), || lab.xtask(bench))?;
@@ -81,7 +85,10 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
         report.stage("long fuzzing", fuzz)?;
         for engine in &ENGINES[1..] {
             // the table tells
-            let _ = RunningLab::start(&Layout::with(*engine)?, true, true)?.tests(report, NEEDS_LAB, &[]);
+            let lab = RunningLab::start(&Layout::with(*engine)?, true, true)?;
+            let _ = lab.tests(report, NEEDS_LAB, &[]);
+            let title = format!("conformance on {}", engine.name);
+            let _ = report.stage(&title, || lab.xtask(&["conform", "--debug", "--random", "100"]));
         }
     } else if engines.is_empty() && !chosen {
         let newest = ENGINES.iter().rfind(|engine| !engine.containerd_store).context("no engine")?;

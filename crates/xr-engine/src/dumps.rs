@@ -1,5 +1,5 @@
-//! The dumps in `.xr/backups/`: `<run>-<time>-g<generation>-<backup>`, each with its SHA-256 beside it as `sha256sum` writes
-//! it. Before runs had numbers the names began with the time.
+//! The dumps in `.xr/backups/`: `<run>-<time>-g<generation>-<service>@<backup>`, each with its SHA-256 beside it as `sha256sum`
+//! writes it. Before runs had numbers the names began with the time; before each service had its own they did not tell it.
 
 use std::{
     fs::{self, File},
@@ -33,6 +33,8 @@ pub(crate) struct Dump {
     pub taken: DateTime,
     /// The generation that served then.
     pub generation: u32,
+    /// The service whose data it holds; none where the name does not tell.
+    pub service: Option<String>,
     /// Which of the manifest's backups it is.
     pub backup: String,
     /// Its bytes.
@@ -50,9 +52,13 @@ impl Dump {
         let mut parts = named.splitn(3, '-');
         let taken = DateTime::strptime("%Y%m%dT%H%M%S", parts.next()?).ok()?;
         let generation = parts.next()?.strip_prefix('g')?.parse().ok()?;
-        let backup = parts.next()?.to_owned();
+        let rest = parts.next()?;
+        let (service, backup) = match rest.split_once('@') {
+            Some((service, backup)) => (Some(service.to_owned()), backup.to_owned()),
+            None => (None, rest.to_owned()),
+        };
         let whole = !backup.ends_with(HALF) && !backup.ends_with(SUM);
-        whole.then(|| Self { path: path.to_owned(), file, taken, generation, backup, size })
+        whole.then(|| Self { path: path.to_owned(), file, taken, generation, service, backup, size })
     }
 
     /// Where its digest is.
@@ -69,11 +75,11 @@ pub(crate) fn sum_of(path: &Path) -> PathBuf {
 }
 
 /// The path of a dump that `run` takes now, while `generation` serves.
-pub(crate) fn path_of_new(world: &World<'_>, run: &str, generation: u32, backup: &str) -> PathBuf {
+pub(crate) fn path_of_new(world: &World<'_>, run: &str, generation: u32, service: &str, backup: &str) -> PathBuf {
     let stamp: String = clock::now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
     // The run's number first: the newest backup is that of the newest run, whatever the clock says.
     let number = run.split('-').next().unwrap_or_default();
-    world.home.backups().join(format!("{number}-{stamp}-g{generation}-{backup}"))
+    world.home.backups().join(format!("{number}-{stamp}-g{generation}-{service}@{backup}"))
 }
 
 /// All whole dumps, oldest first.
@@ -96,14 +102,14 @@ pub(crate) fn all(folder: &Path) -> Result<Vec<Dump>> {
     Ok(dumps)
 }
 
-/// The newest dump of a generation's data.
+/// The dumps of a generation's data that this backup has taken, oldest first.
 ///
 /// # Errors
 /// As [`all`].
-pub(crate) fn newest(world: &World<'_>, generation: u32, backup: &str) -> Result<Option<Dump>> {
+pub(crate) fn of_generation(world: &World<'_>, generation: u32, backup: &str) -> Result<Vec<Dump>> {
     let mut dumps = all(&world.home.backups())?;
     dumps.retain(|dump| dump.generation == generation && dump.backup == backup);
-    Ok(dumps.pop())
+    Ok(dumps)
 }
 
 /// Writes a dump's digest beside it.
@@ -184,6 +190,7 @@ mod tests {
         Backup {
             name: "db".to_owned(),
             image: "postgres".to_owned(),
+            kin: Vec::new(),
             command: Vec::new(),
             restore: None,
             requires_program: None,
@@ -219,7 +226,9 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         let dump = &found[0];
         assert_eq!((dump.generation, dump.backup.as_str(), dump.size), (7, "db-of-mine.sql", 4));
-        assert_eq!(dump.taken.to_string(), "2026-01-02T03:04:05");
+        assert_eq!((dump.taken.to_string().as_str(), &dump.service), ("2026-01-02T03:04:05", &None));
+        let named = Dump::of(Path::new("/b/000007-20260102T030405-g7-db-app@postgres.sql"), 1).unwrap();
+        assert_eq!((named.service.as_deref(), named.backup.as_str()), (Some("db-app"), "postgres.sql"));
         let check = || refuse_damaged(&backup(None), dump, &Cancel::default());
         check().unwrap();
         fs::write(&path, "rowz").unwrap();

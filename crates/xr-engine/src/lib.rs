@@ -27,6 +27,7 @@ mod images;
 mod judge;
 mod leftovers;
 mod lifecycle;
+mod listening;
 mod mounted;
 mod moved;
 mod networks;

@@ -189,7 +189,8 @@ fn order(path: &Path) -> (Option<u64>, &str) {
 fn past(files: Vec<(PathBuf, u64)>, keep: usize, stay: &BTreeSet<u32>) -> Vec<(PathBuf, u64)> {
     let dumps: Vec<Dump> = files.iter().filter_map(|(path, size)| Dump::of(path, *size)).collect();
     let kept = |at: usize, dump: &Dump| {
-        let newer = || dumps[at + 1..].iter().filter(|other| other.backup == dump.backup);
+        let newer =
+            || dumps[at + 1..].iter().filter(|other| (&other.backup, &other.service) == (&dump.backup, &dump.service));
         let newest_of_its_generation = !newer().any(|other| other.generation == dump.generation);
         newer().count() < keep || (newest_of_its_generation && stay.contains(&dump.generation))
     };

@@ -1,7 +1,8 @@
 //! Asking the published ports, as a user would.
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    fmt,
+    net::TcpStream,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +10,10 @@ use std::{
 use xr_model::{Fault, Port, Result, Service, Version};
 use xr_stack::Manifest;
 
-use crate::Cancel;
+use crate::{
+    Cancel,
+    listening::{self, Deaf},
+};
 
 /// How long the ports may take to answer well.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,37 +27,41 @@ struct Question {
     path: String,
     status: Option<u16>,
     contains: Option<String>,
+    /// Whether the manifest asks it.
+    asked: bool,
+}
+
+/// Why a port does not answer as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wrong {
+    /// Nobody listens there.
+    Deaf(Deaf),
+    /// It answers otherwise.
+    Answer(String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deaf(Deaf::Refused) => f.write_str("the connection is refused"),
+            Self::Deaf(Deaf::HungUp) => {
+                f.write_str("the connection is closed at once: nobody listens in the container")
+            }
+            Self::Answer(said) => f.write_str(said),
+        }
+    }
 }
 
 /// Asks every published TCP port that the compose file names, not one that the engine takes out of a range. A port that speaks
-/// HTTP must not answer that its backend is gone (502, 503, 504); the manifest may ask for more. Gives up once `cancel` is raised.
+/// HTTP must not answer that its backend is gone (502, 503, 504); the manifest may ask for more. Of several ports of a service
+/// for which the manifest asks nothing, one at least must be listened on. Gives up once `cancel` is raised.
 ///
 /// # Errors
 /// Names service, port and the last answer.
 pub(crate) async fn check(cancel: &Cancel, services: &[Service], manifest: &Manifest, version: &Version) -> Result<()> {
-    let mut questions = Vec::new();
-    for service in services {
-        for port in service.ports.iter().filter(|port| port.protocol == "tcp" && port.until.is_none()) {
-            let asked: Vec<_> = manifest.smoke.iter().filter(|smoke| smoke.service == service.name).collect();
-            let question = |path: &str, status, contains| Question {
-                service: service.name.clone(),
-                port: port.clone(),
-                path: path.to_owned(),
-                status,
-                contains,
-            };
-            if asked.is_empty() {
-                questions.push(question("/", None, None));
-            }
-            questions.extend(asked.into_iter().map(|smoke| {
-                let contains = smoke.contains.as_ref().map(|text| text.replace("{version}", version.as_str()));
-                question(&smoke.path, smoke.status, contains)
-            }));
-        }
-    }
-    let asks = questions.into_iter().map(|question| {
-        let cancel = cancel.clone();
-        tokio::task::spawn_blocking(move || until_answered(&question, &|| cancel.is_raised()))
+    let asks = services.iter().map(|service| {
+        let (cancel, questions) = (cancel.clone(), questions(service, manifest, version));
+        tokio::task::spawn_blocking(move || until_answered(&questions, &|| cancel.is_raised()))
     });
     for answer in futures_util::future::join_all(asks).await {
         answer.map_err(Fault::at("a smoke check died"))??;
@@ -61,45 +69,75 @@ pub(crate) async fn check(cancel: &Cancel, services: &[Service], manifest: &Mani
     Ok(())
 }
 
-fn until_answered(question: &Question, stop: &dyn Fn() -> bool) -> Result<()> {
+fn questions(service: &Service, manifest: &Manifest, version: &Version) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for port in service.ports.iter().filter(|port| port.protocol == "tcp" && port.until.is_none()) {
+        let asked: Vec<_> = manifest.smoke.iter().filter(|smoke| smoke.service == service.name).collect();
+        let question = |path: &str, status, contains| Question {
+            service: service.name.clone(),
+            port: port.clone(),
+            path: path.to_owned(),
+            status,
+            contains,
+            asked: !asked.is_empty(),
+        };
+        if asked.is_empty() {
+            questions.push(question("/", None, None));
+        }
+        questions.extend(asked.iter().map(|smoke| {
+            let contains = smoke.contains.as_ref().map(|text| text.replace("{version}", version.as_str()));
+            question(&smoke.path, smoke.status, contains)
+        }));
+    }
+    questions
+}
+
+fn until_answered(questions: &[Question], stop: &dyn Fn() -> bool) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let wrong = match ask(question) {
-            Ok(()) => return Ok(()),
-            Err(wrong) => wrong,
-        };
+        let answers: Vec<(&Question, std::result::Result<(), Wrong>)> =
+            questions.iter().map(|question| (question, ask(question))).collect();
+        let Some((question, wrong)) = first_wrong(&answers) else { return Ok(()) };
         if begun.elapsed() >= PATIENCE || stop() {
             return Err(Fault::new(format!(
                 "port {} of {} does not answer as it should: {wrong}",
                 question.port.published, question.service
             ))
-            .hint(format!("curl -ik http://127.0.0.1:{}{}", question.port.published, question.path)));
+            .hint(format!("curl -ik http://{}{}", listening::address(&question.port), question.path)));
         }
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
-fn ask(question: &Question) -> std::result::Result<(), String> {
-    let ip = match question.port.host_ip.as_str() {
-        "" | "0.0.0.0" | "::" => "127.0.0.1",
-        ip => ip,
-    };
-    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-    let address: SocketAddr =
-        format!("{host}:{}", question.port.published).parse().map_err(|e| format!("{ip}: {e}"))?;
-    TcpStream::connect_timeout(&address, ONE_TRY).map(drop).map_err(|error| error.to_string())?;
+/// The first answer that is wrong. A port that is published and not used, for TLS that was not set up, is none as long as
+/// another one of the service is listened on.
+fn first_wrong<'a>(answers: &'a [(&Question, std::result::Result<(), Wrong>)]) -> Option<(&'a Question, &'a Wrong)> {
+    let one_listens = answers.iter().any(|(_, answer)| !matches!(answer, Err(Wrong::Deaf(_))));
+    answers.iter().find_map(|(question, answer)| match answer {
+        Err(Wrong::Deaf(_)) if one_listens && !question.asked => None,
+        Err(wrong) => Some((*question, wrong)),
+        Ok(()) => None,
+    })
+}
+
+fn ask(question: &Question) -> std::result::Result<(), Wrong> {
+    let address = listening::address(&question.port);
+    TcpStream::connect_timeout(&address, ONE_TRY).map_err(|_| Wrong::Deaf(Deaf::Refused))?;
     // TLS first only where the port is known for it; a plain answer "400" from a TLS port tells to try again.
     let mut last = String::new();
     let schemes = if matches!(question.port.target, 443 | 8443) { ["https", "http"] } else { ["http", "https"] };
     for scheme in schemes {
-        match get(&format!("{scheme}://{host}:{}{}", question.port.published, question.path)) {
+        match get(&format!("{scheme}://{address}{}", question.path)) {
             Ok((400, _)) if scheme == "http" && question.status != Some(400) => "400".clone_into(&mut last),
-            Ok((status, body)) => return judge(question, status, &body),
+            Ok((status, body)) => return judge(question, status, &body).map_err(Wrong::Answer),
             Err(error) => last = error,
         }
     }
-    let wants_http = question.status.is_some() || question.contains.is_some();
-    if wants_http { Err(last) } else { Ok(()) } // it accepts connections and does not speak HTTP: a database, a queue
+    if question.status.is_some() || question.contains.is_some() {
+        return Err(Wrong::Answer(last));
+    }
+    // It does not speak HTTP: a database, a queue.
+    listening::ask(address, ONE_TRY).map_err(Wrong::Deaf)
 }
 
 /// Whether a published port of this host speaks TLS, as far as it answers.
@@ -143,4 +181,32 @@ fn get(url: &str) -> std::result::Result<(u16, String), String> {
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(1 << 20).read_to_string().unwrap_or_default();
     Ok((status, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_ports_one_must_be_listened_on_and_those_that_are_asked_for_all() {
+        let question = |published, asked| Question {
+            service: "web".into(),
+            port: Port { host_ip: String::new(), published, until: None, target: 80, protocol: "tcp".into() },
+            path: "/".into(),
+            status: None,
+            contains: None,
+            asked,
+        };
+        let (http, tls, asked) = (question(80, false), question(443, false), question(9000, true));
+        let deaf = || Err(Wrong::Deaf(Deaf::HungUp));
+        let wrong = |answers: &[(&Question, std::result::Result<(), Wrong>)]| {
+            first_wrong(answers).map(|(question, _)| question.port.published)
+        };
+        assert_eq!(wrong(&[(&http, Ok(())), (&tls, deaf())]), None);
+        assert_eq!(wrong(&[(&http, deaf()), (&tls, deaf())]), Some(80));
+        assert_eq!(wrong(&[(&http, deaf())]), Some(80));
+        assert_eq!(wrong(&[(&http, Ok(())), (&asked, deaf())]), Some(9000));
+        let gone = Err(Wrong::Answer("HTTP status 502".into()));
+        assert_eq!(wrong(&[(&http, Ok(())), (&tls, gone)]), Some(443));
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use xr_model::{Fault, Result};
 
-use crate::{Identity, children, watched};
+use crate::{Identity, children, context::chosen_engine, watched};
 
 /// A program with its arguments and surroundings.
 #[derive(Clone, Debug)]
@@ -156,6 +156,11 @@ impl Cmd {
         let mut expression = duct::cmd(&self.argv[0], &self.argv[1..]).stdin_bytes(self.stdin.clone()).unchecked();
         if let Some(dir) = &self.cwd {
             expression = expression.dir(dir);
+        }
+        if self.argv[0] == "docker"
+            && let Some(chosen) = chosen_engine()?
+        {
+            expression = expression.env_remove("DOCKER_CONTEXT").env("DOCKER_HOST", chosen.host);
         }
         for (key, value) in &self.env {
             expression = expression.env(key, value);

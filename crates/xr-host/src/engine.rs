@@ -10,6 +10,8 @@ use std::{
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
 use xr_model::{Fault, Result};
 
+use crate::context::{USUAL, chosen_engine};
+
 /// A Docker engine that answers.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -35,16 +37,17 @@ const CALL_TIMEOUT: u64 = 600;
 pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Engine {
-    /// Connects to the engine that `DOCKER_HOST` names, else to `/var/run/docker.sock`, and agrees on an API version.
+    /// Connects to the engine that `DOCKER_HOST` or the Docker context names, else to `/var/run/docker.sock`, and agrees on an
+    /// API version.
     ///
     /// # Errors
     /// When no engine answers: not installed, not running, no permission, or not a unix socket.
     pub fn connect() -> Result<Self> {
-        let host = std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty());
-        let host = host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-        if !host.starts_with("unix://") {
-            return Err(Fault::new(format!("DOCKER_HOST is {host}: xr reaches its engine through a unix socket"))
-                .hint("unset DOCKER_HOST, or run xr on the host itself"));
+        let chosen = chosen_engine()?;
+        let host = chosen.as_ref().map_or(USUAL, |chosen| chosen.host.as_str()).to_owned();
+        if let Some(chosen) = chosen.filter(|chosen| !chosen.host.starts_with("unix://")) {
+            return Err(Fault::new(format!("{} is {host}: xr reaches its engine through a unix socket", chosen.by))
+                .hint("unset DOCKER_HOST, or docker context use default; or run xr on the host itself"));
         }
         let (api, version) = ping(host.trim_start_matches("unix://")).map_err(|error| explain(&host, &error))?;
         let docker = Docker::connect_with_unix(&host, CALL_TIMEOUT, &api)

@@ -30,7 +30,7 @@ pub use redactor::Redactor;
 pub use service::{Condition, Dependency, HealthCheck, Port, Service};
 pub use shell::shell;
 pub use state::{
-    Attachment, Container, ContainerState, Desired, DesiredHook, Health, LocalImage, Mount, MountKind, Observed,
-    is_the_hosts, own_name,
+    Attachment, Container, ContainerState, Desired, DesiredBackup, DesiredHook, Health, LocalImage, Mount, MountKind,
+    Observed, is_the_hosts, own_name,
 };
 pub use version::{Version, VersionError};

@@ -162,6 +162,9 @@ pub enum Action {
         index: usize,
         /// Its name there.
         name: String,
+        /// The service whose data it saves.
+        #[serde(default)]
+        service: String,
     },
     /// Make a dump's data anew beside those in use, which are not touched.
     LoadDump {
@@ -294,7 +297,7 @@ impl Action {
             Self::SwitchWorker { worker, .. } => format!("switch worker {worker}"),
             Self::VerifyFleet { needed } => format!("verify the workers: {needed} at least"),
             Self::ConfirmWorker { worker } => format!("confirm worker {worker}"),
-            Self::Backup { name, .. } => format!("back up {name}"),
+            Self::Backup { name, service, .. } => format!("back up {name} of {service}"),
             Self::LoadDump { restore } => {
                 format!("load {} of {} beside the present data", restore.name, restore.taken_at)
             }

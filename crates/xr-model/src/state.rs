@@ -17,6 +17,17 @@ pub struct DesiredHook {
     pub service: String,
 }
 
+/// A backup to take before the switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredBackup {
+    /// Its index in the stack's manifest.
+    pub index: usize,
+    /// Its name there.
+    pub name: String,
+    /// The service whose data it saves.
+    pub service: String,
+}
+
 /// What one run shall bring about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Desired {
@@ -40,8 +51,8 @@ pub struct Desired {
     pub files_change: bool,
     /// Hooks to run, in order. First-run hooks only on an install.
     pub hooks: Vec<DesiredHook>,
-    /// Backups to take before the switch: index in the stack's manifest and name.
-    pub backups: Vec<(usize, String)>,
+    /// Backups to take before the switch.
+    pub backups: Vec<DesiredBackup>,
     /// Dumps to put back.
     pub restores: Vec<Restore>,
     /// How long everything must stay up before the run counts as a success.

@@ -60,7 +60,11 @@ pub fn plan(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
         build.stage("stage workers", fleet::stage(desired, observed));
         build.stage(
             "back up",
-            desired.backups.iter().map(|(index, name)| Action::Backup { index: *index, name: name.clone() }),
+            desired.backups.iter().map(|one| Action::Backup {
+                index: one.index,
+                name: one.name.clone(),
+                service: one.service.clone(),
+            }),
         );
         let restores = desired.restores.iter().cloned();
         build.stage("load data", restores.map(|restore| Action::LoadDump { restore }));

@@ -16,7 +16,7 @@ fn the_server_starts_beside_the_old_and_the_port_is_switched_last() {
         titles(&sound(&desired, &observed, &origin())),
         [
             "pull acme/server:v2",
-            "back up dump",
+            "back up dump of db",
             "switch tree, VERSION and .env",
             "pin 4 images",
             "create server, agent, nginx",
@@ -196,7 +196,7 @@ fn data_are_put_back_while_nobody_uses_them() {
     assert_eq!(
         order,
         [
-            "back up dump",
+            "back up dump of db",
             "load dump of 2026-01-02T03:04:05Z beside the present data",
             "switch tree, VERSION and .env",
             "pin 4 images",
@@ -234,7 +234,7 @@ fn data_that_would_be_put_back_without_a_way_back_or_under_somebodys_hands_are_r
         lint(&with_actions(&sound, actions), &desired)
     };
     for (moved, before, rule) in [
-        ("back up dump", None, "dump is put back without a backup of the present data"),
+        ("back up dump of db", None, "dump is put back without a backup of the present data"),
         ("load dump", None, "dump is put back before it is loaded"),
         ("put back the data", Some("wait for agent"), "dump is put back after something new was started"),
         ("throw away", Some("record"), "what dump replaced is thrown away before the generation is recorded"),

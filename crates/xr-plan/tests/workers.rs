@@ -68,7 +68,7 @@ fn workers_are_staged_with_the_images_switched_after_the_control_host_and_confir
     // The control host's own order is what it is without them.
     let mut expected = titles(&sound(&alone, &host, &origin()));
     for (before, title) in [
-        ("back up dump", "stage worker w1: 2 images + stage worker w2: 1 images"),
+        ("back up dump of db", "stage worker w1: 2 images + stage worker w2: 1 images"),
         ("watch for 10 s", "switch worker w1 + switch worker w2"),
         ("record generation 2", "verify the workers: 2 at least"),
         ("remove old containers", "confirm worker w1 + confirm worker w2"),

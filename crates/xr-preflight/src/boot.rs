@@ -26,8 +26,8 @@ pub fn enable(project: &str, root: &Path, xr: &Path) -> Result<Option<String>> {
         return Ok(None);
     }
     let (name, path) = unit(project);
-    let engine = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-    let text = text(project, root, xr, engine.as_deref());
+    let engine = xr_host::chosen_engine()?;
+    let text = text(project, root, xr, engine.as_ref().map(|engine| engine.host.as_str()));
     if fs::read_to_string(&path).is_ok_and(|present| present == text) {
         return Ok(None);
     }

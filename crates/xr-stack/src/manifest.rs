@@ -247,6 +247,9 @@ pub struct Backup {
     pub name: String,
     /// Services whose image has this name (`postgres` of `docker.io/library/postgres:15`).
     pub image: String,
+    /// Images of other names in which the same program serves (`postgis` for `postgres`).
+    #[serde(default)]
+    pub kin: Vec<String>,
     /// The program and its arguments.
     pub command: Vec<String>,
     /// The program that puts such a backup back, and its arguments: it is run with one more, which names the
@@ -288,6 +291,11 @@ impl RestorePart {
 }
 
 impl Backup {
+    /// Whether it is meant for an image with this last name.
+    pub fn fits(&self, image: &str) -> bool {
+        self.image == image || self.kin.iter().any(|kin| kin == image)
+    }
+
     /// The program and all its arguments for a part of putting a backup back; none when the manifest has no such program.
     pub fn restore(&self, part: RestorePart) -> Option<Vec<String>> {
         let command = self.restore.as_ref().filter(|command| !command.is_empty())?;

@@ -33,6 +33,8 @@ pub fn main() -> ExitCode {
         return ExitCode::from(outcome::delivered(xr_model::exit::OK));
     }
     privacy::begin();
+    // Containers of other users read what a release brings. What is private has a mode of its own.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     // Answers the shell's completion requests and returns; does nothing otherwise.
     clap_complete::CompleteEnv::with_factory(command).complete();
     let args = args::Args::parse();

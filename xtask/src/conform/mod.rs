@@ -41,7 +41,19 @@ pub(crate) struct Conform {
     /// A debug build, as the tests have it, instead of what users get
     #[arg(long)]
     debug: bool,
+    /// What every change must pass: a part of the table, and a few random stacks
+    #[arg(long, exclusive = true)]
+    sample: bool,
 }
+
+impl Conform {
+    fn sample() -> Self {
+        Self { only: Vec::new(), random: 3, seed: 1, debug: true, sample: true }
+    }
+}
+
+/// Of so many cases of the table the sample has one.
+const EVERY: usize = 5;
 
 /// A stack in two versions.
 #[derive(Clone, Debug)]
@@ -65,13 +77,15 @@ enum Verdict {
 
 pub(crate) fn run(options: &Conform) -> Result<()> {
     let lab = Lab::attach_or_up()?;
+    let options = if options.sample { &Conform::sample() } else { options };
     let folder = tempfile::tempdir()?;
     let xr = folder.path().join("xr");
     let built = if options.debug { xr_sim::Programs::build()?.xr } else { crate::bench::release_binary()? };
     std::fs::copy(built, &xr)?;
     let images = cases::publish(&lab, folder.path())?;
     let chosen = |case: &Case| options.only.is_empty() || options.only.iter().any(|part| case.name.contains(part));
-    let table: Vec<Case> = cases::table(&images).into_iter().filter(chosen).collect();
+    let every = if options.sample { EVERY } else { 1 };
+    let table: Vec<Case> = cases::table(&images).into_iter().step_by(every).filter(chosen).collect();
     let mut verdicts = judge_all(&lab, &xr, &table)?;
     let stacks = random::stacks(options.seed, options.random);
     let random: Vec<Case> = stacks.iter().map(|stack| stack.case(&images)).collect();

@@ -21,11 +21,13 @@ use crate::{World, dumps, failure::Failure, silence::silence, tail::Tail};
 /// How long a backup may say nothing when the manifest does not tell.
 const SILENCE: Duration = Duration::from_secs(600);
 
-/// The running container that a backup is taken from; none when the stack has none that it fits.
-pub(crate) async fn source(world: &World<'_>, backup: &Backup, containers: &[Container]) -> Result<Option<Container>> {
+/// The running containers that a backup is taken from, one of each service that it fits.
+pub(crate) async fn sources(world: &World<'_>, backup: &Backup, containers: &[Container]) -> Result<Vec<Container>> {
+    let mut sources: Vec<Container> = Vec::new();
     for container in containers.iter().filter(|c| c.is_running()) {
         let image = ImageRef::new(container.image.clone());
-        if image.name().rsplit('/').next() != Some(backup.image.as_str()) {
+        let fits = image.name().rsplit('/').next().is_some_and(|name| backup.fits(name));
+        if !fits || sources.iter().any(|other| other.service == container.service) {
             continue;
         }
         let able = match &backup.requires_program {
@@ -33,17 +35,20 @@ pub(crate) async fn source(world: &World<'_>, backup: &Backup, containers: &[Con
             None => true,
         };
         if able {
-            return Ok(Some(container.clone()));
+            sources.push(container.clone());
         }
     }
-    Ok(None)
+    Ok(sources)
 }
 
-pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> std::result::Result<(), Failure> {
+pub(crate) async fn act(run: &Run<'_, '_>, index: usize, service: &str) -> std::result::Result<(), Failure> {
     let Some(backup) = run.prepared.manifest.backups.get(index) else { return Ok(()) };
     let world = run.world;
-    let Some(container) = source(world, backup, &run.prepared.observed.containers).await? else { return Ok(()) };
-    let path = dumps::path_of_new(world, &run.id, run.prepared.plan.from.unwrap_or(0), &backup.name);
+    let sources = sources(world, backup, &run.prepared.observed.containers).await?;
+    let Some(container) = sources.into_iter().find(|container| container.service == service) else {
+        return Err(Fault::new(format!("backup `{}`: {service} runs no more", backup.name)).hint(around(run)).into());
+    };
+    let path = dumps::path_of_new(world, &run.id, run.prepared.plan.from.unwrap_or(0), service, &backup.name);
     let half = path.with_extension(dumps::HALF.trim_start_matches('.'));
     let mut errors = Tail::default();
     let taken = take(world, backup, &container, (&path, &half), &mut errors).await;

@@ -75,7 +75,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
         Action::SwitchWorker { worker, must } => fleet::switch(run, worker, *must).await,
         Action::VerifyFleet { needed } => fleet::verify(run, *needed).await,
         Action::ConfirmWorker { worker } => fleet::confirm_switched(run, worker).await,
-        Action::Backup { index, .. } => backup::act(run, *index).await,
+        Action::Backup { index, service, .. } => backup::act(run, *index, service).await,
         Action::LoadDump { restore } => restore::load(run, step.id, restore).await,
         Action::SwapData { restore } => restore::swap(run, restore).await,
         Action::DropAside { restore } => {

@@ -25,24 +25,44 @@ pub(super) async fn restores(
     let mut restores = Vec::new();
     let mut sources = 0;
     for (index, one) in manifest.backups.iter().enumerate() {
-        let Some(container) = backup::source(world, one, &observed.containers).await? else { continue };
-        sources += 1;
-        if one.restore.is_none() {
-            return Err(Fault::new(format!("the manifest does not say how to put backup `{}` back", one.name))
-                .hint(format!("set `restore` in xr.toml, or put it back by hand: ls {}", folder(world))));
+        let containers = backup::sources(world, one, &observed.containers).await?;
+        sources += containers.len();
+        let known = dumps::of_generation(world, target.number, &one.name)?;
+        // Data of a database that does not run cannot be put back, least of all into another one.
+        let down = known.iter().filter_map(|dump| dump.service.as_deref());
+        if let Some(service) = down.into_iter().find(|service| !containers.iter().any(|c| c.service == *service)) {
+            return Err(Fault::new(format!("{service} does not run, and there is a dump of its data"))
+                .hint("xr start; xr rollback goes back and leaves the data alone"));
         }
-        let dump = dumps::newest(world, target.number, &one.name)?.ok_or_else(|| missing(world, target, one))?;
-        let taken = dump.taken.to_zoned(TimeZone::UTC).map_err(Fault::at("the dump has no time"))?;
-        checked(world, one, &dump).await?;
-        restores.push(Restore {
-            index,
-            name: one.name.clone(),
-            dump: dump.file,
-            taken_at: taken.timestamp().to_string(),
-            size: dump.size,
-            service: container.service,
-            container: container.id,
-        });
+        for container in &containers {
+            if one.restore.is_none() {
+                return Err(Fault::new(format!("the manifest does not say how to put backup `{}` back", one.name))
+                    .hint(format!("set `restore` in xr.toml, or put it back by hand: ls {}", folder(world))));
+            }
+            // A dump that does not tell its service is of the only one there is.
+            let fits = |dump: &&dumps::Dump| match &dump.service {
+                Some(service) => *service == container.service,
+                None => containers.len() == 1,
+            };
+            let Some(dump) = known.iter().rfind(fits).cloned() else {
+                if known.is_empty() {
+                    return Err(missing(world, target, one));
+                }
+                // The service was not there then: it has no data of that time.
+                continue;
+            };
+            let taken = dump.taken.to_zoned(TimeZone::UTC).map_err(Fault::at("the dump has no time"))?;
+            checked(world, one, &dump).await?;
+            restores.push(Restore {
+                index,
+                name: one.name.clone(),
+                dump: dump.file,
+                taken_at: taken.timestamp().to_string(),
+                size: dump.size,
+                service: container.service.clone(),
+                container: container.id.clone(),
+            });
+        }
     }
     if sources == 0 {
         return Err(Fault::new("no database of the stack runs whose data could be put back")

@@ -9,7 +9,10 @@ mod request;
 use std::time::Duration;
 
 use xr_journal::RunLock;
-use xr_model::{Desired, Fault, Generation, Level, Observed, Plan, Result, RunKind, Verified, Version, exit};
+use xr_model::{
+    Container, Desired, DesiredBackup, Fault, Generation, ImageRef, Level, Observed, Plan, Result, RunKind, Verified,
+    Version, exit,
+};
 use xr_plan::{Origin, lint, plan};
 use xr_stack::Manifest;
 
@@ -95,6 +98,9 @@ async fn ready(world: &World<'_>, request: &Request) -> Result<Prepared> {
     if prepared.plan.is_empty() {
         world.generations.discard(prepared.generation.number)?;
     } else {
+        if !request.no_backup {
+            tell_unsaved(world, &prepared);
+        }
         checks::machine(world, &prepared).await?;
     }
     Ok(prepared)
@@ -119,14 +125,54 @@ async fn take_workers_along(world: &World<'_>, prepared: &mut Prepared, dry_run:
     Ok(())
 }
 
-async fn backups(manifest: &Manifest, observed: &Observed, world: &World<'_>) -> Result<Vec<(usize, String)>> {
-    let mut chosen = Vec::new();
+/// Images of databases. One of which no backup is taken is told, since nothing could put its data back.
+const DATABASES: [&str; 16] = [
+    "postgres",
+    "pgvector",
+    "postgis",
+    "timescaledb",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "percona",
+    "mongo",
+    "mongodb",
+    "redis",
+    "valkey",
+    "cassandra",
+    "couchdb",
+    "influxdb",
+    "clickhouse-server",
+];
+
+async fn backups(manifest: &Manifest, observed: &Observed, world: &World<'_>) -> Result<Vec<DesiredBackup>> {
+    let mut chosen: Vec<DesiredBackup> = Vec::new();
     for (index, backup) in manifest.backups.iter().enumerate() {
-        if crate::actions::backup::source(world, backup, &observed.containers).await?.is_some() {
-            chosen.push((index, backup.name.clone()));
+        for source in crate::actions::backup::sources(world, backup, &observed.containers).await? {
+            chosen.push(DesiredBackup { index, name: backup.name.clone(), service: source.service });
         }
     }
     Ok(chosen)
+}
+
+/// Tells of databases whose data are not saved before the switch.
+fn tell_unsaved(world: &World<'_>, prepared: &Prepared) {
+    let saved = |service: &str| prepared.desired.backups.iter().any(|backup| backup.service == service);
+    let is_database = |container: &&Container| {
+        let image = ImageRef::new(container.image.clone());
+        container.is_running() && image.name().rsplit('/').next().is_some_and(|name| DATABASES.contains(&name))
+    };
+    let mut unsaved: Vec<&str> =
+        prepared.observed.containers.iter().filter(is_database).map(|c| c.service.as_str()).collect();
+    unsaved.retain(|service| !saved(service));
+    unsaved.dedup();
+    if !unsaved.is_empty() {
+        let text = format!(
+            "no backup is taken of {}: a rollback leaves its data as the new version has made them ([[backups]] in xr.toml says how to take one)",
+            unsaved.join(", ")
+        );
+        world.say(Level::Info, text);
+    }
 }
 
 fn origin(kind: RunKind, current: Option<&Generation>, manifest: &Manifest) -> Origin {

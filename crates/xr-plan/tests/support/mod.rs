@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use xr_model::{
-    Action, Attachment, Condition, Container, ContainerState, Dependency, Desired, DesiredHook, Digest, Health,
-    ImageRef, LocalImage, Observed, PinnedImage, Plan, Port, RunKind, Service, Stage, Step, StepId,
+    Action, Attachment, Condition, Container, ContainerState, Dependency, Desired, DesiredBackup, DesiredHook, Digest,
+    Health, ImageRef, LocalImage, Observed, PinnedImage, Plan, Port, RunKind, Service, Stage, Step, StepId,
 };
 use xr_plan::{Origin, lint, plan};
 
@@ -115,7 +115,7 @@ pub fn world(services: Vec<Service>, same: &[&str]) -> (Desired, Observed) {
         ended: Vec::new(),
         files_change: true,
         hooks: vec![DesiredHook { index: 0, name: "migrate".into(), service: "server".into() }],
-        backups: vec![(0, "dump".into())],
+        backups: vec![DesiredBackup { index: 0, name: "dump".into(), service: "db".into() }],
         restores: vec![],
         remade_networks: vec![],
         settle: Duration::from_secs(10),

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -56,10 +57,12 @@ fn write(path: &Path, mirrors: &[String]) -> Result<bool> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(Fault::at(format!("cannot make the folder {}", parent.display())))?;
     }
+    // It may hold a proxy's password: nobody else may read it who could not before.
+    let mode = fs::metadata(path).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
     if let Some(old) = old {
-        write_atomic(&path.with_extension("json.before-xr"), old.as_bytes(), 0o644, Ownership::Keep)?;
+        write_atomic(&path.with_extension("json.before-xr"), old.as_bytes(), mode, Ownership::Keep)?;
     }
-    write_atomic(path, new.as_bytes(), 0o644, Ownership::Keep)?;
+    write_atomic(path, new.as_bytes(), mode, Ownership::Keep)?;
     Ok(true)
 }
 

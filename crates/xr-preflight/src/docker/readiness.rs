@@ -12,8 +12,9 @@ use crate::{Check, Grade};
 
 /// The oldest engine API that xr speaks (Docker 20.10).
 pub const MINIMUM_API: (u32, u32) = (1, 41);
-/// The oldest compose: the first that is a plugin of the client.
-pub const MINIMUM_COMPOSE: Version = Version::new(2, 0, 0);
+/// The oldest compose: the first that knows [`!reset`](https://docs.docker.com/reference/compose-file/merge/#reset-value),
+/// without which a second container of a service with a fixed name cannot be made.
+pub const MINIMUM_COMPOSE: Version = Version::new(2, 18, 0);
 
 /// A frozen engine answers nobody; its question ends then.
 const PATIENCE_SECONDS: &str = "30";

@@ -61,7 +61,7 @@ fn dumps(stack: &Stack) -> Result<Vec<PathBuf>> {
 
 /// The newest dump of a generation.
 fn dump_of(stack: &Stack, generation: u32) -> Result<PathBuf> {
-    let of = |path: &PathBuf| path.to_string_lossy().ends_with(&format!("-g{generation}-postgres.sql"));
+    let of = |path: &PathBuf| path.to_string_lossy().ends_with(&format!("-g{generation}-postgres@postgres.sql"));
     dumps(stack)?.into_iter().rfind(of).with_context(|| format!("no dump of generation {generation}"))
 }
 

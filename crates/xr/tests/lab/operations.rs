@@ -174,7 +174,7 @@ fn data(at: &Situation) -> Result<()> {
     let backups = fs::read_dir(at.stack.root.join(".xr/backups"))?;
     let mut names: Vec<String> =
         backups.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
-    names.retain(|name| name.ends_with("-g1-postgres.sql"));
+    names.retain(|name| name.ends_with("-g1-postgres@postgres.sql"));
     names.sort();
     let dump = names.first().context("no dump of the first generation")?;
     let done = at.copy("look into a dump, in a database server of its own", &[("DUMP", dump)])?;

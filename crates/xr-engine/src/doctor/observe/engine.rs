@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use super::{Ground, Look, no_engine};
 use crate::{
     checks::STACK_DISK,
     doctor::facts::{Facts, History, Seen, Trouble},
+    listening,
 };
 
 /// What was said.
@@ -171,20 +172,17 @@ pub(super) fn wanted_ports(facts: &Facts) -> Ports {
 }
 
 pub(super) fn ports(ports: Ports) -> (Vec<TakenPort>, Vec<(String, String)>) {
-    let silent = ports.held.into_iter().filter(|(_, port)| port.protocol == "tcp" && port.published != 0).filter_map(
-        |(container, port)| {
-            let ip = port
-                .host_ip
-                .parse::<IpAddr>()
-                .ok()
-                .filter(|ip| !ip.is_unspecified())
-                .unwrap_or(Ipv4Addr::LOCALHOST.into());
-            let address = SocketAddr::new(ip, port.published);
-            let refused = TcpStream::connect_timeout(&address, PATIENCE)
-                .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
-            refused.then(|| (container, address.to_string()))
-        },
-    );
+    let held = ports.held.into_iter().filter(|(_, port)| port.protocol == "tcp" && port.published != 0);
+    let asked: Vec<(String, SocketAddr, bool)> = held
+        .map(|(container, port)| {
+            let address = listening::address(&port);
+            (container, address, listening::ask(address, PATIENCE).is_ok())
+        })
+        .collect();
+    // One that is published and not used is none as long as another one of the container is listened on.
+    let one_listens = |name: &str| asked.iter().any(|(container, _, listens)| container == name && *listens);
+    let silent = asked.iter().filter(|(container, _, listens)| !listens && !one_listens(container));
+    let silent = silent.map(|(container, address, _)| (container.clone(), address.to_string()));
     let silent = silent.collect();
     (xr_preflight::ports::taken(&ports.wanted), silent)
 }
