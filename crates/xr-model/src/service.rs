@@ -92,11 +92,39 @@ impl Service {
             || services.iter().any(|other| other.depends_on.iter().any(|needed| needed.service == self.name))
     }
 
+    /// Whether its image is that of a database, by its name: it keeps data of its own and asks no other one for them.
+    pub fn is_database(&self) -> bool {
+        self.image.name().rsplit('/').next().is_some_and(is_database)
+    }
+
     /// Whether it starts only when the service of this name has completed.
     pub fn waits_for_the_end_of(&self, name: &str) -> bool {
         let completed = |d: &&Dependency| d.condition == Condition::ServiceCompletedSuccessfully;
         self.depends_on.iter().filter(completed).any(|dependency| dependency.service == name)
     }
+}
+
+/// Whether the last part of an image's name is that of a database.
+pub fn is_database(name: &str) -> bool {
+    const DATABASES: [&str; 16] = [
+        "postgres",
+        "pgvector",
+        "postgis",
+        "timescaledb",
+        "postgresql",
+        "mysql",
+        "mariadb",
+        "percona",
+        "mongo",
+        "mongodb",
+        "redis",
+        "valkey",
+        "cassandra",
+        "couchdb",
+        "influxdb",
+        "clickhouse-server",
+    ];
+    DATABASES.contains(&name)
 }
 
 /// `depends_on` with its condition.

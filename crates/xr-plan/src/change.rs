@@ -22,7 +22,7 @@ pub enum Change {
 /// The change of every desired service that is not left out, by name.
 pub fn changes(desired: &Desired, observed: &Observed) -> BTreeMap<String, Change> {
     let mut changes: BTreeMap<String, Change> = BTreeMap::new();
-    let users = users_of_restored(desired);
+    let users = users_of_restored(desired, observed);
     for service in wanted(desired) {
         let borrows_from_changed =
             service.tied_to.iter().any(|name| matches!(changes.get(name), Some(Change::Replace | Change::Create)));
@@ -37,15 +37,21 @@ pub fn changes(desired: &Desired, observed: &Observed) -> BTreeMap<String, Chang
     changes
 }
 
-/// The services that need, directly or not, one whose data are put back: they must not run meanwhile, nor go on with what
-/// they remember of other data.
-pub(crate) fn users_of_restored(desired: &Desired) -> BTreeSet<&str> {
+/// The services that may use data that are put back: those that need, directly or not, one whose data they are, and those that
+/// reach it on a network without saying that they need it, but for other databases. They must not run meanwhile, nor go on
+/// with what they remember of other data.
+pub(crate) fn users_of_restored<'a>(desired: &'a Desired, observed: &Observed) -> BTreeSet<&'a str> {
     let restored = |name: &str| desired.restores.iter().any(|restore| restore.service == name);
+    let networks = |name: &str| -> BTreeSet<String> {
+        observed.of(name).flat_map(|container| &container.networks).map(|place| place.network.clone()).collect()
+    };
+    let reachable: BTreeSet<String> = desired.restores.iter().flat_map(|restore| networks(&restore.service)).collect();
     let mut users = BTreeSet::new();
     for service in wanted(desired).filter(|s| !restored(&s.name)) {
         let mut below =
             service.depends_on.iter().map(|d| d.service.as_str()).chain(service.tied_to.iter().map(String::as_str));
-        if below.any(|name| restored(name) || users.contains(name)) {
+        let needs = below.any(|name| restored(name) || users.contains(name));
+        if needs || (!service.is_database() && !networks(&service.name).is_disjoint(&reachable)) {
             users.insert(service.name.as_str());
         }
     }

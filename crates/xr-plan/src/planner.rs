@@ -54,7 +54,7 @@ pub fn plan(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
         && !desired.files_change
         && origin.generation.is_some();
     if !idle {
-        let users = users_of_restored(desired);
+        let users = users_of_restored(desired, observed);
         let work = Work { desired, observed, origin, changes: &changes, gone, users };
         build.stage("pull", missing.into_iter().map(|image| Action::PullImage { image: image.clone() }));
         build.stage("stage workers", fleet::stage(desired, observed));

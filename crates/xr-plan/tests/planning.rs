@@ -304,3 +304,17 @@ fn the_grace_period_of_the_compose_file_bounds_the_end_of_a_ports_holder() {
     });
     assert_eq!(drain.unwrap(), Some(std::time::Duration::from_secs(30)));
 }
+
+#[test]
+fn what_reaches_restored_data_is_stopped_though_it_does_not_say_that_it_needs_them() {
+    let mut services = product();
+    services[1].depends_on.clear();
+    services.insert(0, service("cache", &[]));
+    services[0].image = xr_model::ImageRef::new("docker.io/library/redis:7");
+    let (mut desired, observed) = world(services, &["db", "agent", "cache"]);
+    desired.hooks.clear();
+    desired.restores = vec![dump()];
+    let titles = titles(&sound(&desired, &observed, &origin()));
+    let stopped = titles.iter().find(|title| title.starts_with("stop old")).unwrap();
+    assert!(stopped.contains("stop old server") && !stopped.contains("cache"), "{titles:#?}");
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use xr_journal::RunLock;
 use xr_model::{
     Container, Desired, DesiredBackup, Fault, Generation, ImageRef, Level, Observed, Plan, Result, RunKind, Verified,
-    Version, exit,
+    Version, exit, is_database,
 };
 use xr_plan::{Origin, lint, plan};
 use xr_stack::Manifest;
@@ -125,26 +125,6 @@ async fn take_workers_along(world: &World<'_>, prepared: &mut Prepared, dry_run:
     Ok(())
 }
 
-/// Images of databases. One of which no backup is taken is told, since nothing could put its data back.
-const DATABASES: [&str; 16] = [
-    "postgres",
-    "pgvector",
-    "postgis",
-    "timescaledb",
-    "postgresql",
-    "mysql",
-    "mariadb",
-    "percona",
-    "mongo",
-    "mongodb",
-    "redis",
-    "valkey",
-    "cassandra",
-    "couchdb",
-    "influxdb",
-    "clickhouse-server",
-];
-
 async fn backups(manifest: &Manifest, observed: &Observed, world: &World<'_>) -> Result<Vec<DesiredBackup>> {
     let mut chosen: Vec<DesiredBackup> = Vec::new();
     for (index, backup) in manifest.backups.iter().enumerate() {
@@ -160,7 +140,7 @@ fn tell_unsaved(world: &World<'_>, prepared: &Prepared) {
     let saved = |service: &str| prepared.desired.backups.iter().any(|backup| backup.service == service);
     let is_database = |container: &&Container| {
         let image = ImageRef::new(container.image.clone());
-        container.is_running() && image.name().rsplit('/').next().is_some_and(|name| DATABASES.contains(&name))
+        container.is_running() && image.name().rsplit('/').next().is_some_and(is_database)
     };
     let mut unsaved: Vec<&str> =
         prepared.observed.containers.iter().filter(is_database).map(|c| c.service.as_str()).collect();
