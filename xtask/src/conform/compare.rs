@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::picture::Picture;
 
 /// Paths that may differ, by their end, and why.
-const ALLOWED: [(&str, &str); 3] = [
+const ALLOWED: [(&str, &str); 4] = [
+    ("/Links", "a known fault: `links`, which the specification calls legacy, also name containers that were replaced"),
     ("/config/Volumes", "xr names a volume that the container has from its predecessor; compose declares it as well"),
     ("/host/RestartPolicy/MaximumRetryCount", "engines report 0 and none alike"),
     ("/config/Labels/com.docker.compose.image", "the id of the image, which the picture has by its name"),
