@@ -128,6 +128,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Removes what carries the label of a compose project. What cannot be removed goes with the lab.
+    pub fn remove_project(&self, project: &str) {
+        let label = format!("label=com.docker.compose.project={project}");
+        for (list, remove) in [
+            (["ps", "-aq"].as_slice(), ["rm", "-fv"].as_slice()),
+            (&["volume", "ls", "-q"], &["volume", "rm", "-f"]),
+            (&["network", "ls", "-q"], &["network", "rm"]),
+        ] {
+            let listed = self.docker(&[list, &["--filter", &label]].concat()).unwrap_or_default();
+            let found: Vec<&str> = listed.lines().collect();
+            if !found.is_empty() {
+                let _ = self.docker(&[remove, &found].concat());
+            }
+        }
+    }
+
     /// Removes every container, volume and network of this engine. Images stay.
     pub fn clear(&self) -> Result<()> {
         let containers = self.docker(&["ps", "-aq"])?;

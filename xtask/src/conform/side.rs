@@ -178,16 +178,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 impl Drop for Side<'_> {
     fn drop(&mut self) {
-        let label = format!("label=com.docker.compose.project={}", self.project);
-        for (list, remove) in [("ps -aq", "rm -fv"), ("volume ls -q", "volume rm"), ("network ls -q", "network rm")] {
-            let list: Vec<&str> = list.split(' ').chain(["--filter", &label]).collect();
-            let Ok(ids) = self.lab.engine().docker(&list) else { continue };
-            let remove: Vec<&str> = remove.split(' ').chain(ids.split_whitespace()).collect();
-            if !ids.trim().is_empty() {
-                // What cannot be removed goes with the lab.
-                let _ = self.lab.engine().docker(&remove);
-            }
-        }
+        self.lab.engine().remove_project(&self.project);
     }
 }
 

@@ -366,18 +366,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        let label = format!("label=com.docker.compose.project={}", self.project);
-        for (list, remove) in [
-            (["ps", "-aq"].as_slice(), ["rm", "-fv"].as_slice()),
-            (&["volume", "ls", "-q"], &["volume", "rm", "-f"]),
-            (&["network", "ls", "-q"], &["network", "rm"]),
-        ] {
-            let listed = self.docker(&[list, &["--filter", &label]].concat()).unwrap_or_default();
-            let found: Vec<&str> = listed.lines().collect();
-            if !found.is_empty() {
-                let _ = self.docker(&[remove, &found].concat());
-            }
-        }
+        self.lab.engine().remove_project(&self.project);
     }
 }
 
