@@ -17,7 +17,7 @@ const FUZZ_RUNS: &str = "300000";
 
 #[derive(Args)]
 pub(crate) struct Test {
-    /// The long form: every engine, 10,000 kills and 200 real ones, long fuzzing, benches
+    /// The long form: every engine, every moment of a fault, 10,000 kills and 200 real ones, 100 random stacks, long fuzzing, benches
     #[arg(long, conflicts_with_all = ["no_lab", "lab_only", "engine", "nextest"])]
     full: bool,
     /// Leave out the tests that need the lab

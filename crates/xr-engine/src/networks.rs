@@ -15,12 +15,34 @@ pub(crate) fn defined(config: &Value) -> BTreeMap<String, String> {
     let own = networks.filter(|(_, network)| network["external"] != true);
     own.filter_map(|(_, network)| {
         let name = network["name"].as_str()?.to_owned();
-        let mut definition = network.clone();
+        // What a newer compose prints beside, and what is empty, is no other definition.
+        let mut definition = Value::Object(
+            network
+                .as_object()?
+                .iter()
+                .filter(|(key, value)| DEFINING.contains(&key.as_str()) && (*key == "enable_ipv4" || !is_empty(value)))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        );
         definition.sort_all_objects();
         let digest = Sha256::digest(definition.to_string());
         Some((name, digest.iter().map(|byte| format!("{byte:02x}")).collect()))
     })
     .collect()
+}
+
+/// What of a network's definition the engine goes by.
+const DEFINING: [&str; 8] =
+    ["driver", "driver_opts", "ipam", "internal", "attachable", "enable_ipv4", "enable_ipv6", "labels"];
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::String(text) => text.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
 }
 
 /// Those of them that are there, and were defined otherwise by the generation that serves.
@@ -56,8 +78,7 @@ mod tests {
             "default": {"name": "shop_default", "driver_opts": {"a": "1", "b": "2"}, "ipam": {}},
             "outside": {"name": "edge", "external": true},
         }});
-        let same =
-            json!({"networks": {"default": {"ipam": {}, "driver_opts": {"b": "2", "a": "1"}, "name": "shop_default"}}});
+        let same = json!({"networks": {"default": {"ipam": {}, "driver_opts": {"b": "2", "a": "1"}, "internal": false, "name": "shop_default"}}});
         let other = json!({"networks": {"default": {"name": "shop_default", "ipam": {}, "internal": true}}});
         assert_eq!(defined(&one), defined(&same));
         assert_ne!(defined(&one), defined(&other));

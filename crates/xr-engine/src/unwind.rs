@@ -236,7 +236,7 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     let waits = was_running.iter().map(|before| serves_again(world, before, project));
     future::join_all(waits).await.into_iter().collect::<Result<Vec<()>>>()?;
     if let (Some(old), false) = (&old, was_running.is_empty()) {
-        kept_serve(world, old, project).await?;
+        kept_serve(world, plan, old, project).await?;
     }
     let mut running = world.engine.containers(project).await?;
     running.retain(Container::is_running);
@@ -264,11 +264,16 @@ async fn answers_again(world: &World<'_>, old: &Generation, running: &[Container
 
 /// What no step named runs as well: something else may have stopped it meanwhile, such as compose, which takes everything off
 /// a network that it makes anew.
-async fn kept_serve(world: &World<'_>, old: &Generation, project: &str) -> Result<()> {
+async fn kept_serve(world: &World<'_>, plan: &Plan, old: &Generation, project: &str) -> Result<()> {
     let observed = world.observe(project, &old.images).await?;
     let all: Vec<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
     let down = judge::judge(old, &observed, &[], &all).into_iter().filter_map(|wrong| wrong.container);
-    let down = down.filter(|container| matches!(container.state, ContainerState::Exited(_) | ContainerState::Created));
+    // What a step named is as it was before: what the admin had stopped is none of this.
+    let named =
+        |container: &Container| plan.steps().flat_map(|step| swaps_of(&step.action)).any(|s| s.has(&container.id));
+    let down = down
+        .filter(|container| !named(container))
+        .filter(|container| matches!(container.state, ContainerState::Exited(_) | ContainerState::Created));
     let starts = down.map(async |container| {
         world.engine.start(&container.id).await?;
         serves_again(world, &container, project).await

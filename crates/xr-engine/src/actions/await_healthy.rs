@@ -11,7 +11,7 @@ use crate::{
     watch,
 };
 
-/// How long a container may crash at a first start before it counts.
+/// How long a container may crash before it counts, at a first start or while others come up beside it.
 const FIRST_CRASHES: Duration = Duration::from_secs(20);
 
 pub(crate) async fn act(run: &Run<'_, '_>, service: &str, patience: Duration, completes: bool) -> Result<(), Failure> {
@@ -23,7 +23,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, service: &str, patience: Duration, co
     // What crashes until another one is up, and does not say that it needs it, is all right with compose.
     let (begun, cold) = (Instant::now(), run.is_cold());
     let others_come =
-        || (cold && begun.elapsed() < FIRST_CRASHES) || run.awaited.borrow().iter().any(|other| other != service);
+        || begun.elapsed() < FIRST_CRASHES && (cold || run.awaited.borrow().iter().any(|other| other != service));
     let waits = ours.map(|container| await_container(run.world, container, expect, &others_come, &run.world.cancel));
     // What was healthy already and falls now is the cause; that others wait for it in vain is not.
     let earlier = if cold { Vec::new() } else { run.healthy.borrow().clone() };

@@ -12,7 +12,7 @@ use xr_host::{Engine, Twin};
 use xr_model::{Container, Fault, Generation, Mount, MountKind, Result, RunKind, Swap};
 
 use super::{Run, inject};
-use crate::{World, failure::Failure};
+use crate::{World, failure::Failure, volumes::is_unnamed};
 
 /// The keys of a service that may name another whose namespace it shares.
 const SHARED: [&str; 3] = ["network_mode", "ipc", "pid"];
@@ -197,13 +197,15 @@ async fn take_over_names(run: &Run<'_, '_>, swap: &Swap, hashes: &[(String, Stri
 }
 
 /// The volumes without a name that a container had when the generation was recorded that is gone back to, as far as they are
-/// still there.
+/// still there; of a service that has no containers, those that it had in the generation that serves.
 async fn kept(run: &Run<'_, '_>, swap: &Swap, at: usize) -> Result<Vec<Mount>> {
     let mut kept = Vec::new();
-    if run.prepared.plan.kind != RunKind::Rollback {
-        return Ok(kept);
-    }
-    let recorded = &run.prepared.generation.unnamed_volumes;
+    let plan = &run.prepared.plan;
+    let recorded = match plan.from {
+        _ if plan.kind == RunKind::Rollback => run.prepared.generation.unnamed_volumes.clone(),
+        Some(from) if swap.old.is_empty() => run.world.generations.read(from)?.unnamed_volumes,
+        _ => return Ok(kept),
+    };
     for one in recorded.iter().filter(|one| one.service == swap.service && one.container == at) {
         if run.world.engine.has_volume(&one.volume).await? {
             let (source, target) = (one.volume.clone(), one.target.clone());
@@ -225,14 +227,16 @@ fn numbered(name: &str, at: usize) -> String {
     format!("{beginning}{}", at + 1)
 }
 
-/// What the new container has in place of volumes of its own, as compose has it: what was `kept` for it, else what stood
-/// there in the one that it replaces.
+/// What the new container has in place of volumes of its own, as compose has it: what stood there in the one that it replaces.
+/// Before anything but a volume without a name comes what was `kept` for it.
 fn inherited(new: &Container, old: Option<&Container>, kept: &[Mount]) -> Vec<Mount> {
     let place = |mount: &Mount| mount.target.trim_end_matches('/').to_owned();
     let own = new.mounts.iter().filter(|mount| mount.kind == MountKind::AnonymousVolume);
     own.filter_map(|own| {
-        let mut there = kept.iter().chain(old.into_iter().flat_map(|old| &old.mounts));
-        let there = there.find(|mount| mount.kind != MountKind::Other && place(mount) == place(own))?;
+        let of_old = || old.into_iter().flat_map(|old| &old.mounts).filter(|mount| mount.kind != MountKind::Other);
+        let unnamed = of_old().filter(|mount| mount.kind != MountKind::Bind && is_unnamed(&mount.source));
+        let mut there = unnamed.chain(kept).chain(of_old());
+        let there = there.find(|mount| place(mount) == place(own))?;
         Some(Mount { target: own.target.clone(), ..there.clone() })
     })
     .collect()
@@ -307,6 +311,9 @@ mod tests {
         assert_eq!(told, [("f00".into(), "/data".into()), ("/srv/up".into(), "/uploads".to_owned())]);
         let kept = Mount { kind: AnonymousVolume, source: "k00".into(), target: "/data".into(), writable: true };
         assert_eq!(inherited(&new, Some(&old), std::slice::from_ref(&kept))[0].source, "k00");
+        let unnamed = "ab".repeat(32);
+        let used_since = with_mounts(&[(Volume, &unnamed, "/data")]);
+        assert_eq!(inherited(&new, Some(&used_since), std::slice::from_ref(&kept))[0].source, unnamed);
         assert_eq!(inherited(&new, None, &[kept]).len(), 1);
     }
 

@@ -28,9 +28,12 @@ pub(super) async fn restores(
         let containers = backup::sources(world, one, &observed.containers).await?;
         sources += containers.len();
         let known = dumps::of_generation(world, target.number, &one.name)?;
-        // Data of a database that does not run cannot be put back, least of all into another one.
-        let down = known.iter().filter_map(|dump| dump.service.as_deref());
-        if let Some(service) = down.into_iter().find(|service| !containers.iter().any(|c| c.service == *service)) {
+        // Data of a database that does not run cannot be put back, least of all into another one. One that is no more has
+        // kept what it had.
+        let is_down = |service: &&str| {
+            observed.of(service).next().is_some() && !containers.iter().any(|c| c.service == **service)
+        };
+        if let Some(service) = known.iter().filter_map(|dump| dump.service.as_deref()).find(is_down) {
             return Err(Fault::new(format!("{service} does not run, and there is a dump of its data"))
                 .hint("xr start; xr rollback goes back and leaves the data alone"));
         }
@@ -38,6 +41,15 @@ pub(super) async fn restores(
             if one.restore.is_none() {
                 return Err(Fault::new(format!("the manifest does not say how to put backup `{}` back", one.name))
                     .hint(format!("set `restore` in xr.toml, or put it back by hand: ls {}", folder(world))));
+            }
+            if containers.len() > 1 && known.iter().any(|dump| dump.service.is_none()) {
+                let services: Vec<&str> = containers.iter().map(|container| container.service.as_str()).collect();
+                return Err(Fault::new(format!(
+                    "the dumps of generation {} do not tell of which they are: {}",
+                    target.number,
+                    services.join(", ")
+                ))
+                .hint(format!("put them back by hand: ls {}; xr rollback leaves the data alone", folder(world))));
             }
             // A dump that does not tell its service is of the only one there is.
             let fits = |dump: &&dumps::Dump| match &dump.service {
@@ -67,6 +79,10 @@ pub(super) async fn restores(
     if sources == 0 {
         return Err(Fault::new("no database of the stack runs whose data could be put back")
             .hint("xr start; data outside of the stack are put back where they are"));
+    }
+    if restores.is_empty() {
+        return Err(Fault::new(format!("no dump of generation {} is of a database that runs", target.number))
+            .hint(format!("ls {}; xr rollback goes back and leaves the data alone", folder(world))));
     }
     let need = restores.iter().map(|restore| restore.size).sum::<u64>().saturating_mul(GROWTH);
     let engine = world.engine.info().await?;

@@ -173,11 +173,17 @@ pub(super) fn wanted_ports(facts: &Facts) -> Ports {
 
 pub(super) fn ports(ports: Ports) -> (Vec<TakenPort>, Vec<(String, String)>) {
     let held = ports.held.into_iter().filter(|(_, port)| port.protocol == "tcp" && port.published != 0);
-    let asked: Vec<(String, SocketAddr, bool)> = held
+    // At once: who waits to be asked lets each take its moment.
+    let asking: Vec<_> = held
         .map(|(container, port)| {
             let address = listening::address(&port);
-            (container, address, listening::ask(address, PATIENCE).is_ok())
+            (container, address, std::thread::spawn(move || listening::ask(address, PATIENCE).is_ok()))
         })
+        .collect();
+    // A thread that died has told nothing against its port.
+    let asked: Vec<(String, SocketAddr, bool)> = asking
+        .into_iter()
+        .map(|(container, address, asks)| (container, address, asks.join().unwrap_or(true)))
         .collect();
     // One that is published and not used is none as long as another one of the container is listened on.
     let one_listens = |name: &str| asked.iter().any(|(container, _, listens)| container == name && *listens);
