@@ -82,6 +82,7 @@ mod tests {
             id: format!("id-{service}"),
             name: format!("shop-{service}-1"),
             service: service.to_owned(),
+            folder: String::new(),
             number: 1,
             config_hash: hash.to_owned(),
             image: service.to_owned(),

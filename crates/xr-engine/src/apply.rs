@@ -86,6 +86,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         id: journal.borrow().id().to_owned(),
         healthy: RefCell::default(),
         awaited: RefCell::default(),
+        skipped: RefCell::default(),
         fates: RefCell::default(),
     };
     let mut started = BTreeSet::new();
@@ -96,6 +97,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     };
     let mut outcome = match result {
         Ok(()) => {
+            tell_of_no_hook(&run);
             fleet::remember(world, &run.fates.borrow(), prepared.plan.version.as_str());
             let mut outcome = prepared.outcome(Verdict::Changed, begun);
             outcome.undo = prepared.plan.from.map(|from| match prepared.plan.kind {
@@ -156,6 +158,22 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     outcome
 }
 
+/// A product whose first-run hooks all found nothing to run is up, and may lack its tables and its first user.
+fn tell_of_no_hook(run: &Run<'_, '_>) {
+    let hooks: Vec<&Step> =
+        run.prepared.plan.steps().filter(|step| matches!(step.action, Action::RunHook { .. })).collect();
+    let skipped = run.skipped.borrow();
+    if run.prepared.plan.from.is_some() || hooks.is_empty() || !hooks.iter().all(|step| skipped.contains_key(&step.id))
+    {
+        return;
+    }
+    let whys: Vec<String> =
+        hooks.iter().map(|step| format!("{}: {}", step.action.title(), skipped[&step.id])).collect();
+    let text =
+        format!("no hook of the first run has run ({}): xr.toml says what they are, xr init shows it", whys.join("; "));
+    run.world.say(Level::Warning, text);
+}
+
 /// What an admin can do about a release that does not work here.
 fn other_release(command: RunKind) -> Option<String> {
     let takes = match command {
@@ -184,7 +202,7 @@ fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
 
 /// Between the plan and now nobody else may have touched the stack.
 async fn refuse_moved_world(world: &World<'_>, prepared: &Prepared) -> Result<()> {
-    let now = world.engine.containers(&prepared.generation.invocation.project).await?;
+    let now = world.containers(&prepared.generation.invocation.project).await?;
     // One that crashes again and again is between two tries at one moment and not at the next.
     let key = |c: &xr_model::Container| (c.id.clone(), c.is_up());
     let (mut was, mut is): (Vec<_>, Vec<_>) =
@@ -256,8 +274,12 @@ pub(crate) async fn one(
     match actions::act(run, step).await {
         Ok(()) => {
             let ms = elapsed(begun);
-            note(run, journal, step, &Record::StepDone { step: step.id, ms })?;
-            run.world.tell(Event::StepDone { step: step.id.0, title, ms });
+            let skipped = run.skipped.borrow().get(&step.id).cloned();
+            note(run, journal, step, &Record::StepDone { step: step.id, ms, skipped: skipped.clone() })?;
+            run.world.tell(match skipped {
+                Some(why) => Event::StepSkipped { step: step.id.0, title, why },
+                None => Event::StepDone { step: step.id.0, title, ms },
+            });
             Ok(())
         }
         Err(failure) => {

@@ -1,6 +1,11 @@
 //! What must be so before anything moves; each refusal leaves everything as it was.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use xr_model::{Fault, Generation, Level, Mode, Port, Result, RunKind};
 use xr_preflight::postgres::{self, Password, PostgresTarget};
@@ -24,6 +29,19 @@ pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
     if kind == RunKind::Update && current.is_none() {
         return Err(Fault::new(format!("nothing is installed in {}", world.root.display())).hint("xr install"));
     }
+    if let (RunKind::Update, None, Some(clone)) = (kind, &world.checkout, clone_around(&world.root)) {
+        let (root, within) = (world.root.display(), world.root.strip_prefix(&clone).unwrap_or(&world.root));
+        return Err(Fault::new(format!(
+            "{root} is a folder of the git clone {}: xr follows the releases of a whole clone",
+            clone.display()
+        ))
+        .hint(format!(
+            "write {}/xr.toml with [compose] files = [\"{}\"], then xr --stack {} install; or git pull, then xr install here",
+            clone.display(),
+            within.join(world.stack.layout.files.first().map_or("compose.yaml", String::as_str)).display(),
+            xr_model::shell(&clone)
+        )));
+    }
     if let (None, Some(current)) = (&env, &current) {
         let kept = crate::staging::root_of(world, current.number).join(&layout.env);
         return Err(Fault::new(format!(
@@ -41,6 +59,13 @@ pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
             .hint("run xr as its owner, or with sudo"));
     }
     Ok(())
+}
+
+/// The git clone that a folder without one of its own is part of, when git tracks its compose files there.
+fn clone_around(root: &Path) -> Option<PathBuf> {
+    let above = root.ancestors().skip(1).find(|folder| folder.join(".git").exists())?;
+    let tracked = xr_host::Cmd::new("git").arg("-C").arg(root).args(["ls-files", "--error-unmatch", "."]).run();
+    tracked.is_ok_and(|output| output.code == 0).then(|| above.to_owned())
 }
 
 /// What VERSION says is repaired by a run; what it cannot say is a sign of somebody's hand.
@@ -64,17 +89,67 @@ fn version(world: &World<'_>, current: Option<&Generation>) -> Result<()> {
 }
 
 /// A project of the same name that belongs to another folder must not be taken over.
-pub(crate) async fn strangers(world: &World<'_>, staged: &Staged) -> Result<()> {
+pub(crate) async fn strangers(world: &World<'_>, staged: &Staged, adopt: bool) -> Result<()> {
     let project = &staged.resolved.project;
     let ours = world.stack.layout.directory_path();
     let ours = fs::canonicalize(&ours).unwrap_or(ours);
     let theirs = world.engine.project_folders(project).await?;
+    // A folder that is not here: this stack's, before it was moved, or one of another machine or tool.
+    let elsewhere = theirs.values().find(|folder| !folder.is_empty() && !Path::new(folder).exists());
+    if let (Some(folder), false) = (elsewhere, adopt) {
+        return Err(Fault::new(format!(
+            "compose project `{project}` has containers that were made from {folder}, which is not on this host: installing here would replace them"
+        ))
+        .hint("if they are this stack's, from before it was moved: xr install --adopt; else give this stack a name of its own: COMPOSE_PROJECT_NAME in .env"));
+    }
     let Some(folder) = theirs.values().find(|folder| fs::canonicalize(folder).is_ok_and(|theirs| theirs != ours))
     else {
         return Ok(());
     };
     Err(Fault::new(format!("compose project `{project}` already runs from {folder}: installing here would take over its containers and data"))
         .hint(format!("give this stack a name of its own: xr env set COMPOSE_PROJECT_NAME NAME (in {})", xr_model::shell(&world.stack.layout.env_path()))))
+}
+
+/// What the compose files use and somebody else has to make: compose finds out only when it creates the containers, and tells
+/// the first that is missing.
+pub(crate) async fn externals(world: &World<'_>, staged: &Staged) -> Result<()> {
+    let config = &staged.resolved.json;
+    let (mut missing, mut commands) = (Vec::new(), Vec::new());
+    for name in external(config, "volumes") {
+        if !world.engine.has_volume(&name).await? {
+            missing.push(format!("volume {name}"));
+            commands.push(format!("docker volume create {name}"));
+        }
+    }
+    for name in external(config, "networks") {
+        if world.engine.network_definition(&name).await?.is_none() {
+            missing.push(format!("network {name}"));
+            commands.push(format!("docker network create {name}"));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "{}: what is `external` there has to be there, and is not: {}",
+        staged.stack.layout.files.join(", "),
+        missing.join(", ")
+    ))
+    .hint(commands.join("; ")))
+}
+
+/// The names on the engine of the external `volumes` or `networks` that a service uses.
+fn external(config: &serde_json::Value, kind: &str) -> BTreeSet<String> {
+    let services = || config["services"].as_object().into_iter().flatten().map(|(_, service)| &service[kind]);
+    let uses = |key: &str| {
+        services().any(|used| {
+            let listed = used.as_array().into_iter().flatten();
+            used.get(key).is_some() || listed.into_iter().any(|one| one["source"] == key || one == key)
+        })
+    };
+    let all = config[kind].as_object().into_iter().flatten();
+    let ours = all.filter(|(key, defined)| defined["external"] == true && uses(key));
+    ours.map(|(key, defined)| defined["name"].as_str().unwrap_or(key).to_owned()).collect()
 }
 
 /// Volumes and containers belong to a project's name: under another one a second stack would come up beside the first, with
@@ -255,6 +330,20 @@ mod tests {
         let fault = same_project("ttn", "ttnn").unwrap_err();
         assert!(fault.message.contains("`ttnn`") && fault.message.contains("`ttn`"), "{}", fault.message);
         assert!(fault.hint.unwrap().ends_with("xr env set COMPOSE_PROJECT_NAME=ttn"));
+    }
+
+    #[test]
+    fn only_externals_that_a_service_uses_have_to_be_there() {
+        let config = serde_json::json!({
+            "services": {
+                "db": {"volumes": [{"type": "volume", "source": "rows", "target": "/d"}], "networks": {"edge": null}},
+                "web": {"networks": {"own": {}}},
+            },
+            "volumes": {"rows": {"name": "shop-rows", "external": true}, "idle": {"name": "idle", "external": true}},
+            "networks": {"edge": {"name": "proxy", "external": true}, "own": {"name": "shop_own"}},
+        });
+        assert_eq!(external(&config, "volumes"), ["shop-rows".to_owned()].into());
+        assert_eq!(external(&config, "networks"), ["proxy".to_owned()].into());
     }
 
     #[test]

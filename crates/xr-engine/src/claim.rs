@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use xr_host::Tenant;
 use xr_journal::read_runs;
-use xr_model::{Fault, Result};
+use xr_model::{Container, Fault, Level, Result, Service};
 
 use crate::{World, settings};
 
@@ -13,7 +13,7 @@ use crate::{World, settings};
 /// a run was made here or a container was made from here.
 ///
 /// # Errors
-/// When containers of that name were made from another folder, or nothing shows that anything of it is this stack's.
+/// When nothing shows that anything of it is this stack's.
 pub async fn project(world: &World<'_>) -> Result<String> {
     let recorded = match world.generations.current()? {
         Some(generation) => Some(generation),
@@ -24,32 +24,67 @@ pub async fn project(world: &World<'_>) -> Result<String> {
         Some(generation) => generation.invocation.project,
         None => guess(world)?,
     };
-    let ours = refuse_strangers(world, &project).await?;
+    let ours = told_of_neighbours(world, &project).await?;
     if proven || ours {
         return Ok(project);
     }
     Err(Fault::new(format!("nothing is installed in {}", world.root.display())).hint("xr install"))
 }
 
-/// Refuses when another folder has a project of this name; tells whether containers show that this folder has it.
-pub(crate) async fn refuse_strangers(world: &World<'_>, project: &str) -> Result<bool> {
+/// Whether containers show that this folder has a project of this name. A neighbour of the same name is named.
+async fn told_of_neighbours(world: &World<'_>, project: &str) -> Result<bool> {
     let tenants = world.engine.tenants().await?;
     let folder = world.stack.layout.directory_path();
-    if let Some(other) = stranger(&tenants, project, &folder) {
-        return Err(Fault::new(format!(
-            "the project `{project}` on this engine belongs to {}, not to {}",
-            other.display(),
-            folder.display()
-        ))
-        .hint("xr --stack with that folder; or a name of its own for this stack: COMPOSE_PROJECT_NAME in .env"));
+    if let Some(other) = neighbour(&tenants, project, &folder) {
+        let text = format!(
+            "{} runs under the project name `{project}` too: what it has is left alone (a name of its own, for the one that has no data yet: COMPOSE_PROJECT_NAME in .env)",
+            other.display()
+        );
+        world.say(Level::Warning, text);
     }
     Ok(tenants.iter().any(|tenant| tenant.project == project && same(Path::new(&tenant.folder), &folder)))
 }
 
-/// Another folder that exists and that containers of the project were made from. One that is gone was moved here.
-fn stranger(tenants: &[Tenant], project: &str, ours: &Path) -> Option<PathBuf> {
-    let folders = tenants.iter().filter(|tenant| tenant.project == project && !tenant.folder.is_empty());
-    folders.map(|tenant| PathBuf::from(&tenant.folder)).find(|folder| folder.is_dir() && !same(folder, ours))
+/// Refuses when a neighbour of the same project name has a service that this stack has too: compose takes the containers of
+/// both for those of one.
+///
+/// # Errors
+/// Then, and when the engine does not answer.
+pub(crate) async fn refuse_neighbour(world: &World<'_>, project: &str, services: &[Service]) -> Result<()> {
+    let folder = world.stack.layout.directory_path();
+    let all = world.engine.containers(project).await?;
+    let Some(theirs) = all
+        .iter()
+        .find(|one| is_neighbours(&one.folder, &folder) && services.iter().any(|service| service.name == one.service))
+    else {
+        return Ok(());
+    };
+    Err(Fault::new(format!(
+        "{} has a service `{}` under the project name `{project}` too ({}): compose would take its container for one of this stack",
+        theirs.folder, theirs.service, theirs.name
+    ))
+    .hint(format!(
+        "give one of the two a name of its own: COMPOSE_PROJECT_NAME in its .env; or stop the other: docker compose --project-directory {} down",
+        xr_model::shell(&theirs.folder)
+    )))
+}
+
+/// The containers that no neighbour of the same project name has made.
+pub fn without_neighbours(mut containers: Vec<Container>, ours: &Path) -> Vec<Container> {
+    containers.retain(|container| !is_neighbours(&container.folder, ours));
+    containers
+}
+
+/// Whether a container's folder is another one that exists. One that is gone was moved here.
+pub(crate) fn is_neighbours(folder: &str, ours: &Path) -> bool {
+    let path = Path::new(folder);
+    !folder.is_empty() && path.is_dir() && !same(path, ours)
+}
+
+/// Another folder that containers of the project were made from.
+fn neighbour(tenants: &[Tenant], project: &str, ours: &Path) -> Option<PathBuf> {
+    let folders = tenants.iter().filter(|tenant| tenant.project == project);
+    folders.map(|tenant| &tenant.folder).find(|folder| is_neighbours(folder, ours)).map(PathBuf::from)
 }
 
 fn same(one: &Path, other: &Path) -> bool {
@@ -100,18 +135,18 @@ mod tests {
     }
 
     #[test]
-    fn a_project_of_the_same_name_from_another_folder_is_a_strangers() {
+    fn a_project_of_the_same_name_from_another_folder_is_a_neighbours() {
         let (here, there) = (tempfile(), tempfile());
         let (ours, theirs) = (here.to_string_lossy().into_owned(), there.to_string_lossy().into_owned());
-        for (name, folder, is_strange) in [
+        for (name, folder, is_theirs) in [
             ("docker", theirs.as_str(), true),
             ("docker", &ours, false),
             ("docker", "", false),
             ("docker", "/no/such", false),
             ("other", &theirs, false),
         ] {
-            let found = stranger(&[tenant(name, folder)], "docker", &here);
-            assert_eq!(found.is_some(), is_strange, "{name} {folder}");
+            let found = neighbour(&[tenant(name, folder)], "docker", &here);
+            assert_eq!(found.is_some(), is_theirs, "{name} {folder}");
         }
         for folder in [here, there] {
             std::fs::remove_dir(folder).unwrap();

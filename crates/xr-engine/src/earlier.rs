@@ -81,7 +81,7 @@ fn written_places(config: &Value) -> BTreeSet<PathBuf> {
 }
 
 /// A folder in which something is, or a file that says something. What cannot be read may hold something.
-fn holds_something(path: &Path) -> bool {
+pub(crate) fn holds_something(path: &Path) -> bool {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_some()),
         Ok(meta) => meta.is_file() && meta.len() > 0,

@@ -2,7 +2,7 @@
 
 use xr_env_writer::EnvFile;
 use xr_image_puller::{PullError, resolve_all};
-use xr_model::{Fault, Generation, ImageRef, Mode, PinnedImage, Result, Service, Version, exit};
+use xr_model::{Fault, Generation, ImageRef, ImageSource, Mode, PinnedImage, Result, Service, Version, exit};
 use xr_stack::Manifest;
 
 use crate::World;
@@ -13,17 +13,21 @@ pub(crate) struct Pinning<'a> {
     pub mode: Mode,
     /// The generation that serves now.
     pub current: Option<&'a Generation>,
+    /// A tag that floats by the admin's choice: what it means is asked for again with each version.
+    pub floating: Option<&'a str>,
     /// Whether tags that stayed the same are asked for again.
     pub refresh: bool,
     /// Whether content that differs from what this version was before is taken.
     pub accept_repushed: bool,
-    /// Services whose image the compose file says how to build.
-    pub builds: Vec<String>,
+    /// The services of the release.
+    pub services: &'a [Service],
 }
 
 /// Every image reference of a release: the services' and those the product starts itself.
 pub(crate) fn wanted(services: &[Service], manifest: &Manifest, env: &EnvFile, mode: Mode) -> Vec<PinnedImage> {
-    let tag = env.get(&manifest.version.key).map(|value| value.text).unwrap_or_default();
+    // One that floats names no version's content.
+    let tag = env.get(&manifest.version.key).map(|value| value.text).filter(|tag| tag.parse::<Version>().is_ok());
+    let tag = tag.unwrap_or_default();
     let mut wanted: Vec<PinnedImage> = Vec::new();
     let mut add = |reference: ImageRef, service: Option<&str>| {
         let service = service.map(str::to_owned);
@@ -100,11 +104,26 @@ pub(crate) async fn pin(
     how: &Pinning<'_>,
     build: &dyn Fn(&[String]) -> Result<bool>,
 ) -> std::result::Result<Vec<PinnedImage>, Unpinned> {
-    let builds = |image: &PinnedImage| image.services.iter().any(|service| how.builds.contains(service));
+    let users = |image: &PinnedImage| -> Vec<&Service> {
+        how.services.iter().filter(|service| image.services.contains(&service.name)).collect()
+    };
+    let builds = |image: &PinnedImage| users(image).iter().any(|service| service.builds);
+    let comes_from =
+        |image: &PinnedImage, source: ImageSource| users(image).iter().any(|service| service.image_source == source);
     let mut ask: Vec<ImageRef> = Vec::new();
+    let mut to_build: Vec<String> = Vec::new();
     for image in &mut images {
         if let Some(digest) = image.reference.digest() {
             image.digest = Some(digest);
+            continue;
+        }
+        if how.mode == Mode::Production && comes_from(image, ImageSource::Build) {
+            to_build.extend(users(image).iter().filter(|service| service.builds).map(|service| service.name.clone()));
+            continue;
+        }
+        if how.mode == Mode::Production && comes_from(image, ImageSource::Host) {
+            let local = world.engine.image(image.reference.as_str()).await?;
+            image.image_id = local.ok_or_else(|| is_not_here(image))?.id;
             continue;
         }
         if how.mode == Mode::Dev {
@@ -115,9 +134,11 @@ pub(crate) async fn pin(
             ask.push(image.reference.clone());
             continue;
         }
+        let moves = how.floating.is_some_and(|tag| image.reference.tag() == Some(tag))
+            && how.current.is_some_and(|current| current.version != *how.version);
         let before = how.current.and_then(|g| g.images.iter().find(|old| old.reference == image.reference));
         // What was built here is built again: its name does not say what is in it.
-        match before.filter(|old| !how.refresh && (old.digest.is_some() || !builds(image))) {
+        match before.filter(|old| !how.refresh && !moves && (old.digest.is_some() || !builds(image))) {
             Some(old) => {
                 image.digest = old.digest.clone();
                 image.image_id.clone_from(&old.image_id);
@@ -127,7 +148,6 @@ pub(crate) async fn pin(
     }
     let sources = world.sources()?;
     let mut missing: Vec<PullError> = Vec::new();
-    let mut to_build: Vec<String> = Vec::new();
     for (reference, answer) in resolve_all(world.engine.client(), &ask, sources, &world.retry()).await {
         for image in images.iter_mut().filter(|image| image.reference == reference) {
             match &answer {
@@ -160,6 +180,15 @@ pub(crate) async fn pin(
         }
     }
     Ok(images)
+}
+
+fn is_not_here(image: &PinnedImage) -> Fault {
+    let reference = &image.reference;
+    Fault::new(format!(
+        "image {reference} of {} is not on this host, and is not to be pulled (`pull_policy: never`)",
+        image.services.join(", ")
+    ))
+    .hint(format!("docker load, or docker tag IMAGE {reference}"))
 }
 
 fn refuse_missing(missing: Vec<PullError>, how: &Pinning<'_>) -> std::result::Result<(), Unpinned> {

@@ -12,7 +12,7 @@ use xr_model::{
 };
 use xr_plan::{Origin, lint, plan};
 
-use crate::{World, checks, claim, prepare::Prepared, settings, staging};
+use crate::{World, checks, claim, prepare::Prepared, service_hooks, settings, staging};
 
 /// How long a container without a check may take to be up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -144,7 +144,7 @@ async fn present(world: &World<'_>, kind: RunKind) -> Result<Prepared> {
     generation.changes = Vec::new();
     let manifest = world.stack.manifest.clone();
     world.phase("observe");
-    claim::refuse_strangers(world, &generation.invocation.project).await?;
+    claim::refuse_neighbour(world, &generation.invocation.project, &generation.services).await?;
     let observed = world.observe(&generation.invocation.project, &generation.images).await?;
     let rule = |pick: fn(&xr_stack::ServiceRule) -> Option<Duration>| {
         manifest.services.iter().filter_map(|(name, rule)| Some((name.clone(), pick(rule)?))).collect()
@@ -203,7 +203,7 @@ pub async fn stoppable(world: &World<'_>, services: &[String]) -> Result<Vec<Vec
     let project = claim::project(world).await?;
     let generation = world.generations.current()?;
     let recorded = generation.map(|g| g.services).unwrap_or_default();
-    let mut containers = world.engine.containers(&project).await?;
+    let mut containers = world.containers(&project).await?;
     for name in services {
         if !containers.iter().any(|c| c.service == *name) && !recorded.iter().any(|s| s.name == *name) {
             let known: Vec<&str> = recorded.iter().map(|s| s.name.as_str()).collect();
@@ -240,6 +240,7 @@ pub async fn stop(world: &World<'_>, layers: &[Vec<Container>]) -> Result<Stoppe
                 .code(exit::INTERRUPTED));
         }
         let up: Vec<&Container> = layer.iter().filter(|c| !rests(c)).collect();
+        service_hooks::before_stop(world, up.iter().copied()).await?;
         let ends = future::join_all(up.iter().map(|container| world.engine.stop(&container.id, None))).await;
         ends.into_iter().collect::<Result<Vec<()>>>()?;
         for container in up {

@@ -1,90 +1,225 @@
-//! What a new generation silently leaves behind: a volume whose place another one takes, the last published port. Both look
-//! healthy afterwards.
+//! What a new version silently leaves behind: data in whose place it mounts something empty, the last published port. Both
+//! look healthy afterwards.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
 
 use serde_json::Value;
-use xr_host::MountedVolume;
-use xr_model::{Generation, Level, Result, Service};
+use xr_model::{Container, Fault, Generation, Level, MountKind, Observed, Result, Service};
 
-use crate::{World, staging::Staged, volumes::is_unnamed};
+use crate::{
+    World,
+    earlier::holds_something,
+    staging::{self, Staged},
+    volumes::is_unnamed,
+};
 
-/// What a service finds at the place where its volume was.
+/// Where data are, or shall be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// A volume, by its name on the engine.
+    Volume(String),
+    /// A folder or file of the host.
+    Path(PathBuf),
+    /// A file system in memory.
+    Memory,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Volume(name) if is_unnamed(name) => write!(f, "volume {} (without a name)", &name[..12]),
+            Self::Volume(name) => write!(f, "volume {name}"),
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Memory => f.write_str("memory"),
+        }
+    }
+}
+
+/// What each path in a container is mounted from.
+type Places = BTreeMap<String, Place>;
+
+/// Data that a service has now, and what it would find instead.
 #[derive(Debug, PartialEq, Eq)]
 struct Moved<'a> {
     service: &'a str,
+    /// Where the data are in the container.
     target: &'a str,
-    /// The volume's name on the engine.
-    old: &'a str,
-    /// A volume's name on the engine, else a folder.
-    new: String,
-    is_volume: bool,
+    old: &'a Place,
+    new: &'a Place,
 }
 
-/// Warns of what the new generation leaves behind, and tells it as changes, a line each.
+/// What a service has mounted writable now.
+struct Present {
+    service: String,
+    /// The image of its container, where it has one.
+    image: Option<String>,
+    places: Places,
+}
+
+/// Tells what the new version leaves behind as changes, a line each.
 ///
 /// # Errors
-/// When the engine does not answer.
-pub(crate) async fn warn(
+/// When a service would find something empty in place of its data, unless that is `accepted`; when the engine does not answer.
+pub(crate) async fn check(
     world: &World<'_>,
     current: Option<&Generation>,
-    staged: &Staged,
-    services: &[Service],
+    observed: &Observed,
+    (staged, services): (&Staged, &[Service]),
+    accepted: bool,
 ) -> Result<Vec<String>> {
-    let Some(current) = current else { return Ok(Vec::new()) };
-    let mounted = world.engine.mounted_volumes(&current.invocation.project).await?;
-    let mut lines = Vec::new();
-    for moved in moved(&mounted, services, &staged.resolved.json) {
-        let made = moved.is_volume && !world.engine.has_volume(&moved.new).await?;
-        lines.push(line(&moved, made));
+    let present = present(world, current, observed, services).await?;
+    let new: BTreeMap<&str, Places> =
+        services.iter().map(|service| (service.name.as_str(), places(&staged.resolved.json, &service.name))).collect();
+    let mut empty = BTreeSet::new();
+    for place in new.values().flat_map(BTreeMap::values) {
+        if is_empty(world, staged, place).await? {
+            empty.insert(place);
+        }
     }
-    lines.extend(unpublished(&current.services, services));
+    let moved = moved(&present, &new, &empty);
+    let (lost, other): (Vec<&Moved<'_>>, Vec<&Moved<'_>>) = moved.iter().partition(|one| empty.contains(one.new));
+    if let (Some(first), false) = (lost.first(), accepted) {
+        let image = present.iter().find(|one| one.service == first.service).and_then(|one| one.image.as_deref());
+        return Err(refusal(world, &lost, image));
+    }
+    let mut lines: Vec<String> = lost.iter().map(|one| line(one, "is empty")).collect();
+    let volumes = |one: &&&Moved<'_>| matches!((one.old, one.new), (Place::Volume(_), Place::Volume(_)));
+    lines.extend(other.iter().filter(volumes).map(|one| line(one, "is another")));
+    lines.extend(current.and_then(|current| unpublished(&current.services, services)));
     lines.iter().for_each(|line| world.say(Level::Warning, line.clone()));
     Ok(lines)
 }
 
-fn line(moved: &Moved<'_>, made: bool) -> String {
-    let Moved { service, target, old, new, is_volume } = moved;
-    let what = if *is_volume { "volume" } else { "folder" };
-    let state = if made { "the new one is empty" } else { "the new one is another" };
-    format!("{service}: volume {old} → {what} {new} at {target}: {state}; the data stays in {old}")
+fn line(moved: &Moved<'_>, state: &str) -> String {
+    let Moved { service, target, old, new } = moved;
+    format!("{service}: {old} → {new} at {target}: the new one {state}; the data stay in {old}")
 }
 
-/// The volumes in whose places the new configuration mounts something else. One that a service mounts no more, or elsewhere,
-/// is the publisher's plain word.
-fn moved<'a>(mounted: &'a [MountedVolume], services: &[Service], config: &Value) -> Vec<Moved<'a>> {
+fn refusal(world: &World<'_>, lost: &[&Moved<'_>], image: Option<&str>) -> Fault {
+    let lines: Vec<String> = lost.iter().map(|one| line(one, "is empty")).collect();
+    let carry = lost.first().and_then(|first| {
+        let shown = |place: &Place| match place {
+            Place::Volume(name) => Some(name.clone()),
+            Place::Path(path) => Some(path.display().to_string()),
+            Place::Memory => None,
+        };
+        let (old, new, image) = (shown(first.old)?, shown(first.new)?, image?);
+        Some(format!(
+            "carry the data over: xr stop && docker run --rm --user 0 -v {old}:/from:ro -v {new}:/to --entrypoint cp {image} -a /from/. /to/, then again; "
+        ))
+    });
+    let files: Vec<&str> = world.stack.layout.files.iter().map(String::as_str).collect();
+    Fault::new(format!("{}: the new version would begin without its data: {}", files.join(", "), lines.join("; ")))
+        .hint(format!("{}begin without them: the same command with --accept-empty-data", carry.unwrap_or_default()))
+}
+
+/// What the services have mounted writable that stay: by their containers, and of a service that has none, by the generation
+/// that serves.
+async fn present(
+    world: &World<'_>,
+    current: Option<&Generation>,
+    observed: &Observed,
+    services: &[Service],
+) -> Result<Vec<Present>> {
     let mut found = Vec::new();
+    let mut recorded = None;
     for service in services {
-        let places = places(config, &service.name);
-        for old in mounted.iter().filter(|old| old.service == service.name && !is_unnamed(&old.volume)) {
-            if let Some((new, is_volume)) = places.get(old.target.trim_end_matches('/'))
-                && *new != old.volume
-            {
-                let (new, is_volume) = (new.clone(), *is_volume);
-                found.push(Moved { service: &old.service, target: &old.target, old: &old.volume, new, is_volume });
+        let name = service.name.as_str();
+        if let Some(container) = observed.of(name).next() {
+            let (image, places) = (Some(container.image.clone()), mounted(container));
+            found.push(Present { service: name.to_owned(), image, places });
+            continue;
+        }
+        let before = current.filter(|current| current.services.iter().any(|one| one.name == name && one.owns_data));
+        let Some(current) = before else { continue };
+        if recorded.is_none() {
+            recorded = Some(world.resolved(current).await?);
+        }
+        let all = recorded.as_ref().map(|resolved| places(&resolved.json, name)).unwrap_or_default();
+        let mut volumes = all;
+        volumes.retain(|_, place| matches!(place, Place::Volume(_)));
+        found.push(Present { service: name.to_owned(), image: None, places: volumes });
+    }
+    Ok(found)
+}
+
+/// What a container may write that outlives it, where there is something.
+fn mounted(container: &Container) -> Places {
+    let data = container.mounts.iter().filter(|mount| mount.holds_data());
+    let place = |kind, source: &str| match kind {
+        MountKind::Bind => Place::Path(PathBuf::from(source)),
+        _ => Place::Volume(source.to_owned()),
+    };
+    let places = data.map(|mount| (plain(&mount.target), place(mount.kind, &mount.source)));
+    places.filter(|(_, place)| !matches!(place, Place::Path(path) if !holds_something(path))).collect()
+}
+
+/// The data in whose places the new configuration mounts something else. A volume that nobody mounts any more has moved when
+/// its service has an empty place instead that it had not; one that a service has no substitute for is the publisher's plain
+/// word.
+fn moved<'a>(present: &'a [Present], new: &'a BTreeMap<&str, Places>, empty: &BTreeSet<&'a Place>) -> Vec<Moved<'a>> {
+    let mounted_still = |place: &Place| new.values().flat_map(BTreeMap::values).any(|one| one == place);
+    let mut found = Vec::new();
+    for service in present {
+        let Some(wanted) = new.get(service.service.as_str()) else { continue };
+        for (target, old) in &service.places {
+            let renamed = || {
+                let named = matches!(old, Place::Volume(name) if !is_unnamed(name));
+                let fresh = |(at, place): &(&String, &Place)| {
+                    !service.places.contains_key(*at) && empty.contains(place) && matches!(place, Place::Volume(_))
+                };
+                (named && !mounted_still(old)).then(|| wanted.iter().find(fresh)).flatten().map(|(_, place)| place)
+            };
+            let instead = wanted.get(target).filter(|place| *place != old);
+            let instead = instead.or_else(|| if wanted.contains_key(target) { None } else { renamed() });
+            // The publisher's folder may take another place in the tree.
+            if let Some(new) = instead.filter(|new| !mounted_still(old) || empty.contains(new)) {
+                found.push(Moved { service: &service.service, target, old, new });
             }
         }
     }
     found
 }
 
-/// What a service mounts where: the volume's name on the engine, or the folder, and whether it is a volume.
-fn places(config: &Value, service: &str) -> BTreeMap<String, (String, bool)> {
+/// What a service mounts where, by a resolved configuration.
+fn places(config: &Value, service: &str) -> Places {
     let project = config["name"].as_str().unwrap_or_default();
     let mounts = config["services"][service]["volumes"].as_array().into_iter().flatten();
     let place = |mount: &Value| {
-        let (target, source) = (mount["target"].as_str()?, mount["source"].as_str()?);
-        let source = match mount["type"].as_str()? {
-            "volume" => {
+        let target = plain(mount["target"].as_str()?);
+        let place = match (mount["type"].as_str()?, mount["source"].as_str()) {
+            ("volume", Some(source)) => {
                 let named = config["volumes"][source]["name"].as_str().map(str::to_owned);
-                (named.unwrap_or_else(|| format!("{project}_{source}")), true)
+                Place::Volume(named.unwrap_or_else(|| format!("{project}_{source}")))
             }
-            "bind" => (source.to_owned(), false),
+            ("bind", Some(source)) => Place::Path(PathBuf::from(source)),
+            ("tmpfs", _) => Place::Memory,
             _ => return None,
         };
-        Some((target.trim_end_matches('/').to_owned(), source))
+        Some((target, place))
     };
     mounts.filter_map(place).collect()
+}
+
+fn plain(target: &str) -> String {
+    target.trim_end_matches('/').to_owned()
+}
+
+/// Whether nothing is there: not now, and not in the release's tree.
+async fn is_empty(world: &World<'_>, staged: &Staged, place: &Place) -> Result<bool> {
+    Ok(match place {
+        Place::Volume(name) => !world.engine.has_volume(name).await?,
+        Place::Path(path) => {
+            let in_release =
+                path.strip_prefix(&world.root).map(|path| staging::root_of(world, staged.number).join(path));
+            !holds_something(path) && !in_release.is_ok_and(|path| holds_something(&path))
+        }
+        Place::Memory => true,
+    })
 }
 
 /// That nothing of the stack can be reached from outside any more.
@@ -106,7 +241,7 @@ mod tests {
 
     use super::*;
 
-    fn config(db: Value, volumes: Value, ports: Value) -> Resolved {
+    fn config(db: &Value, volumes: &Value, ports: &Value) -> Resolved {
         let config = json!({
             "name": "docker",
             "services": {"db": {"image": "postgres", "volumes": db}, "web": {"image": "web", "ports": ports}},
@@ -115,52 +250,61 @@ mod tests {
         Resolved::parse(&config.to_string(), &Manifest::default()).unwrap()
     }
 
-    fn mounted() -> Vec<MountedVolume> {
-        let at = |target: &str, volume: &str| MountedVolume {
-            service: "db".to_owned(),
-            target: target.to_owned(),
-            volume: volume.to_owned(),
-        };
-        vec![at("/data", "docker_pg"), at("/cache", &"0a".repeat(32))]
+    /// What moves of `db`, which has volume `docker_pg` at /data and one without a name at /cache, while nothing but `there`
+    /// is there.
+    fn told(db: &Value, volumes: &Value, there: &[&str]) -> Vec<String> {
+        let volume = |name: &str| Place::Volume(name.to_owned());
+        let has = [("/data".to_owned(), volume("docker_pg")), ("/cache".to_owned(), volume(&"0a".repeat(32)))];
+        let present = [Present { service: "db".to_owned(), image: None, places: has.into() }];
+        let new = config(db, volumes, &json!([]));
+        let new = BTreeMap::from([("db", places(&new.json, "db"))]);
+        let all = new.values().flat_map(BTreeMap::values);
+        let empty = all.filter(|place| !there.iter().any(|name| **place == volume(name))).collect();
+        moved(&present, &new, &empty).iter().map(|one| line(one, "?")).collect()
     }
 
-    fn told(db: Value, volumes: Value) -> Vec<String> {
-        let (mounted, new) = (mounted(), config(db, volumes, json!([])));
-        moved(&mounted, &new.services, &new.json).iter().map(|moved| line(moved, moved.is_volume)).collect()
+    fn volume(source: &str, target: &str) -> Value {
+        json!([{"type": "volume", "source": source, "target": target}])
     }
 
     #[test]
-    fn another_volume_in_the_same_place_is_told() {
-        let volume = |source: &str, target: &str| json!([{"type": "volume", "source": source, "target": target}]);
-        let says = |new: &str| vec![format!("db: volume docker_pg → {new}; the data stays in docker_pg")];
-        assert_eq!(
-            told(volume("pgnew", "/data"), json!({"pgnew": {"name": "docker_pgnew"}})),
-            says("volume docker_pgnew at /data: the new one is empty")
-        );
-        assert_eq!(
-            told(volume("pg", "/data"), json!({"pg": {"name": "rows"}})),
-            says("volume rows at /data: the new one is empty")
-        );
+    fn another_volume_folder_or_memory_in_the_place_of_data_is_told() {
+        let says =
+            |new: &str| vec![format!("db: volume docker_pg → {new}: the new one ?; the data stay in volume docker_pg")];
+        let other = json!({"pgnew": {"name": "docker_pgnew"}, "pg": {"name": "rows"}});
+        assert_eq!(told(&volume("pgnew", "/data"), &other, &[]), says("volume docker_pgnew at /data"));
+        assert_eq!(told(&volume("pg", "/data"), &other, &["rows"]), says("volume rows at /data"));
         let folder = json!([{"type": "bind", "source": "/srv/pg", "target": "/data/"}]);
-        assert_eq!(told(folder, json!({})), says("folder /srv/pg at /data: the new one is another"));
+        assert_eq!(told(&folder, &json!({}), &[]), says("/srv/pg at /data"));
+        assert_eq!(told(&json!([{"type": "tmpfs", "target": "/data"}]), &json!({}), &[]), says("memory at /data"));
+        // Where its new image keeps its data elsewhere.
+        assert_eq!(told(&volume("pgnew", "/var/lib/data"), &other, &[]), says("volume docker_pgnew at /data"));
+    }
+
+    #[test]
+    fn a_volume_without_a_name_is_data_too() {
+        let names = json!({"cache": {"name": "docker_cache"}, "pg": {"name": "docker_pg"}});
+        let mounts = json!([volume("cache", "/cache")[0], volume("pg", "/data")[0]]);
+        let said = told(&mounts, &names, &["docker_pg"]);
+        assert!(said.len() == 1 && said[0].starts_with("db: volume 0a0a0a0a0a0a (without a name) → "), "{said:?}");
     }
 
     #[test]
     fn the_same_volume_is_no_news_wherever_it_is_mounted() {
-        let names = json!({"pg": {"name": "docker_pg"}, "cache": {"name": "docker_cache"}});
-        let mounts = json!([
-            {"type": "volume", "source": "pg", "target": "/data/"},
-            {"type": "volume", "source": "cache", "target": "/cache"}
-        ]);
-        assert_eq!(told(mounts, names.clone()), [""; 0]);
-        assert_eq!(told(json!([{"type": "volume", "source": "pg", "target": "/elsewhere"}]), names), [""; 0]);
+        let names = json!({"pg": {"name": "docker_pg"}, "more": {"name": "docker_more"}});
+        assert_eq!(told(&volume("pg", "/data/"), &names, &["docker_pg"]), [""; 0]);
+        assert_eq!(told(&volume("pg", "/elsewhere"), &names, &["docker_pg"]), [""; 0]);
+        // One that it has no substitute for, or a second one beside.
+        assert_eq!(told(&json!([]), &names, &[]), [""; 0]);
+        let both = json!([volume("pg", "/data")[0], volume("more", "/more")[0]]);
+        assert_eq!(told(&both, &names, &["docker_pg"]), [""; 0]);
     }
 
     #[test]
     fn the_last_port_that_goes_is_told() {
         let port = json!([{"target": 80, "published": "8083", "protocol": "tcp"}]);
-        let with = config(json!([]), json!({}), port).services;
-        let without = config(json!([]), json!({}), json!([])).services;
+        let with = config(&json!([]), &json!({}), &port).services;
+        let without = config(&json!([]), &json!({}), &json!([])).services;
         let text = "no service publishes a port any more; before: 8083 of web";
         assert_eq!(unpublished(&with, &without).as_deref(), Some(text));
         assert_eq!(unpublished(&with, &with), None);

@@ -16,7 +16,7 @@ pub(crate) async fn end(world: &World<'_>, past: &PastRun, project: &str) -> Res
         return Ok(());
     }
     let manifest = xr_stack::load(&staging::root_of(world, past.plan.generation))?.manifest;
-    let mut containers = world.engine.containers(project).await?;
+    let mut containers = world.containers(project).await?;
     containers.retain(xr_model::Container::is_running);
     for action in begun {
         let argv = match action {

@@ -19,6 +19,8 @@ pub struct EnvReport {
     pub placeholders: Vec<String>,
     /// Secrets that are empty and that nothing says to make; those that others issue are left out.
     pub empty: Vec<String>,
+    /// The tag that floats by the admin's own choice, and is left alone.
+    pub floating: Option<String>,
     /// Keys whose template default changed while the admin had the old default.
     pub defaults_changed: Vec<String>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct Inputs<'a> {
     pub old_mode: Mode,
     /// Whether secrets that are still a placeholder are made: only when no volume can hold the old one.
     pub replace_placeholders: bool,
+    /// Whether a compose file reads the key that carries the version.
+    pub key_is_read: bool,
     /// Whether keys of the template that the current file lacks are added although the old template had them.
     pub add_missing: bool,
     /// Settings asked for on the command line.
@@ -127,7 +131,11 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
         }
     }
     let key = &inputs.manifest.version.key;
-    put(key, inputs.tag.as_str())?;
+    let chosen = floating(inputs, key);
+    // A key that nobody reads would only change the settings of whoever has the whole file as its own.
+    if chosen.is_none() && (inputs.key_is_read || current.contains(key) || new_template.contains(key)) {
+        put(key, inputs.tag.as_str())?;
+    }
     let ruled = |key: &str| rules.secrets.iter().any(|rule| rule.key == key);
     let empty = empty_secrets(&file).into_iter().filter(|one| !one.issued && !ruled(&one.key)).map(|one| one.key);
     let unanswered = |key: &String| !inputs.set.contains_key(key);
@@ -138,9 +146,22 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
         obsolete: merged.obsolete,
         placeholders: merged.placeholders.into_iter().filter(unanswered).collect(),
         empty: empty.collect(),
+        floating: chosen,
         defaults_changed: changed.filter(|changed| changed != key).collect(),
     };
     Ok((file, report))
+}
+
+/// The tag that floats by the admin's own choice (`stable`, `latest`): set in the file, no version, and not what the template
+/// had before xr pinned it.
+fn floating(inputs: &Inputs<'_>, key: &str) -> Option<String> {
+    let text = |file: Option<&EnvFile>| file.and_then(|file| file.get(key)).map(|value| value.text);
+    let chosen = text(inputs.current).filter(|tag| !tag.is_empty() && tag.parse::<Version>().is_err())?;
+    let default =
+        [inputs.old_template, inputs.new_template].into_iter().any(|file| text(file).as_ref() == Some(&chosen));
+    let placeholder = xr_env_writer::is_placeholder(&chosen);
+    (inputs.mode == Mode::Production && inputs.old_mode == Mode::Production && !default && !placeholder)
+        .then_some(chosen)
 }
 
 /// The tag of a dev image.

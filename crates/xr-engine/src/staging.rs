@@ -126,6 +126,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         mode: order.mode,
         old_mode: order.old_mode,
         replace_placeholders: order.replace_placeholders,
+        key_is_read: names_key(&stack, &root),
         add_missing: !templates.absence_is_meant,
         set: order.set,
     };
@@ -180,6 +181,13 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     let unpacked = is_bundle && world.generations.current()?.is_some_and(|current| current.version != *order.version);
     let files_change = !same(&stack.layout.env) || !same(&stack.layout.version) || !mode_ok || unpacked;
     Ok(Staged { number, stack, invocation, resolved, env, report, files_change })
+}
+
+/// Whether a compose file reads the key that carries the version.
+fn names_key(stack: &Stack, root: &Path) -> bool {
+    let files = stack.layout.files.iter().chain(&stack.layout.dev_files);
+    let key = stack.manifest.version.key.as_str();
+    files.filter_map(|file| fs::read_to_string(root.join(file)).ok()).any(|text| text.contains(key))
 }
 
 /// `.xr/` is the admin's and xr's: a release that brings files there would speak in their names.
@@ -283,12 +291,13 @@ fn named_below<'a>(message: &'a str, folder: &Path) -> impl Iterator<Item = Path
     })
 }
 
-/// What the admin added beside the publisher's files: compose overrides and files that compose is told of in `.env`.
+/// What the admin added beside the publisher's files: compose overrides, files that compose is told of in `.env`, and a
+/// manifest where the publisher has none.
 fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
     let layout = &world.stack.layout;
     let env = settings::parse_env(&layout.env_path())?;
     let named = env.map(|env| settings::compose_files(layout, &env, Mode::Production)).unwrap_or_default();
-    let files: Vec<&str> = layout.files.iter().chain(&named).map(String::as_str).collect();
+    let files: Vec<&str> = layout.files.iter().chain(&named).map(String::as_str).chain(["xr.toml"]).collect();
     // What the publisher had here and has no more is gone, not the admin's.
     let publishers = match &world.checkout {
         Some(checkout) => checkout.ids(&checkout.head()?.commit, &files)?,

@@ -47,7 +47,12 @@ pub struct Belongings {
 /// When the engine does not answer, or nothing tells the project's name.
 pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
     let project = claim::project(world).await?;
-    let tenants = world.engine.tenants().await?;
+    let mut tenants = world.engine.tenants().await?;
+    let folder = world.stack.layout.directory_path();
+    // A neighbour of the same name is somebody else.
+    for tenant in tenants.iter_mut().filter(|tenant| claim::is_neighbours(&tenant.folder, &folder)) {
+        tenant.project.clear();
+    }
     let (networks, volumes) =
         future::join(world.engine.networks(&project), volumes::of_stack(world, &project, &tenants)).await;
     let (mut networks, volumes) = (networks?, volumes?);

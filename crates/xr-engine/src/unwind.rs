@@ -9,7 +9,8 @@ use std::{
 use futures_util::future;
 use xr_journal::{Journal, Reserve};
 use xr_model::{
-    Action, Container, ContainerState, Fault, Generation, Level, Plan, Record, Result, Service, StepId, Swap, Verdict,
+    Action, Container, ContainerState, Fault, Generation, Health, Level, Plan, Record, Result, Service, StepId, Swap,
+    Verdict,
 };
 
 use crate::{
@@ -238,7 +239,7 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     if let (Some(old), false) = (&old, was_running.is_empty()) {
         kept_serve(world, plan, old, project).await?;
     }
-    let mut running = world.engine.containers(project).await?;
+    let mut running = world.containers(project).await?;
     running.retain(Container::is_running);
     if let Some(old) = &old {
         answers_again(world, old, &running).await;
@@ -286,6 +287,11 @@ async fn serves_again(world: &World<'_>, before: &Container, project: &str) -> R
     let now = world.engine.container(&before.id).await?.filter(|now| now.service == before.service);
     let gone = || Fault::new(format!("the old container {} of {project} is gone", before.name)).hint("xr start");
     let now = now.ok_or_else(gone)?;
+    if before.health == Health::Unhealthy {
+        // It is as it was before the run, which is all that a way back can do.
+        world.say(Level::Warning, format!("{} was not healthy before this run either", before.name));
+        return if now.is_up() { Ok(()) } else { Err(gone()) };
+    }
     await_container(world, &now, expect, &|| false, &Cancel::default()).await.map(drop).map_err(|failure| failure.fault)
 }
 

@@ -12,11 +12,13 @@ use xr_env_writer::{EnvFile, secret_values};
 use xr_host::{Engine, Identity, Ssh, owner_of};
 use xr_image_puller::{Credentials, Retry, Sender, Sources};
 use xr_journal::{Generations, Home, sync_disk};
-use xr_model::{Container, Event, Fault, Invocation, Level, Observed, PinnedImage, Redactor, Result, Worker};
-use xr_stack::{Compose, Layout, Manifest, Site, Stack};
+use xr_model::{
+    Container, Event, Fault, Generation, Invocation, Level, Observed, PinnedImage, Redactor, Result, Worker,
+};
+use xr_stack::{Compose, Layout, Manifest, Resolved, Site, Stack};
 use xr_version_resolver::Checkout;
 
-use crate::{Cancel, failure::Failure, written};
+use crate::{Cancel, claim, failure::Failure, written};
 
 /// Where events go. The engine does not know who listens.
 pub type Sink<'a> = &'a (dyn Fn(Event) + Sync);
@@ -114,6 +116,17 @@ impl<'a> World<'a> {
         Ok(Compose::of(&stack.layout.under(&self.root), invocation))
     }
 
+    /// The configuration that a generation was recorded or staged with, whatever stands in the tree by now.
+    ///
+    /// # Errors
+    /// When its files cannot be read, or compose refuses them.
+    pub(crate) async fn resolved(&self, generation: &Generation) -> Result<Resolved> {
+        let stack = xr_stack::load(&crate::staging::root_of(self, generation.number))?;
+        let (compose, root) = (Compose::of(&stack.layout, &generation.invocation), self.root.clone());
+        let resolved = tokio::task::spawn_blocking(move || compose.resolve(&root, &stack.manifest)).await;
+        resolved.map_err(Fault::at("a command's thread died"))?
+    }
+
     /// Where images come from.
     ///
     /// # Errors
@@ -170,12 +183,21 @@ impl<'a> World<'a> {
         retry(&self.site)
     }
 
+    /// The stack's containers. Those of another folder whose project has the same name are none of it.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
+        let all = self.engine.containers(project).await?;
+        Ok(claim::without_neighbours(all, &self.stack.layout.directory_path()))
+    }
+
     /// What is, now.
     ///
     /// # Errors
     /// When the engine does not answer.
     pub async fn observe(&self, project: &str, images: &[PinnedImage]) -> Result<Observed> {
-        let containers = self.engine.containers(project).await?;
+        let containers = self.containers(project).await?;
         let mut ids: Vec<String> = containers.iter().map(|c| c.image_id.clone()).collect();
         ids.sort();
         ids.dedup();
@@ -191,7 +213,7 @@ impl<'a> World<'a> {
     /// # Errors
     /// When the engine does not answer.
     pub async fn newer(&self, project: &str, service: &str, old: &[Container]) -> Result<Vec<Container>> {
-        let mut all = self.engine.containers(project).await?;
+        let mut all = self.containers(project).await?;
         all.retain(|c| c.service == service && !old.iter().any(|o| o.id == c.id));
         Ok(all)
     }

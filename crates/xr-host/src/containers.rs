@@ -26,6 +26,7 @@ const RETRIES: u32 = 3;
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
+const FOLDER: &str = "com.docker.compose.project.working_dir";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 pub(crate) const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 
@@ -268,6 +269,7 @@ fn describe(found: ContainerInspectResponse) -> Container {
     Container {
         name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         service: label(SERVICE),
+        folder: label(FOLDER),
         number: label(NUMBER).parse().unwrap_or(0),
         config_hash: label(CONFIG_HASH),
         image: config.image.clone().unwrap_or_default(),

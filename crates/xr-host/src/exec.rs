@@ -7,7 +7,7 @@ use xr_model::{Fault, Result};
 
 use crate::{
     engine::{Engine, is_status},
-    program::{Program, Said},
+    program::{Program, Said, Setting},
 };
 
 /// How long a health probe may take; longer than engines give one by default.
@@ -44,7 +44,7 @@ impl Engine {
             said.drain(..said.len().saturating_sub(KEPT));
             Ok(())
         };
-        let program = Program { argv: &argv, input: None, hear: &mut hear };
+        let program = Program { argv: &argv, input: None, hear: &mut hear, setting: Setting::default() };
         let Some(code) = self.run_program(id, program, tokio::time::sleep(PROBE)).await? else {
             return Ok(Probe::Failed(format!("no answer within {} s", PROBE.as_secs())));
         };

@@ -27,6 +27,18 @@ impl Engine {
         Ok(names)
     }
 
+    /// Whether there is a volume of this name.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn has_volume(&self, name: &str) -> Result<bool> {
+        match self.docker.inspect_volume(name).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_status(&error, 404) => Ok(false),
+            Err(error) => Err(Fault::new(format!("cannot inspect volume {name}")).because(error)),
+        }
+    }
+
     /// Removes a volume; gone already is fine.
     ///
     /// # Errors

@@ -29,6 +29,19 @@ pub enum Said<'a> {
     Error(&'a [u8]),
 }
 
+/// What a program in a container has otherwise than the container's own.
+#[derive(Clone, Default)]
+pub struct Setting {
+    /// The user.
+    pub user: Option<String>,
+    /// Whether it has all rights.
+    pub privileged: bool,
+    /// The folder to begin in.
+    pub folder: Option<String>,
+    /// `KEY=VALUE` beside the container's own.
+    pub env: Vec<String>,
+}
+
 /// A program to run in a container: in the container's own environment and as its user, with nothing of xr's.
 pub struct Program<'a> {
     /// Its name and its arguments.
@@ -37,6 +50,8 @@ pub struct Program<'a> {
     pub input: Option<Box<dyn Read + Send + 'a>>,
     /// Hears what it says. An error breaks the program off.
     pub hear: &'a mut (dyn FnMut(Said<'_>) -> io::Result<()> + Send),
+    /// What it has otherwise.
+    pub setting: Setting,
 }
 
 impl Engine {
@@ -59,6 +74,10 @@ impl Engine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(program.argv.to_vec()),
+            user: program.setting.user,
+            privileged: Some(program.setting.privileged),
+            working_dir: program.setting.folder,
+            env: Some(program.setting.env).filter(|env| !env.is_empty()),
             ..Default::default()
         };
         let exec = self.docker.create_exec(container, config).await.map_err(Fault::at(named.clone()))?;

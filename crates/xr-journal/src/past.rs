@@ -214,7 +214,7 @@ mod tests {
 
             let mut again = Journal::open(&home, journal.id()).unwrap();
             assert_eq!(fs::read(&path).unwrap(), whole, "cut off");
-            again.append(&Record::StepDone { step: StepId(1), ms: 1 }).unwrap();
+            again.append(&Record::StepDone { step: StepId(1), ms: 1, skipped: None }).unwrap();
             assert_eq!(unfinished(&home).unwrap().unwrap().done, [StepId(1)].into());
         }
     }

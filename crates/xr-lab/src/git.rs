@@ -15,15 +15,22 @@ pub struct GitRemote {
     bare: PathBuf,
     work: PathBuf,
     home: PathBuf,
+    /// Whether what it releases is asked for its health seldom: many stacks at once leave the machine to what is tested.
+    calm: bool,
     _dir: Option<TempDir>,
 }
+
+/// How often the example's databases are asked, and how often in a test: xr asks by itself while somebody waits.
+const OFTEN: &str = "interval: 5s";
+const SELDOM: &str = "interval: 20s";
 
 impl GitRemote {
     /// A remote that carries these versions, in this order. Dropping it deletes it.
     pub(crate) fn temporary(layout: &Layout, versions: &[&str]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("orbit-").tempdir_in(layout.join("remotes"))?;
-        let mut remote = Self::at(dir.path(), &layout.join("home"), versions)?;
-        remote._dir = Some(dir);
+        let mut remote = Self::at(dir.path(), &layout.join("home"), &[])?;
+        (remote.calm, remote._dir) = (true, Some(dir));
+        versions.iter().try_for_each(|version| remote.release(version))?;
         Ok(remote)
     }
 
@@ -38,7 +45,13 @@ impl GitRemote {
 
     /// A remote in an empty folder, which stays; git takes `home` for the publisher's.
     pub fn at(dir: &Path, home: &Path, versions: &[&str]) -> Result<Self> {
-        let remote = Self { bare: dir.join("orbit.git"), work: dir.join("work"), home: home.to_owned(), _dir: None };
+        let remote = Self {
+            bare: dir.join("orbit.git"),
+            work: dir.join("work"),
+            home: home.to_owned(),
+            calm: false,
+            _dir: None,
+        };
         remote.git(dir, &["init", "--quiet", "--bare", "--initial-branch=main", "orbit.git"])?;
         remote.git(dir, &["init", "--quiet", "--initial-branch=main", "work"])?;
         remote.in_work(&["remote", "add", "origin", &remote.bare.display().to_string()])?;
@@ -73,6 +86,10 @@ impl GitRemote {
     pub fn tag(&self, version: &str) -> Result<()> {
         let release = Release::find(version)?;
         release.write_tree(&self.work)?;
+        if self.calm {
+            let path = self.work.join("docker/docker-compose.yml");
+            std::fs::write(&path, std::fs::read_to_string(&path)?.replace(OFTEN, SELDOM))?;
+        }
         self.commit(&format!("feat: {}", release.summary))?;
         self.in_work(&["tag", "-m", version, version])?;
         self.push()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use duct::cmd;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::lock_file;
 use crate::shell::run;
@@ -23,6 +23,22 @@ pub use slow::SlowLine;
 
 /// Held by who is given an address, so that a host that boots anew finds its own free.
 const ADDRESSES: &str = "addresses.lock";
+
+/// What every host has in it.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Joins the control groups of the process that is its first argument, then its namespaces, and becomes the program that the
+/// others name.
+const ENTER: &str = r#"
+pid=$1
+shift
+while IFS=: read -r _ kinds path; do
+    for group in "/sys/fs/cgroup/${kinds#name=}$path" "/sys/fs/cgroup/unified$path"; do
+        [ ! -w "$group/cgroup.procs" ] || echo $$ >"$group/cgroup.procs" || exit 1
+    done
+done <"/proc/$pid/cgroup"
+exec env -i "PATH=$PATH" "HOME=$HOME" nsenter -t "$pid" -m -u -i -n -p -r -w "$@"
+"#;
 
 /// What a host has installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,9 +189,14 @@ impl Host {
     }
 
     /// Runs a command as root, not through SSH. A command that fails is an answer, not an error.
+    ///
+    /// It is one of the host's own: it goes into its namespaces and control groups, which takes a tenth of what `docker exec`
+    /// does.
     pub fn exec(&self, argv: &[&str]) -> Result<Output> {
-        let all: Vec<&str> = ["exec", &self.container].into_iter().chain(argv.iter().copied()).collect();
-        let output = self.engine.command(&all).stdin_null().stdout_capture().stderr_capture().unchecked().run()?;
+        let pid = self.pid()?;
+        let enter = ["-c", ENTER, "sh", pid.as_str()].into_iter().chain(argv.iter().copied());
+        let command = cmd("sh", enter).env("PATH", PATH).env("HOME", "/root");
+        let output = command.stdin_null().stdout_capture().stderr_capture().unchecked().run()?;
         Ok(Output {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -238,9 +259,21 @@ impl Host {
     }
 
     fn read_address(&self) -> Result<String> {
-        let format = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
-        let addresses = self.engine.docker(&["inspect", format, &self.container])?;
-        Ok(addresses.split_whitespace().next().context("a host without an address")?.to_owned())
+        let told = self.inspect()?;
+        let networks = told["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+        let mut addresses = networks.filter_map(|(_, place)| place["IPAddress"].as_str());
+        addresses.find(|address| !address.is_empty()).map(str::to_owned).context("a host without an address")
+    }
+
+    /// What the engine says of it.
+    fn inspect(&self) -> Result<Value> {
+        let told = self.engine.ask(&format!("/containers/{}/json", self.container))?;
+        told.with_context(|| format!("{} is gone", self.name))
+    }
+
+    /// Its first process, as this machine numbers it.
+    fn pid(&self) -> Result<String> {
+        Ok(self.inspect()?["State"]["Pid"].to_string())
     }
 }
 

@@ -66,6 +66,15 @@ pub enum Event {
         /// Milliseconds.
         ms: u64,
     },
+    /// A step had nothing to do here.
+    StepSkipped {
+        /// The step.
+        step: u32,
+        /// What it would have done.
+        title: String,
+        /// Why.
+        why: String,
+    },
     /// A step failed.
     StepFailed {
         /// The step.

@@ -34,6 +34,9 @@ pub enum Record {
         step: StepId,
         /// Milliseconds.
         ms: u64,
+        /// Why it had nothing to do, where it had not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        skipped: Option<String>,
     },
     /// A step failed.
     StepFailed {

@@ -34,6 +34,12 @@ pub struct Service {
     /// Whether it finds files in its container that compose writes there itself, of `configs` and `secrets` without a file.
     #[serde(default)]
     pub injected: bool,
+    /// Whether the compose file has programs run in its containers when they have started.
+    #[serde(default)]
+    pub runs_after_start: bool,
+    /// Whether the compose file has programs run in its containers before they stop.
+    #[serde(default)]
+    pub runs_before_stop: bool,
     /// How long it may take to end, where the compose file says so.
     #[serde(default)]
     pub stop_grace: Option<Duration>,
@@ -44,12 +50,29 @@ pub struct Service {
     /// Whether the compose file says how to build its image.
     #[serde(default)]
     pub builds: bool,
+    /// Where its image comes from.
+    #[serde(default)]
+    pub image_source: ImageSource,
     /// How many containers.
     pub replicas: u32,
     /// The restart policy, e.g. `always`, `no`.
     pub restart: String,
     /// The publisher's word on starting the new beside the old, where given.
     pub beside: Option<bool>,
+}
+
+/// Where the image of a service comes from first, by
+/// [compose's rules](https://github.com/compose-spec/compose-spec/blob/main/05-services.md#pull_policy).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageSource {
+    /// A registry has it; one that the compose file builds is built when none has.
+    #[default]
+    Registry,
+    /// It is built here, whatever a registry has under its name.
+    Build,
+    /// It is on this host already: `pull_policy: never`.
+    Host,
 }
 
 impl Service {
@@ -136,6 +159,9 @@ pub struct Dependency {
     pub condition: Condition,
     /// Whether the stack may run without it.
     pub required: bool,
+    /// Whether it is to be restarted when the other one is replaced.
+    #[serde(default)]
+    pub restart: bool,
 }
 
 /// The conditions of the [Compose specification](https://github.com/compose-spec/compose-spec/blob/main/05-services.md#depends_on).

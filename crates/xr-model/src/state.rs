@@ -98,6 +98,9 @@ pub struct Container {
     pub name: String,
     /// Compose's service label.
     pub service: String,
+    /// The folder that compose made it from; empty when nobody says.
+    #[serde(default)]
+    pub folder: String,
     /// Compose's container number.
     pub number: u32,
     /// Compose's config hash label.

@@ -240,7 +240,8 @@ impl Work<'_> {
         for depth in 0..=deepest {
             let layer: Vec<&&Service> = inner
                 .iter()
-                .filter(|s| depths.get(s.name.as_str()) == Some(&depth) && self.change(s) != Change::Keep)
+                .filter(|s| depths.get(s.name.as_str()) == Some(&depth))
+                .filter(|s| self.change(s) != Change::Keep || self.restarts_with_another(s))
                 .collect();
             build.stage("start", layer.iter().map(|s| self.begin(s)));
             build.stage("health", layer.iter().map(|s| self.await_healthy(s)));
@@ -250,7 +251,7 @@ impl Work<'_> {
     fn begin(&self, service: &Service) -> Action {
         let swap = self.swap(service);
         match self.change(service) {
-            Change::Wake => Action::Restart { swap, detach: Vec::new(), drain: None },
+            Change::Wake | Change::Keep => Action::Restart { swap, detach: Vec::new(), drain: None },
             Change::Replace if !self.may_run_beside(service) => {
                 Action::SwitchOver { swap, detach: Vec::new(), drain: None }
             }
@@ -346,7 +347,7 @@ impl Work<'_> {
         let said = self.origin.drain.get(&service.name).copied().or(service.stop_grace);
         let drain = bears_a_kill.then(|| said.unwrap_or(DRAIN));
         let action = match self.change(service) {
-            Change::Keep if self.follows_a_replaced(service) => {
+            Change::Keep if self.follows_a_replaced(service) || self.restarts_with_another(service) => {
                 Action::Restart { swap, detach: std::mem::take(detach), drain }
             }
             Change::Keep => return,
@@ -378,6 +379,13 @@ impl Work<'_> {
             self.changes.get(&dependency.service) == Some(&Change::Replace)
                 || self.desired.services.iter().any(|s| s.name == dependency.service && self.follows_a_replaced(s))
         })
+    }
+
+    /// Whether it stays and is restarted, because it says so of one that is replaced.
+    fn restarts_with_another(&self, service: &Service) -> bool {
+        let replaced = |name: &str| self.changes.get(name) == Some(&Change::Replace);
+        self.change(service) == Change::Keep
+            && service.depends_on.iter().any(|other| other.restart && replaced(&other.service))
     }
 
     fn swap(&self, service: &Service) -> Swap {

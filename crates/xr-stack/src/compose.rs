@@ -67,8 +67,7 @@ impl Compose {
 
     /// As [`Compose::command`], with the text of one more compose file over the others; with none when it is empty.
     pub fn command_under(&self, above: &str) -> Cmd {
-        let mut cmd =
-            Cmd::new("docker").args(["compose", "--project-directory"]).arg(&self.directory).cwd(&self.directory);
+        let mut cmd = self.begun();
         for file in &self.files {
             cmd = cmd.arg("-f").arg(file);
         }
@@ -81,10 +80,15 @@ impl Compose {
         for profile in &self.profiles {
             cmd = cmd.args(["--profile", profile.as_str()]);
         }
-        for key in self.shadowed() {
-            cmd = cmd.env_remove(&key);
-        }
         cmd.own_group().env("COMPOSE_IGNORE_ORPHANS", "1").env("COMPOSE_PROGRESS", "plain")
+    }
+
+    /// The beginning of every call: the shell that xr was started from has no say in what it resolves to.
+    fn begun(&self) -> Cmd {
+        let cmd = Cmd::new("docker").args(["compose", "--project-directory"]).arg(&self.directory).cwd(&self.directory);
+        let settings = std::env::vars_os().filter_map(|(key, _)| key.into_string().ok());
+        let settings = settings.filter(|key| key.starts_with("COMPOSE_") || key == "DOCKER_DEFAULT_PLATFORM");
+        settings.chain(self.shadowed()).fold(cmd, |cmd, key| cmd.env_remove(&key))
     }
 
     /// Keys of `.env` that the shell xr was started from sets too. Compose would let the shell win; the truth is `.env`.
@@ -93,7 +97,7 @@ impl Compose {
         let keys = text
             .lines()
             .filter_map(|line| line.split_once('='))
-            .map(|(key, _)| key.trim().trim_start_matches("export ").trim());
+            .map(|(key, _)| key.trim().trim_start_matches("export").trim());
         let ours = ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG"]; // what finds docker itself
         keys.filter(|key| {
             !key.is_empty()
@@ -152,8 +156,7 @@ impl Compose {
             return Err(self.refused(&resolved.error_text()));
         }
         let config = self.as_under(real_root, &resolved.stdout);
-        let mut cmd =
-            Cmd::new("docker").args(["compose", "--project-directory"]).arg(&self.directory).cwd(&self.directory);
+        let mut cmd = self.begun();
         for profile in &self.profiles {
             cmd = cmd.args(["--profile", profile.as_str()]);
         }

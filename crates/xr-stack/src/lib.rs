@@ -10,6 +10,7 @@ mod duration;
 mod inline_files;
 pub mod inventory;
 mod layout;
+mod lifecycle;
 mod manifest;
 mod presets;
 mod roster;
@@ -21,6 +22,7 @@ pub use agent::{AgentSpec, Place, agent};
 pub use compose::{Compose, Resolved, missing_value};
 pub use inline_files::{InlineFile, inline_files};
 pub use layout::{Layout, find_root, leads_out};
+pub use lifecycle::{LifecycleHook, Moment, lifecycle_hooks};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
     Requirements, RestorePart, SecretKey, ServiceRule, Smoke, Trust, WorkerRule,

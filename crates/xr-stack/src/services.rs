@@ -4,9 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use xr_model::{Condition, Dependency, Fault, HealthCheck, ImageRef, Port, Result, Service, is_the_hosts};
+use xr_model::{Condition, Dependency, Fault, HealthCheck, ImageRef, ImageSource, Port, Result, Service, is_the_hosts};
 
-use crate::{inline_files, manifest::Manifest};
+use crate::{
+    inline_files,
+    lifecycle::{Moment, lifecycle_hooks},
+    manifest::Manifest,
+};
 
 /// Parts of a service that do not reach its container, as in compose's own hash.
 const NOT_IN_CONTAINER: [&str; 7] = ["build", "pull_policy", "scale", "depends_on", "profiles", "develop", "deploy"];
@@ -18,6 +22,7 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
     let all = config["services"].as_object().unwrap_or(&empty);
     let mut services = BTreeMap::new();
     for (name, definition) in all {
+        refuse_what_no_container_is(name, definition)?;
         let rule = manifest.services.get(name);
         let image = definition["image"].as_str().map_or_else(|| format!("{project}-{name}"), str::to_owned);
         let deploy = &definition["deploy"];
@@ -35,10 +40,13 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
             owns_data: writes_data(definition),
             fixed_address: has_fixed_address(definition),
             injected: inline_files.is_some(),
+            runs_after_start: !lifecycle_hooks(definition, Moment::AfterStart).is_empty(),
+            runs_before_stop: !lifecycle_hooks(definition, Moment::BeforeStop).is_empty(),
             stop_grace: definition["stop_grace_period"].as_str().and_then(parse_duration),
             host_network: definition["network_mode"] == "host",
             tied_to: tied(definition),
             builds: definition.get("build").is_some(),
+            image_source: image_source(definition),
             replicas: number(&definition["scale"]).or_else(|| number(&deploy["replicas"])).unwrap_or(1),
             restart: restart(definition),
             beside: rule.and_then(|rule| rule.beside),
@@ -68,6 +76,30 @@ fn has_fixed_address(definition: &Value) -> bool {
     fixed(definition) || definition["networks"].as_object().into_iter().flatten().any(|(_, place)| fixed(place))
 }
 
+/// What compose has its own programs provide, beside the engine.
+fn refuse_what_no_container_is(name: &str, definition: &Value) -> Result<()> {
+    const BESIDE: [&str; 2] = ["provider", "models"];
+    let Some(key) = BESIDE.iter().find(|key| definition.get(**key).is_some_and(|value| !value.is_null())) else {
+        return Ok(());
+    };
+    Err(Fault::new(format!(
+        "service {name} has `{key}`, which compose hands to a program of its own: xr runs containers only"
+    ))
+    .hint(format!(
+        "take `{key}` out of {name} in a compose.override.yaml (`{key}: !reset null`), and run it beside xr"
+    )))
+}
+
+/// A service that is built is not looked for in a registry, where anybody may have its name, unless the compose file says so.
+fn image_source(definition: &Value) -> ImageSource {
+    let builds = definition.get("build").is_some();
+    match definition["pull_policy"].as_str() {
+        None | Some("" | "build" | "never") if builds => ImageSource::Build,
+        Some("never") => ImageSource::Host,
+        _ => ImageSource::Registry,
+    }
+}
+
 fn spec(definition: &Value, inline_files: Option<&str>) -> String {
     let mut kept = definition.clone();
     if let Some(map) = kept.as_object_mut() {
@@ -94,6 +126,7 @@ fn dependencies(definition: &Value) -> Vec<Dependency> {
                 _ => Condition::ServiceStarted,
             },
             required: how["required"].as_bool().unwrap_or(true),
+            restart: how["restart"] == true,
         })
         .collect()
 }

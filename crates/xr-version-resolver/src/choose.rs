@@ -4,6 +4,12 @@ use xr_model::{Fault, Result, Version};
 
 use crate::{Channel, Request, Tag, release::Current};
 
+/// The tags that can be releases of the same product as the current version: semantic ones, or those of its own form.
+pub(crate) fn related(tags: &[Tag], request: &Request) -> Vec<Tag> {
+    let family = request.current.as_ref().and_then(|(version, _)| version.family());
+    tags.iter().filter(|tag| tag.version.family() == family).cloned().collect()
+}
+
 /// The newest tag that channel and constraint allow.
 pub(crate) fn newest<'a>(tags: &'a [Tag], request: &Request) -> Option<&'a Tag> {
     let allowed = |tag: &&Tag| request.channel == Channel::Dev || !tag.version.is_prerelease();
@@ -24,9 +30,10 @@ fn rank(a: &Tag, b: &Tag) -> std::cmp::Ordering {
 /// Whether the constraint allows `version`; on the dev channel a pre-release counts as the release it leads to.
 pub(crate) fn fits(version: &Version, request: &Request) -> bool {
     let Some(constraint) = &request.constraint else { return true };
-    let mut release = version.semver().clone();
+    let Some(semantic) = version.semver() else { return false };
+    let mut release = semantic.clone();
     release.pre = semver::Prerelease::EMPTY;
-    constraint.matches(version.semver()) || (request.channel == Channel::Dev && constraint.matches(&release))
+    constraint.matches(semantic) || (request.channel == Channel::Dev && constraint.matches(&release))
 }
 
 /// The five known versions nearest to `wanted`, newest first.

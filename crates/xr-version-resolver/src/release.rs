@@ -90,7 +90,7 @@ pub struct Resolution {
     pub notes: Vec<String>,
     /// Nothing newer than the current version was found.
     pub unchanged: bool,
-    /// The tag of the current version was re-pushed: the commit that it is at now, not fetched yet
+    /// The tag of the current version was re-pushed, or the branch was rewritten: the commit that it is at now, not fetched yet
     /// (`checkout.fetch(&resolution.source, commit)` does).
     pub moved: Option<String>,
 }

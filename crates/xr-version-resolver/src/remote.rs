@@ -26,6 +26,8 @@ pub struct RemoteRefs {
     pub remote: String,
     /// The branch that is followed, and its tip.
     pub branch: Option<(String, String)>,
+    /// The branch that should be followed and is no more, and the one that the remote has by default.
+    pub gone: Option<(String, String)>,
     /// Tags that are versions, in no particular order; other tags are ignored.
     pub tags: Vec<Tag>,
 }
@@ -91,6 +93,7 @@ impl Checkout {
             .as_ref()
             .and_then(|name| config.upstreams.get(name))
             .and_then(|(_, full)| full.strip_prefix("refs/heads/"));
+        let named = branch.is_some();
         let wanted = branch.or(upstream);
         let mut args = vec!["ls-remote".to_owned(), "--symref".to_owned()];
         if wanted.is_some() {
@@ -106,13 +109,23 @@ impl Checkout {
             return Err(self.remote_fault(&remote, &cmd, &output));
         }
         let listed = Listed::parse(&output.text());
+        if listed.head.is_none() && listed.branches.is_empty() && listed.tags.is_empty() {
+            // This clone comes from it: it was not always so.
+            return Err(Fault::new(format!("`{remote}` answered, and named neither a branch nor a tag"))
+                .hint(format!("git -C {root} ls-remote {remote}"))
+                .code(exit::TRY_LATER));
+        }
         let branch = match wanted {
             Some(name) => Some(name.to_owned()),
-            None => candidate.filter(|name| listed.branches.contains_key(name)).or(listed.default),
+            None => candidate.filter(|name| listed.branches.contains_key(name)).or(listed.default.clone()),
         };
-        let tip =
-            branch.and_then(|name| listed.branches.get(&name).or(listed.head.as_ref()).cloned().map(|tip| (name, tip)));
-        Ok(RemoteRefs { remote, branch: tip, tags: listed.tags })
+        let tip = |name: &String| {
+            let head = listed.head.as_ref().filter(|_| listed.default.as_ref().is_none_or(|default| default == name));
+            listed.branches.get(name).or(head).cloned()
+        };
+        let gone = branch.clone().filter(|name| !named && tip(name).is_none()).zip(listed.default.clone());
+        let branch = branch.and_then(|name| tip(&name).map(|tip| (name, tip)));
+        Ok(RemoteRefs { remote, branch, gone, tags: listed.tags })
     }
 
     /// Brings the commit of `source` into this clone, touching neither the work tree nor the admin's refs: it is kept
@@ -171,6 +184,17 @@ impl Checkout {
     fn keep(&self, name: &str, commit: &str) -> Result<bool> {
         let whole = ["rev-list", "--quiet", "--objects", "--exclude-promisor-objects", commit, "--not", "--all", "--"];
         Ok(self.git(whole).run()?.code == 0 && self.git(["update-ref", name, commit]).run()?.code == 0)
+    }
+
+    /// Whether `commit` is among what `tip` was made from. A shallow clone does not know, and is not asked.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub(crate) fn leads_to(&self, commit: &str, tip: &str) -> Result<bool> {
+        if self.head()?.shallow {
+            return Ok(true);
+        }
+        Ok(self.git(["merge-base", "--is-ancestor", commit, tip]).run()?.code != 1)
     }
 
     /// Brings the tag object `name` here, whatever it points at by now, and keeps it at `keep`.

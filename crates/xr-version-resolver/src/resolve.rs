@@ -28,10 +28,13 @@ pub fn resolve(root: &Path, checkout: Option<&Checkout>, request: &Request) -> R
             None if refs.tags.is_empty() && refs.branch.is_some() => at_tip(checkout, request, &refs)?,
             None => return Err(unknown(&refs, wanted)),
         }
-    } else if request.follow == Follow::Tags || (request.follow == Follow::Auto && !refs.tags.is_empty()) {
-        newest_tag(checkout, request, &refs)?
     } else {
-        at_tip(checkout, request, &refs)?
+        let refs = RemoteRefs { tags: choose::related(&refs.tags, request), ..refs.clone() };
+        if request.follow == Follow::Tags || (request.follow == Follow::Auto && !refs.tags.is_empty()) {
+            newest_tag(checkout, request, &refs)?
+        } else {
+            at_tip(checkout, request, &refs)?
+        }
     };
     if request.to.is_some() && !choose::fits(&resolution.version, request) {
         let constraint = request.constraint.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -60,7 +63,13 @@ pub fn resolve_install(root: &Path, checkout: Option<&Checkout>, request: &Reque
             let note = written.ok().and_then(|version| lag(tag, &version, &request.version_path));
             (tag.version.clone(), Source::Tag(tag.name.clone()), Vec::from_iter(note))
         }
-        None => (written?, head.branch.map_or(Source::Head, Source::Branch), Vec::new()),
+        None => {
+            let version = match written {
+                Err(_) if !root.join(&request.version_path).exists() => checkout.version_of(&head.commit)?,
+                written => written?,
+            };
+            (version, head.branch.map_or(Source::Head, Source::Branch), Vec::new())
+        }
     };
     let unchanged = match choose::judge(&version, request)? {
         Step::Go => false,
@@ -78,7 +87,7 @@ fn offline(checkout: &Checkout, request: &Request, fault: Fault) -> Result<(Remo
     let tags = checkout.local_tags(&[])?;
     let Some(tag) = choose::named(&tags, wanted).cloned() else { return Err(fault) };
     let note = format!("{fault}; the tag {} of this clone is used", tag.name);
-    Ok((RemoteRefs { remote: String::new(), branch: None, tags: vec![tag] }, vec![note]))
+    Ok((RemoteRefs { remote: String::new(), branch: None, gone: None, tags: vec![tag] }, vec![note]))
 }
 
 fn newest_tag(checkout: &Checkout, request: &Request, refs: &RemoteRefs) -> Result<Resolution> {
@@ -119,6 +128,15 @@ fn at_tag(checkout: &Checkout, request: &Request, tag: &Tag) -> Result<Resolutio
 
 /// The release that VERSION at the branch's tip announces.
 fn at_tip(checkout: &Checkout, request: &Request, refs: &RemoteRefs) -> Result<Resolution> {
+    if let (None, Some((gone, default))) = (&refs.branch, &refs.gone) {
+        let root = xr_model::shell(&checkout.root()).to_string();
+        let remote = &refs.remote;
+        return Err(Fault::new(format!("`{remote}` has no branch {gone} any more; its default is {default} now")).hint(
+            format!(
+                "to follow that: git -C {root} fetch {remote} {default}:refs/remotes/{remote}/{default} && git -C {root} branch --set-upstream-to={remote}/{default}"
+            ),
+        ));
+    }
     let Some((branch, tip)) = &refs.branch else {
         let wanted = request
             .branch
@@ -140,12 +158,19 @@ fn at_tip(checkout: &Checkout, request: &Request, refs: &RemoteRefs) -> Result<R
     }
     checkout.fetch(&source, tip)?;
     let name = format!("{}/{branch}:{}", refs.remote, request.version_path);
-    let bytes = checkout.read(tip, &request.version_path)?.ok_or_else(|| {
-        Fault::new(format!("{name} is missing: it says which version the branch is at")).hint("xr update --to VERSION")
-    })?;
-    let version = version_file::parse(&name, &bytes).map_err(|fault| {
-        fault.hint(format!("git -C {} show {tip}:{}", xr_model::shell(&checkout.root()), request.version_path))
-    })?;
+    let version = match checkout.read(tip, &request.version_path)? {
+        Some(bytes) => version_file::parse(&name, &bytes).map_err(|fault| {
+            fault.hint(format!("git -C {} show {tip}:{}", xr_model::shell(&checkout.root()), request.version_path))
+        })?,
+        // A publisher who keeps no VERSION and sets no tags: each commit is a release.
+        None if request.current.as_ref().is_none_or(|(version, _)| is_of_a_commit(version)) => {
+            checkout.version_of(tip)?
+        }
+        None => {
+            return Err(Fault::new(format!("{name} is missing: it says which version the branch is at"))
+                .hint("xr update --to VERSION"));
+        }
+    };
     if request.to.as_ref().is_some_and(|to| *to != version) {
         return Err(Fault::new(format!("`{}` has no tags, and its branch {branch} is at {version}", refs.remote))
             .hint(format!("xr update --to {version}")));
@@ -157,11 +182,27 @@ fn at_tip(checkout: &Checkout, request: &Request, refs: &RemoteRefs) -> Result<R
             .as_ref()
             .map_or_else(|| Err(nothing(refs, &what)), |current| Ok(stay(current, source, what.clone())));
     }
-    if let Step::Older(current) = choose::judge(&version, request)? {
+    // Commits of one second are in no order but that of the branch.
+    if !is_of_a_commit(&version)
+        && let Step::Older(current) = choose::judge(&version, request)?
+    {
         return Ok(stay(current, source, older(&format!("{} on {branch}", request.version_path), &version, current)));
     }
     if let Some(tag) = choose::named(&refs.tags, &version) {
         return at_tag(checkout, request, tag);
+    }
+    if let Some((_, Some(commit))) = &request.current
+        && request.to.is_none()
+        && !checkout.leads_to(commit, tip)?
+    {
+        let note = format!(
+            "{branch} of `{}` was rewritten: at {} it does not contain {}, which is installed",
+            refs.remote,
+            short(tip),
+            short(commit)
+        );
+        let (commit, moved) = (Some(commit.clone()), Some(tip.clone()));
+        return Ok(Resolution { version, commit, source, notes: vec![note], unchanged: true, moved });
     }
     let mut notes = Vec::new();
     if let Some((current, Some(commit))) = &request.current
@@ -175,6 +216,28 @@ fn at_tip(checkout: &Checkout, request: &Request, refs: &RemoteRefs) -> Result<R
         ));
     }
     Ok(Resolution { version, commit: Some(tip.clone()), source, notes, unchanged: false, moved: None })
+}
+
+/// Whether a version is one that [`Checkout::version_of`] gives.
+fn is_of_a_commit(version: &Version) -> bool {
+    version.family() == Some(COMMIT)
+}
+
+/// What the version of a commit begins with that neither VERSION nor a tag names.
+const COMMIT: &str = "commit-";
+
+impl Checkout {
+    /// The version of a commit that neither VERSION nor a tag names: `commit-20260131.104500-0123abcd`, by its date (UTC), so
+    /// that a later one is newer.
+    ///
+    /// # Errors
+    /// When the commit is not in this clone.
+    fn version_of(&self, commit: &str) -> Result<Version> {
+        let show = ["show", "-s", "--date=format-local:%Y%m%d.%H%M%S", "--format=%cd", commit];
+        let date = self.must("read the date of a commit", &self.git(show).env("TZ", "UTC"))?.text();
+        let text = format!("{COMMIT}{}-{}", date.trim(), commit.get(..8).unwrap_or(commit));
+        text.parse().map_err(|_| Fault::new(format!("git dates commit {} `{date}`", short(commit))))
+    }
 }
 
 /// The bundle unpacked at `root`: whatever its VERSION says.

@@ -249,3 +249,38 @@ fn a_shallow_clone_stays_shallow_and_can_move() {
     let seen: Vec<String> = checkout.local_versions().expect("tags").iter().map(ToString::to_string).collect();
     assert_eq!(seen, ["v1.3.0", "v1.2.0"]);
 }
+
+#[test]
+fn a_branch_without_version_and_tags_is_followed_by_its_commits() {
+    let world = World::new();
+    let checkout = world.clone(&["--no-tags"]);
+    for tag in git(&world.publisher, &["tag"]).lines() {
+        git(&world.publisher, &["tag", "-d", tag]);
+    }
+    fs::remove_file(world.clone.join("VERSION")).expect("VERSION");
+    git(&world.publisher, &["rm", "-q", "VERSION"]);
+    git(&world.publisher, &["commit", "-qm", "no version"]);
+    let first = git(&world.publisher, &["rev-parse", "HEAD"]);
+    let request = Request { current: None, ..Request::default() };
+    let found = world.resolve(&checkout, &request).expect("resolves");
+    assert!(found.version.as_str().starts_with("commit-2"), "{}", found.version);
+    assert!(found.version.as_str().ends_with(&first[..8]) && found.commit.as_deref() == Some(first.as_str()));
+    let now = Request { current: Some((found.version.clone(), found.commit.clone())), ..Request::default() };
+    assert!(world.resolve(&checkout, &now).expect("resolves").unchanged);
+    git(&world.publisher, &["commit", "-q", "--allow-empty", "-m", "next"]);
+    let next = world.resolve(&checkout, &now).expect("resolves");
+    assert!(!next.unchanged && next.commit != found.commit, "{next:?}");
+}
+
+#[test]
+fn tags_of_a_publishers_own_form_are_followed_among_themselves() {
+    let world = World::new();
+    let checkout = world.clone(&[]);
+    for tag in ["release-9", "release-10", "nightly-2030"] {
+        git(&world.publisher, &["commit", "-q", "--allow-empty", "-m", tag]);
+        git(&world.publisher, &["tag", tag]);
+    }
+    let found = world.resolve(&checkout, &at("release-9", None)).expect("resolves");
+    assert_eq!(found.version.as_str(), "release-10");
+    assert!(world.resolve(&checkout, &at("v1.1.0", None)).expect("resolves").unchanged);
+}

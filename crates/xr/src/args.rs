@@ -164,6 +164,12 @@ pub struct Install {
     /// Take the distribution's packages from this mirror when Docker has to be installed
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
+    /// Begin with an empty volume or folder where a service's data were until now
+    #[arg(long)]
+    pub accept_empty_data: bool,
+    /// Take over what runs under this project's name, made from a folder that is not on this host: a stack that was moved
+    #[arg(long)]
+    pub adopt: bool,
     /// A registry mirror for the Docker engine and for xr's own pulls (repeatable)
     #[arg(long, value_name = "URL")]
     pub registry_mirror: Vec<String>,
@@ -195,6 +201,9 @@ pub struct Update {
     /// Take images that changed under their version
     #[arg(long)]
     pub accept_repushed: bool,
+    /// Begin with an empty volume or folder where a service's data were until now
+    #[arg(long)]
+    pub accept_empty_data: bool,
     /// A file with the publisher's public key (OpenPGP, SSH or minisign; repeatable): for this run no other key counts
     #[arg(long, value_name = "FILE")]
     pub trust_key: Vec<PathBuf>,

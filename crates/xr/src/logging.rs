@@ -60,6 +60,7 @@ pub fn note(event: &xr_model::Event) {
     match event {
         Event::Progress { .. } => {}
         Event::StepDone { title, ms, .. } => tracing::info!(ms, "{title}"),
+        Event::StepSkipped { title, why, .. } => tracing::info!(why, "{title}: skipped"),
         Event::StepFailed { title, error, .. } => tracing::warn!(error, "{title}"),
         Event::Message { text, .. } => tracing::info!("{text}"),
         Event::Phase { name } => tracing::debug!("{name}"),

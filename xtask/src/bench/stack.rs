@@ -22,7 +22,8 @@ pub(crate) struct Stack<'a> {
 impl<'a> Stack<'a> {
     /// Installs v1.0.0; its remote has `versions`, with this publisher's manifest when it is not empty.
     pub fn install(lab: &'a Lab, xr: &Path, name: &str, port: u16, versions: &[&str], manifest: &str) -> Result<Self> {
-        let remote = lab.remote(&[])?;
+        // As users get it: its health is asked for as often as the product says.
+        let remote = lab.lasting_remote(&format!("bench-{name}"), &[])?;
         if !manifest.is_empty() {
             std::fs::write(remote.work().join("xr.toml"), manifest)?;
         }

@@ -498,6 +498,55 @@ const ROWS: &[Row] = &[
         NOTHING,
     ),
     (
+        "pull_policy never",
+        "services: {a: {image: 'PLAIN:7.0'}, b: {image: 'PLAIN:7.0', pull_policy: never, depends_on: [a]}}",
+        &[("a: {image: 'PLAIN:7.0'}", "a: {image: 'PLAIN:7.2'}")],
+        "",
+        NOTHING,
+    ),
+    (
+        "build",
+        "services: {a: {build: ctx, image: '${COMPOSE_PROJECT_NAME}/own:7.0'}}",
+        NEW,
+        "",
+        &[("ctx/Dockerfile", "FROM PLAIN:7.0\nLABEL built=here\n")],
+    ),
+    (
+        "restarted with another",
+        "services: {a: {image: 'PLAIN:7.0', depends_on: {b: {condition: service_started, restart: true}}}, b: {image: 'PLAIN:7.0'}}",
+        &[("b: {image: 'PLAIN:7.0'}", "b: {image: 'PLAIN:7.2'}")],
+        "",
+        NOTHING,
+    ),
+    (
+        "programs after the start and before the stop",
+        "services: {a: {image: 'SERVER:7.0', post_start: [{command: [sh, -c, 'mkdir -p /conform; echo $$A $$PWD >> /conform/started'], user: root, working_dir: /www, environment: [A=1]}], pre_stop: [{command: [sh, -c, 'echo stopped >> /data/stopped']}]}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    (
+        "service of a program of compose's",
+        "services: {a: {image: 'PLAIN:7.0', depends_on: [cloud]}, cloud: {provider: {type: nothing-of-this-name}}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    (
+        "external volume that is not there",
+        "services: {a: {image: 'PLAIN:7.0', volumes: ['dat:/d']}}\nvolumes: {dat: {name: '${COMPOSE_PROJECT_NAME}-none', external: true}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    (
+        "volume that is renamed",
+        "services: {a: {image: 'PLAIN:7.0', volumes: ['dat:/d']}}\nvolumes: {dat: {}}",
+        &[("7.0", "7.2"), ("dat", "rows")],
+        "",
+        NOTHING,
+    ),
+    (
         "only the definition changes",
         "services: {a: {image: 'SERVER:7.0', volumes: ['dat:/d']}}\nvolumes: {dat: {}}",
         &[("7.0'", "7.0', labels: {new: '1'}")],
@@ -507,8 +556,14 @@ const ROWS: &[Row] = &[
     ("nothing changes", "services: {a: {image: 'SERVER:7.0'}}", NOTHING, "", NOTHING),
 ];
 
-pub(crate) fn table(images: &Images) -> Vec<Case> {
+/// Cases of what compose does only since a version; before, it reads it and does nothing.
+const SINCE: &[(&str, (u32, u32))] = &[("programs after the start and before the stop", (2, 30))];
+
+/// The table for a compose of this version.
+pub(crate) fn table(images: &Images, compose: (u32, u32)) -> Vec<Case> {
+    let known = |name: &str| SINCE.iter().all(|(since, version)| *since != name || *version <= compose);
     ROWS.iter()
+        .filter(|(name, ..)| known(name))
         .map(|(name, first, changes, env, files)| {
             let second = changes.iter().fold((*first).to_owned(), |text, (old, new)| text.replace(old, new));
             let version = |text: &str| {

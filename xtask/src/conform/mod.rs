@@ -85,7 +85,8 @@ pub(crate) fn run(options: &Conform) -> Result<()> {
     let images = cases::publish(&lab, folder.path())?;
     let chosen = |case: &Case| options.only.is_empty() || options.only.iter().any(|part| case.name.contains(part));
     let every = if options.sample { EVERY } else { 1 };
-    let table: Vec<Case> = cases::table(&images).into_iter().step_by(every).filter(chosen).collect();
+    let compose = numbers(&lab.record()?.compose);
+    let table: Vec<Case> = cases::table(&images, compose).into_iter().step_by(every).filter(chosen).collect();
     let mut verdicts = judge_all(&lab, &xr, &table)?;
     let stacks = random::stacks(options.seed, options.random);
     let random: Vec<Case> = stacks.iter().map(|stack| stack.case(&images)).collect();
@@ -142,7 +143,8 @@ fn judge(lab: &Lab, xr: &Path, case: &Case) -> Result<Verdict> {
         (compose.join().unwrap_or_else(|_| bail!("a thread died")), xr)
     });
     let (compose, xr) = (by_compose?, by_xr?);
-    let remakes = remakes_networks(&lab.record()?.compose);
+    // Since then compose makes a network anew whose definition has changed.
+    let remakes = numbers(&lab.record()?.compose) >= (2, 31);
     let mut different = Vec::new();
     match (&compose.first, &xr.first) {
         (Ok(compose), Ok(xr)) => different.extend(compare::differences("install", compose, xr, remakes)),
@@ -176,10 +178,10 @@ fn judge(lab: &Lab, xr: &Path, case: &Case) -> Result<Verdict> {
     Ok(if different.is_empty() { Verdict::Equal } else { Verdict::Different(different) })
 }
 
-/// Whether this compose makes a network anew whose definition has changed.
-fn remakes_networks(compose: &str) -> bool {
+/// The first two numbers of a version of compose.
+fn numbers(compose: &str) -> (u32, u32) {
     let mut numbers = compose.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (2, 31)
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 fn word(verdict: &Verdict) -> &'static str {

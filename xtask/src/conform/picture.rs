@@ -95,8 +95,7 @@ fn inspect(engine: &Engine, ids: &[String]) -> Result<Vec<Value>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let argv: Vec<&str> = ["inspect"].into_iter().chain(ids.iter().map(String::as_str)).collect();
-    Ok(serde_json::from_str(&engine.docker(&argv)?)?)
+    ids.iter().filter_map(|id| engine.ask(&format!("/containers/{id}/json")).transpose()).collect()
 }
 
 fn service(container: &Value) -> &str {

@@ -162,9 +162,7 @@ impl<'a> Side<'a> {
 
     /// Ids of the project's containers.
     pub fn containers(&self) -> Result<Vec<String>> {
-        let label = format!("label=com.docker.compose.project={}", self.project);
-        let listed = self.lab.engine().docker(&["ps", "-aq", "--no-trunc", "--filter", &label])?;
-        Ok(listed.lines().map(str::to_owned).collect())
+        self.lab.engine().containers_of(&self.project)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 const FIRST_CRASHES: Duration = Duration::from_secs(20);
 
 pub(crate) async fn act(run: &Run<'_, '_>, service: &str, patience: Duration, completes: bool) -> Result<(), Failure> {
-    let all = run.world.engine.containers(run.project()).await?;
+    let all = run.world.containers(run.project()).await?;
     let old = run.prepared.retired_ids();
     let ours = all.iter().filter(|c| c.service == service && !old.contains(&c.id.as_str()));
     let expect = Expectation { patience, completes, must_run: false };

@@ -10,7 +10,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
-use xr_host::{Program, Said};
+use xr_host::{Program, Said, Setting};
 use xr_journal::give_to_folders_owner;
 use xr_model::{Container, Fault, ImageRef, Result, RunKind};
 use xr_stack::Backup;
@@ -105,7 +105,7 @@ async fn take(
             }
         }
     };
-    let program = Program { argv: &backup.command, input: None, hear: &mut hear };
+    let program = Program { argv: &backup.command, input: None, hear: &mut hear, setting: Setting::default() };
     let ended = world.engine.run_program(&container.id, program, silence(&heard, patience, &world.cancel)).await;
     if refused.is_some() {
         let full = |fault: Fault| Fault::new(named()).because(fault).hint(disk(path));

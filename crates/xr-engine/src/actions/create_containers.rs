@@ -26,7 +26,7 @@ fn retired(name: &str) -> String {
 }
 
 pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[Swap]) -> std::result::Result<(), Failure> {
-    let mut present = run.world.engine.containers(run.project()).await?;
+    let mut present = run.world.containers(run.project()).await?;
     // What an interrupted attempt left is not trusted.
     for half in present.extract_if(.., |c| swaps.iter().any(|s| s.service == c.service && !s.has(&c.id))) {
         run.world.engine.remove(&half.id, true).await?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
-use xr_host::{Program, Said};
-use xr_model::{Container, Fault, Level};
+use xr_host::{Program, Said, Setting};
+use xr_model::{Container, Fault, Level, StepId};
 use xr_stack::Hook;
 
 use super::Run;
@@ -14,15 +14,19 @@ use crate::{failure::Failure, health, tail::Tail};
 const TIMEOUT: Duration = Duration::from_secs(600);
 /// `EX_TEMPFAIL` of sysexits(3): try again later.
 const TRY_LATER: i64 = 75;
+/// A program that was killed (128 + SIGKILL).
+const KILLED: i64 = 137;
+/// How long the engine may take to tell that a container has ended.
+const END_KNOWN: Duration = Duration::from_secs(3);
 /// The pause before a second try; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> Result<(), Failure> {
+pub(crate) async fn act(run: &Run<'_, '_>, step: StepId, index: usize) -> Result<(), Failure> {
     let Some(hook) = run.prepared.manifest.hooks.get(index) else { return Ok(()) };
     let engine = &run.world.engine;
     let old = run.prepared.retired_ids();
-    let all = engine.containers(run.project()).await?;
+    let all = run.world.containers(run.project()).await?;
     let Some(container) =
         all.iter().find(|c| c.service == hook.service && c.is_running() && !old.contains(&c.id.as_str()))
     else {
@@ -33,17 +37,34 @@ pub(crate) async fn act(run: &Run<'_, '_>, index: usize) -> Result<(), Failure> 
     if let Some(path) = &hook.requires_path
         && !engine.has_path(&container.id, path).await?
     {
+        let why = format!("{path} is not in {}", hook.service);
+        run.skipped.borrow_mut().insert(step, why);
         return Ok(());
     }
     if let Some(variable) = &hook.requires_env {
         let (env, _) = engine.surroundings(&container.id).await?;
         if !env.iter().any(|pair| pair.split_once('=').is_some_and(|(key, value)| key == variable && !value.is_empty()))
         {
+            let why = format!("{variable} is not set in {}", hook.service);
+            run.skipped.borrow_mut().insert(step, why);
             return Ok(());
         }
     }
     run.world.say(Level::Info, format!("hook: {}", hook.name));
     until_done(run, hook, container).await
+}
+
+/// What is killed may have ended with its container, which the engine tells a moment later: the cause is that then.
+async fn until_its_end_is_known(run: &Run<'_, '_>, container: &Container) -> xr_model::Result<()> {
+    let end = Instant::now() + END_KNOWN;
+    while Instant::now() < end {
+        let now = run.world.engine.container(&container.id).await?;
+        if now.is_none_or(|now| !now.is_running() || now.started_at != container.started_at) {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 /// Runs it, and again as long as it asks for it and the time lasts.
@@ -60,7 +81,7 @@ async fn until_done(run: &Run<'_, '_>, hook: &Hook, container: &Container) -> Re
             said.take(bytes);
             Ok(())
         };
-        let program = Program { argv: &hook.command, input: None, hear: &mut hear };
+        let program = Program { argv: &hook.command, input: None, hear: &mut hear, setting: Setting::default() };
         let broken_off = async {
             tokio::select! {
                 () = sleep_until(end) => {}
@@ -87,7 +108,12 @@ async fn until_done(run: &Run<'_, '_>, hook: &Hook, container: &Container) -> Re
                     limit.as_secs()
                 )
             }
-            Some(code) => format!("hook `{}` failed with exit code {code}", hook.name),
+            Some(code) => {
+                if code == KILLED {
+                    until_its_end_is_known(run, container).await?;
+                }
+                format!("hook `{}` failed with exit code {code}", hook.name)
+            }
             None => {
                 rest(run, hook, container).await?;
                 if run.world.cancel.is_raised() {

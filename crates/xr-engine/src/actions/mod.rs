@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use xr_model::{Action, Container, Step, Swap};
+use xr_model::{Action, Container, Step, StepId, Swap};
 
 use crate::{
     World,
@@ -41,6 +41,8 @@ pub(crate) struct Run<'a, 'w> {
     pub healthy: RefCell<Vec<Container>>,
     /// Services whose health is awaited at this moment.
     pub awaited: RefCell<BTreeSet<String>>,
+    /// Steps that had nothing to do, and why.
+    pub skipped: RefCell<BTreeMap<StepId, String>>,
     /// What became of the workers that were switched.
     pub fates: RefCell<BTreeMap<String, Fate>>,
 }
@@ -93,7 +95,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
         Action::AwaitHealthy { service, patience, completes } => {
             await_healthy::act(run, service, *patience, *completes).await
         }
-        Action::RunHook { index, .. } => hook::act(run, *index).await,
+        Action::RunHook { index, .. } => hook::act(run, step.id, *index).await,
         Action::SmokeCheck => {
             let desired = &run.prepared.desired;
             Ok(crate::smoke::check(&run.world.cancel, &desired.services, &run.prepared.manifest, &desired.version)

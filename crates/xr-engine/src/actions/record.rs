@@ -18,7 +18,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
             }
         }
         let old = run.prepared.retired_ids();
-        let mut now = world.engine.containers(run.project()).await?;
+        let mut now = world.containers(run.project()).await?;
         now.retain(|container| !old.contains(&container.id.as_str()));
         generation.ended = ended(&generation.services, &now);
         generation.unnamed_volumes = volumes::unnamed_of(&generation.services, &now);

@@ -6,7 +6,7 @@
 use std::{fs::File, future::Future, io::Read, time::Duration};
 
 use tokio::sync::Notify;
-use xr_host::{Program, Said};
+use xr_host::{Program, Said, Setting};
 use xr_model::{Container, Event, Fault, Restore, Result, StepId};
 use xr_stack::{Backup, Manifest, RestorePart};
 
@@ -100,7 +100,7 @@ fn backup<'a>(manifest: &'a Manifest, restore: &Restore) -> Result<&'a Backup> {
 
 /// The container that has the data now: one of the service that runs, else the one that ran before, which is started.
 async fn holder(world: &World<'_>, project: &str, restore: &Restore) -> Result<Container> {
-    let all = world.engine.containers(project).await?;
+    let all = world.containers(project).await?;
     let mut ours = all.into_iter().filter(|c| c.service == restore.service).collect::<Vec<_>>();
     ours.sort_by_key(|c| (!c.is_running(), c.id != restore.container));
     let Some(first) = ours.into_iter().next() else {
@@ -148,7 +148,7 @@ async fn part(
         said.take(bytes);
         Ok(())
     };
-    let program = Program { argv: &argv, input, hear: &mut hear };
+    let program = Program { argv: &argv, input, hear: &mut hear, setting: Setting::default() };
     let how = match world.engine.run_program(&container.id, program, until).await? {
         Some(0) => return Ok(()),
         Some(code) => format!("{} failed with exit code {code} in {}", named(), container.name),

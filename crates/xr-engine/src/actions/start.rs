@@ -4,7 +4,7 @@ use futures_util::future;
 use xr_model::{Container, Fault, Result, Swap};
 
 use super::Run;
-use crate::{World, failure::Failure, health};
+use crate::{World, failure::Failure, health, service_hooks};
 
 pub(crate) async fn act(run: &Run<'_, '_>, swap: &Swap) -> std::result::Result<(), Failure> {
     let new = run.new_of(swap).await?;
@@ -25,7 +25,7 @@ pub(crate) async fn start(run: &Run<'_, '_>, swap: &Swap, new: &[Container]) -> 
             return Err(failure);
         }
     }
-    Ok(())
+    service_hooks::after_start(run.world, &run.prepared.generation, &swap.service, new).await
 }
 
 /// Stops the new containers, at once: the old ones serve or are about to.

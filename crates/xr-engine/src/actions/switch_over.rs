@@ -7,7 +7,7 @@ use xr_host::QuickNeighbours;
 use xr_model::{Attachment, Container, Result, Swap};
 
 use super::{Run, start};
-use crate::{World, failure::Failure};
+use crate::{World, failure::Failure, service_hooks};
 
 pub(crate) async fn act(
     run: &Run<'_, '_>,
@@ -31,7 +31,7 @@ pub(crate) async fn restart(
 ) -> std::result::Result<(), Failure> {
     let _quick = make_way(run.world, swap, &swap.old, detach, drain).await?;
     start_old(run.world, swap, true).await?;
-    Ok(())
+    service_hooks::after_start(run.world, &run.prepared.generation, &swap.service, &swap.old).await
 }
 
 /// For a holder of ports: its clients must not wait for its address.
@@ -51,6 +51,7 @@ async fn make_way(
     detach: &[Attachment],
     drain: Option<Duration>,
 ) -> Result<QuickNeighbours> {
+    service_hooks::before_stop(world, &swap.old).await?;
     let quick = quick_neighbours(world, next).await;
     let stops = future::join_all(swap.old.iter().map(|old| world.engine.stop_within(&old.id, drain))).await;
     stops.into_iter().collect::<Result<Vec<()>>>()?;
@@ -133,7 +134,7 @@ pub(crate) async fn undo_restart(
         world.engine.stop(&old.id, None).await?;
     }
     // Nothing of this service is new: only the neighbours are put back.
-    let mut old = world.engine.containers(project).await?;
+    let mut old = world.containers(project).await?;
     old.retain(|container| container.service == swap.service);
     undo(world, project, &Swap { old, ..swap.clone() }, detach, created).await?;
     start_old(world, swap, false).await

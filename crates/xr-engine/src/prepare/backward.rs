@@ -5,7 +5,7 @@ use std::time::Duration;
 use xr_model::{Desired, Fault, Level, Result, RunKind, Version};
 
 use super::{Parts, Prepared, backups, data};
-use crate::{World, networks, own_files::OwnFiles, staging};
+use crate::{World, claim, networks, own_files::OwnFiles, staging};
 
 /// Where a rollback goes.
 pub(super) struct Goal<'a> {
@@ -50,6 +50,7 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
     world.phase("observe");
     let staged = staging::root_of(world, target.number);
     let stack = xr_stack::load(&staged)?;
+    claim::refuse_neighbour(world, &target.invocation.project, &target.services).await?;
     let observed = world.observe(&target.invocation.project, &target.images).await?;
     let backups = if no_backup { Vec::new() } else { backups(&stack.manifest, &observed, world).await? };
     let restores =
@@ -60,6 +61,8 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
         let text = format!("generation {} did not keep, so they stay as they are: {}", target.number, names.join(", "));
         world.say(Level::Warning, text);
     }
+    // A bundle that is unpacked again is asked for.
+    let left = current.commit.as_ref().filter(|_| target.version < current.version).map(|_| current.version.clone());
     let remade_networks = networks::remade(world, Some(&current), &target.networks).await?;
     let desired = Desired {
         remade_networks,
@@ -87,5 +90,9 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
         current: Some(current),
         observed,
     };
-    Ok(Prepared::unplanned(parts))
+    let notes =
+        Vec::from_iter(left.map(|left| {
+            format!("{left} is not taken again by an update until it is asked for: xr update --to {left}")
+        }));
+    Ok(Prepared { notes, ..Prepared::unplanned(parts) })
 }

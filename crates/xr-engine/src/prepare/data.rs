@@ -39,8 +39,11 @@ pub(super) async fn restores(
         }
         for container in &containers {
             if one.restore.is_none() {
-                return Err(Fault::new(format!("the manifest does not say how to put backup `{}` back", one.name))
-                    .hint(format!("set `restore` in xr.toml, or put it back by hand: ls {}", folder(world))));
+                return Err(Fault::new(format!(
+                    "nothing says how backup `{}` of {} is put back",
+                    one.name, container.service
+                ))
+                .hint(format!("set `restore` in xr.toml, or put it back by hand: ls {}", folder(world))));
             }
             if containers.len() > 1 && known.iter().any(|dump| dump.service.is_none()) {
                 let services: Vec<&str> = containers.iter().map(|container| container.service.as_str()).collect();

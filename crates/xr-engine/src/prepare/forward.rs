@@ -12,11 +12,11 @@ use xr_model::{
     Version,
 };
 use xr_stack::{HookTime, Manifest};
-use xr_version_resolver::{Resolution, version_file};
+use xr_version_resolver::{Resolution, Source, version_file};
 
 use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
 use crate::{
-    World, adopt, build, checks, earlier,
+    World, adopt, build, checks, claim, earlier, hold,
     images::{self, Pinning, Unpinned},
     moved, networks, settings,
     staging::{self, Order, Staged},
@@ -38,11 +38,12 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         tokio::join!(resolve_release(world, request, current.as_ref()), running(world, kind, current.as_ref()));
     let resolution = resolution?;
     if let (Some(moved), false) = (&resolution.moved, request.accept_repushed) {
-        let text = format!(
-            "the tag of {} was re-pushed: it is at {} now (to take it: xr update --accept-repushed)",
-            resolution.version,
-            moved.get(..12).unwrap_or(moved)
-        );
+        let what = match &resolution.source {
+            Source::Branch(branch) => format!("the branch {branch} was rewritten"),
+            _ => format!("the tag of {} was re-pushed", resolution.version),
+        };
+        let at = moved.get(..12).unwrap_or(moved);
+        let text = format!("{what}: it is at {at} now (to take it: xr update --accept-repushed)");
         world.say(Level::Warning, text);
     }
     if kind == RunKind::Update
@@ -52,6 +53,14 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         && request.set.is_empty()
     {
         return Ok(unchanged(world, current.clone(), &running?, resolution.notes));
+    }
+    if let (Wanted::Update { to: None, .. }, Some(current), Some(commit)) =
+        (&request.wanted, &current, &resolution.commit)
+        && current.commit.as_ref() != Some(commit)
+        && let Some(held) = hold::held(world, &resolution.version, commit)?
+    {
+        let notes = resolution.notes.into_iter().chain([held.told()]).collect();
+        return Ok(unchanged(world, current.clone(), &running?, notes));
     }
     if let (Some(checkout), Some(_)) = (&world.checkout, &resolution.commit) {
         checkout.refuse_local_changes(&world.stack.layout.managed())?;
@@ -82,7 +91,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     if let Some(current) = &current {
         checks::same_project(&current.invocation.project, &staged.resolved.project)?;
     } else {
-        checks::strangers(world, &staged).await?;
+        checks::strangers(world, &staged, request.adopt).await?;
         // Known secrets are replaced as long as nothing can have been made with them.
         if !staged.report.placeholders.is_empty() && earlier::data(world, &staged).await?.is_empty() {
             order.replace_placeholders = true;
@@ -90,6 +99,8 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
             checked.staged(world, &staged)?;
         }
     }
+    claim::refuse_neighbour(world, &staged.resolved.project, &staged.resolved.services).await?;
+    checks::externals(world, &staged).await?;
     checks::fresh_secrets(world, &staged, current.is_none()).await?;
     volumes::warn_of_earlier(world, &staged).await?;
     checks::database(world, &staged, kind).await?;
@@ -111,11 +122,14 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     };
     checked.images(world, &images, mode)?;
     let services = kept(&staged);
-    if kind == RunKind::Update && !images.iter().any(|i| i.versioned) && !services.iter().any(|s| s.builds) {
+    if let (RunKind::Update, Some(current)) = (kind, &current)
+        && current.version != resolution.version
+        && same_images(&current.images, &images)
+    {
         let key = &staged.stack.manifest.version.key;
         let text = format!(
-            "no image of {} takes its tag from {key}: the containers may be those of before (xr init tells how to name the key)",
-            resolution.version
+            "{} has the images of {}: no container gets another one (if it should: no image takes its tag from {key}; xr init tells how to name the key)",
+            resolution.version, current.version
         );
         world.say(Level::Warning, text);
     }
@@ -147,7 +161,9 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     generation.version_id = version_id(&generation);
     generation.changes = crate::files::changes(current.as_ref(), &generation, &staged.report);
     generation.changes.extend(checked.rotation(world, &staged));
-    generation.changes.extend(moved::warn(world, current.as_ref(), &staged, &services).await?);
+    generation.changes.extend(
+        moved::check(world, current.as_ref(), &observed, (&staged, &services), request.accept_empty_data).await?,
+    );
     let unbuilt = services.iter().filter(|s| request.dry_run && s.builds && is_built_here(&generation.images, &s.name));
     generation.changes.extend(unbuilt.map(|service| format!("{}: its image is built here", service.name)));
     let mut notes = resolution.notes;
@@ -211,9 +227,10 @@ async fn pinned(
         version: &resolution.version,
         mode,
         current: current.filter(|c| !(c.version == resolution.version && request.refresh)),
+        floating: staged.report.floating.as_deref(),
         refresh: request.refresh,
         accept_repushed: request.accept_repushed,
-        builds: services.iter().filter(|s| s.builds).map(|s| s.name.clone()).collect(),
+        services: &services,
     };
     let build_some = |services: &[String]| {
         if request.dry_run {
@@ -223,6 +240,16 @@ async fn pinned(
         build::some(world, staged, services, resolution.commit.as_deref()).map(|()| true)
     };
     images::pin(world, wanted, &pinning, &build_some).await
+}
+
+/// Whether these are the same images, however they are called.
+fn same_images(old: &[PinnedImage], new: &[PinnedImage]) -> bool {
+    let content = |image: &PinnedImage| match &image.digest {
+        Some(digest) => digest.0.clone(),
+        None => image.image_id.clone(),
+    };
+    let of = |images: &[PinnedImage]| -> BTreeSet<String> { images.iter().map(content).collect() };
+    of(old) == of(new)
 }
 
 /// Whether no registry has the image of a service.
@@ -298,6 +325,10 @@ fn hooks(manifest: &Manifest, first: bool, services: &[Service]) -> Vec<DesiredH
 fn notes_on(staged: &Staged) -> Vec<String> {
     let mut notes = Vec::new();
     let report = &staged.report;
+    if let Some(tag) = &report.floating {
+        let key = &staged.stack.manifest.version.key;
+        notes.push(format!("{key}={tag} is kept as it is: what the tag means is asked for with each version"));
+    }
     if !report.placeholders.is_empty() {
         notes.push(format!("empty or still the template's placeholder: {}", report.placeholders.join(", ")));
     }

@@ -18,6 +18,10 @@ pub struct Request {
     pub refresh: bool,
     /// Take a version whose images changed since they were seen.
     pub accept_repushed: bool,
+    /// Take over containers of the project that were made from a folder which is not on this host.
+    pub adopt: bool,
+    /// Let a service begin with an empty place where its data were.
+    pub accept_empty_data: bool,
     /// Take no backup before the switch.
     pub no_backup: bool,
     /// Files with public keys that alone count for this run.

@@ -55,7 +55,7 @@ impl Host {
 
     /// Runs a program of this machine in the host's network.
     pub(super) fn on_wire(&self, argv: &[&str]) -> Result<String> {
-        let pid = self.engine.docker(&["inspect", "--format={{.State.Pid}}", &self.container])?;
+        let pid = self.pid()?;
         let argv = ["-n", "-t", &pid].into_iter().chain(argv.iter().copied());
         run(&format!("on the wire of {}", self.name), cmd("nsenter", argv))
     }

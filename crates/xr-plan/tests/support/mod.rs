@@ -17,7 +17,12 @@ pub fn service(name: &str, needs: &[&str]) -> Service {
         spec: format!("{name}-v2"),
         depends_on: needs
             .iter()
-            .map(|n| Dependency { service: (*n).into(), condition: Condition::ServiceHealthy, required: true })
+            .map(|n| Dependency {
+                service: (*n).into(),
+                condition: Condition::ServiceHealthy,
+                required: true,
+                restart: false,
+            })
             .collect(),
         ports: vec![],
         container_name: None,
@@ -29,6 +34,9 @@ pub fn service(name: &str, needs: &[&str]) -> Service {
         host_network: false,
         tied_to: vec![],
         builds: false,
+        runs_after_start: false,
+        runs_before_stop: false,
+        image_source: xr_model::ImageSource::Registry,
         replicas: 1,
         restart: "always".into(),
         beside: None,
@@ -44,6 +52,7 @@ pub fn container(service: &Service) -> Container {
         id: format!("old-{}", service.name),
         name: format!("p-{}-1", service.name),
         service: service.name.clone(),
+        folder: String::new(),
         number: 1,
         config_hash: String::new(),
         image: service.image.to_string(),

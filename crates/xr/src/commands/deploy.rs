@@ -23,6 +23,7 @@ pub async fn update(context: &Context, args: &Update) -> Result<u8> {
         wanted: Wanted::Update { to: args.to.clone(), channel, allow_downgrade: args.allow_downgrade },
         refresh: args.refresh,
         accept_repushed: args.accept_repushed,
+        accept_empty_data: args.accept_empty_data,
         trust_keys: args.trust_key.clone(),
         ..request(args.run)
     };
@@ -43,6 +44,8 @@ pub fn request(run: Run) -> Request {
         without: None,
         refresh: false,
         accept_repushed: false,
+        accept_empty_data: false,
+        adopt: false,
         no_backup: run.no_backup,
         trust_keys: Vec::new(),
         dry_run: run.dry_run,

@@ -44,7 +44,7 @@ pub async fn run(context: &Context, args: &Restart) -> Result<u8> {
     let project = current.invocation.project;
     let chosen = |c: &Container| c.is_running() && (args.services.is_empty() || args.services.contains(&c.service));
     let before = prepare_up(context, &world, "restart", args.dry_run).await?;
-    let ran: Vec<String> = world.engine.containers(&project).await?.into_iter().filter(chosen).map(|c| c.id).collect();
+    let ran: Vec<String> = world.containers(&project).await?.into_iter().filter(chosen).map(|c| c.id).collect();
     if args.dry_run {
         // What will be made anew is not restarted as well; the settings' plan is shown before the restart's.
         context.renderer.finish();

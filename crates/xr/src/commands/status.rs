@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
-use xr_engine::fleet::Ledger;
+use xr_engine::{fleet::Ledger, without_neighbours};
 use xr_host::Engine;
 use xr_journal::{Generations, Holder, Home, PastRun, unfinished};
 use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, Worker, exit};
@@ -33,7 +33,11 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
         return not_installed(globals, &root, run);
     };
     let observed = match Engine::connect() {
-        Ok(engine) => engine.containers(&generation.invocation.project).await,
+        Ok(engine) => {
+            let folder = root.join(&generation.invocation.directory);
+            let all = engine.containers(&generation.invocation.project).await;
+            all.map(|containers| without_neighbours(containers, &folder))
+        }
         Err(fault) => Err(fault),
     };
     let rows = rows(&generation, observed.as_deref().unwrap_or_default());

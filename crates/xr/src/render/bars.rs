@@ -59,6 +59,12 @@ impl Bars {
                 }
                 self.line(&format!("✓ {title} ({})", seconds(ms)));
             }
+            Event::StepSkipped { step, title, why } => {
+                if let Some(step) = self.lock().remove(&step) {
+                    step.bar.finish_and_clear();
+                }
+                self.line(&format!("- {title}: skipped: {why}"));
+            }
             Event::StepFailed { step, title, error } => {
                 if let Some(step) = self.lock().remove(&step) {
                     step.bar.finish_and_clear();

@@ -10,6 +10,7 @@ pub fn show(event: Event, verbose: bool) {
         Event::Phase { name } if verbose => err(&format!("{name} …")),
         Event::StepStarted { step, of, title } if verbose => err(&format!("[{step}/{of}] {title} …")),
         Event::StepDone { step, title, ms } if verbose => err(&format!("[{step}] {title}: {}", seconds(ms))),
+        Event::StepSkipped { step, title, why } if verbose => err(&format!("[{step}] {title}: skipped: {why}")),
         Event::Message { level: Level::Info, text } if verbose => err(&text),
         event => warnings(event),
     }

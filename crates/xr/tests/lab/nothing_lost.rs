@@ -278,3 +278,52 @@ fn what_nobody_ordered_comes_up_as_with_compose_and_what_a_failed_release_left_o
     assert_eq!((graph.id, "running"), (after.id, after.state.as_str()));
     Ok(())
 }
+
+/// An image that is built from the tree, and data under a name.
+const OWN: &str = r#"
+services:
+  app:
+    build: app
+    image: IMAGE:7.0
+    volumes: ["rows:/data"]
+volumes: {rows: {}}
+"#;
+
+#[test]
+fn data_under_another_name_and_what_is_missing_are_refused_and_an_image_is_built_whatever_a_registry_has() -> Result<()>
+{
+    let stack = Stack::unpacked()?;
+    // The registry has an image of the same name, of somebody else's.
+    let image = published(&stack)?;
+    let compose = OWN.replace("IMAGE", &image);
+    let dockerfile = format!("FROM {image}:7.2\nLABEL made=here\n");
+    release(&stack, "v1.0.0", &[("compose.yaml", &compose), ("app/Dockerfile", &dockerfile)])?;
+    stack.xr(&["install", "--yes"])?.exits(0);
+    let made = || stack.docker(&["inspect", "--format={{.Config.Labels.made}}", &stack.container("app")?.id]);
+    assert_eq!(made()?.trim(), "here");
+    sh(&stack, "app", "echo row > /data/mark")?;
+    let before = stack.containers()?;
+
+    release(&stack, "v1.1.0", &[("compose.yaml", &compose.replace("rows", "lines"))])?;
+    release(&stack, "v1.2.0", &[("compose.yaml", &compose.replace("{}", "{external: true, name: elsewhere-xr}"))])?;
+    stack.git(&["checkout", "-q", "v1.0.0"])?;
+    let to = |version: &'static str| ["install", "--yes", "--version", version];
+    let missing = stack.xr(&to("v1.2.0"))?.exits(1);
+    missing.says("volume elsewhere-xr").says("hint: docker volume create elsewhere-xr");
+    let refused = stack.xr(&to("v1.1.0"))?.exits(1);
+    let lines = format!("{}_lines", stack.project);
+    let refused = refused.says(&format!("volume {lines} at /data: the new one is empty")).says("--accept-empty-data");
+    assert_eq!(before, stack.containers()?);
+
+    // As it is told to.
+    let hint =
+        refused.stderr.lines().find_map(|line| line.split_once("docker run --rm").map(|(_, rest)| rest.to_owned()));
+    let command = hint.unwrap_or_default();
+    let command = format!("docker run --rm{}", command.split(", then again").next().unwrap_or_default());
+    stack.xr(&["stop"])?.exits(0);
+    stack.surround(duct::cmd("sh", ["-c", &command])).run()?;
+    stack.xr(&to("v1.1.0"))?.exits(0);
+    assert_eq!(sh(&stack, "app", "cat /data/mark")?, "row");
+    ensure!(stack.container("app")?.id != before[0].id, "nothing was made anew");
+    Ok(())
+}

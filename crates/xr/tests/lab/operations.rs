@@ -17,7 +17,7 @@ use crate::support::{Background, Done, PATIENCE, Setup, Stack, mode};
 /// v1.2.0 never gets healthy, and that is found out soon.
 const MANIFEST: &str = "[services.server]\npatience = \"8s\"\n\n[health]\nsettle = \"1s\"\n";
 const BRISK: &str = "[network]\npatience = \"2s\"\ntries = 1\n";
-const UPDATE: [&str; 2] = ["update", "--yes"];
+const UPDATE: [&str; 4] = ["update", "--yes", "--to", "v1.1.0"];
 
 /// A stack, its disk, its way to the registry, and the page; situations follow one another on it.
 struct Situation {
@@ -122,7 +122,12 @@ fn updates_by_themselves(at: &Situation) -> Result<()> {
     let [service, timer] = units[..] else { anyhow::bail!("not two units but {}", units.len()) };
     let start = service.lines().find_map(|line| line.strip_prefix("ExecStart=")).context("no ExecStart")?;
 
-    at.stack.xr(&["rollback", "--yes"])?.exits(0);
+    // What an admin has gone back from stays away until it is asked for.
+    at.stack.xr(&["rollback", "--yes"])?.exits(0).says("xr update --to v1.1.0");
+    tells(&at.run(&command, &[])?.exits(0), &["v1.1.0 was rolled back on "]);
+    at.serves("v1.0.0")?;
+    at.stack.xr(&UPDATE)?.exits(0);
+    at.stack.xr(&["update", "--yes", "--to", "v1.0.0", "--allow-downgrade"])?.exits(0);
     at.serves("v1.0.0")?;
     let done = at.run(&command, &[])?.exits(0);
     assert_eq!(done.stdout.lines().count(), 1, "{done}");
@@ -192,7 +197,8 @@ fn data(at: &Situation) -> Result<()> {
 }
 
 fn interruptions(at: &Situation) -> Result<()> {
-    let back = || at.stack.xr(&["rollback", "--yes", "--to", "v1.0.0"]).map(|done| drop(done.exits(0)));
+    let down = ["update", "--yes", "--to", "v1.0.0", "--allow-downgrade"];
+    let back = || at.stack.xr(&down).map(|done| drop(done.exits(0)));
     at.killed()?;
     at.copy("killed: go on to the version that the run was to bring", &[])?.exits(0);
     at.serves("v1.1.0")?;
@@ -257,7 +263,8 @@ fn failed_updates(at: &Situation) -> Result<()> {
 
 fn registries_and_remotes(at: &Situation) -> Result<()> {
     let mended = "the registry or the git remote is well again";
-    let back = || at.stack.xr(&["rollback", "--yes", "--to", "v1.0.0"]).map(|done| drop(done.exits(0)));
+    let down = ["update", "--yes", "--to", "v1.0.0", "--allow-downgrade"];
+    let back = || at.stack.xr(&down).map(|done| drop(done.exits(0)));
     back()?;
     let before = at.stack.picture()?;
     let away = at.stack.scratch("away")?.join("remote.git");

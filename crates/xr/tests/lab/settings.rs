@@ -66,7 +66,7 @@ fn an_env_of_before_xr_and_one_that_releases_track_get_what_is_new_and_keep_what
     let back = stack.env()?;
     ensure!(!back.contains("NEWK") && back.contains("MAXMEM=1\n"), "{back}");
     assert_eq!(back, with_key(&before, "KEEP", "1"), "the file of that generation");
-    stack.xr(&["update", "--yes"])?.exits(0);
+    stack.xr(&["update", "--yes", "--to", "v1.3.0"])?.exits(0);
     stack.assert_all_of_it_is("v1.3.0")
 }
 

@@ -245,7 +245,7 @@ fn a_clock_that_jumps_changes_neither_the_order_of_runs_nor_what_is_recovered() 
     let stack = Stack::installed(&Setup::default())?;
     stack.visit()?;
     stack.remote.release("v1.1.0")?;
-    let (update, back) = (["update", "--yes"], ["rollback", "--yes"]);
+    let (update, back) = (["update", "--yes", "--to", "v1.1.0"], ["rollback", "--yes"]);
 
     // Set back by a year between two runs.
     Done::of(&update, with_clock(&stack, &update, "-365d")?)?.exits(0);
@@ -320,7 +320,7 @@ fn of_two_updates_at_once_one_does_it_and_the_other_is_refused_or_finds_it_done(
 
     // The same where the second waits: it has nothing left to do.
     stack.xr(&["rollback", "--yes"])?.exits(0);
-    let waits = ["update", "--yes", "--wait", "5m"];
+    let waits = ["update", "--yes", "--to", "v1.1.0", "--wait", "5m"];
     let (first, second) = (stack.start_xr(&waits)?, stack.start_xr(&waits)?);
     let (first, second) = (first.end()?.exits(0), second.end()?.exits(0));
     let did = [&first, &second].iter().filter(|done| done.stdout.contains("v1.0.0 → v1.1.0")).count();

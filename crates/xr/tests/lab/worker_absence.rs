@@ -5,7 +5,7 @@ use xr_lab::wait_for;
 
 use crate::support::{PATIENCE, sample, workers::WithWorkers};
 
-const UPDATE: [&str; 2] = ["update", "--yes"];
+const UPDATE: [&str; 4] = ["update", "--yes", "--to", "v1.1.0"];
 /// What a test has the patience for.
 const QUICKLY: &str = "patience = \"5s\"\nconfirm = \"60s\"\n";
 

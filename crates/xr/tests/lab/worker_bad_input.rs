@@ -54,11 +54,21 @@ impl State {
 /// It is refused in these words, with a hint, and nothing has changed.
 #[track_caller]
 fn refused(fleet: &WithWorkers, argv: &[&str], code: i32, says: &[&str]) -> Result<()> {
-    let before = State::of(&fleet.stack, Some(fleet))?;
-    let done = fleet.xr(argv)?;
-    told(&done, code, says);
-    let changed = before.differs_from(&State::of(&fleet.stack, Some(fleet))?);
-    assert!(changed.is_empty(), "{done}\nhas changed {changed:#?}");
+    all_refused(fleet, &[(argv, code, says)])
+}
+
+/// As [`refused`], each of them.
+#[track_caller]
+fn all_refused(fleet: &WithWorkers, cases: &[(&[&str], i32, &[&str])]) -> Result<()> {
+    let mut before = State::of(&fleet.stack, Some(fleet))?;
+    for (argv, code, says) in cases {
+        let done = fleet.xr(argv)?;
+        told(&done, *code, says);
+        let after = State::of(&fleet.stack, Some(fleet))?;
+        let changed = before.differs_from(&after);
+        assert!(changed.is_empty(), "{done}\nhas changed {changed:#?}");
+        before = after;
+    }
     Ok(())
 }
 
@@ -76,15 +86,14 @@ fn refused_with_site(fleet: &WithWorkers, site: &str, says: &[&str]) -> Result<(
     let path = fleet.stack.root.join(".xr/site.toml");
     let good = fs::read_to_string(&path)?;
     fs::write(&path, format!("{site}{good}"))?;
-    for argv in [
+    let all = [
         ["worker", "list", "--offline"].as_slice(),
         &["worker", "sync"],
         &["run", "--", "scan"],
         &["update", "--yes"],
         &["worker", "add", "w2", "--yes"],
-    ] {
-        refused(fleet, argv, 1, says)?;
-    }
+    ];
+    all_refused(fleet, &all.map(|argv| (argv, 1, says)))?;
     fs::write(&path, good)?;
     Ok(())
 }
@@ -132,37 +141,45 @@ fn another_architecture(fleet: &WithWorkers, arch: &str) -> Result<()> {
 }
 
 fn nobody_of_that_name(fleet: &WithWorkers) -> Result<()> {
-    for argv in [
-        ["worker", "show", "nobody"].as_slice(),
-        &["worker", "remove", "nobody", "--yes"],
-        &["worker", "drain", "nobody"],
-        &["worker", "exec", "nobody", "--", "touch", "/root/touched"],
-        &["worker", "logs", "nobody"],
-        &["worker", "sync", "nobody"],
-        &["worker", "sync", "w1", "nobody"],
-        &["run", "--worker", "nobody", "--", "scan"],
-    ] {
-        refused(fleet, argv, 2, &["there is no worker `nobody`", "hint: workers: w1"])?;
-    }
-    let on = ["run", "--on", "zone=nowhere", "--on", "gpu", "--", "scan"];
-    refused(fleet, &on, 2, &["no worker has the label zone=nowhere and gpu", "hint: xr worker list"])?;
-    let list = ["worker", "list", "--label", "zone=nowhere"];
-    refused(fleet, &list, 2, &["no worker has the label zone=nowhere", "hint: xr worker list"])
+    let says = ["there is no worker `nobody`", "hint: workers: w1"].as_slice();
+    all_refused(
+        fleet,
+        &[
+            (&["worker", "show", "nobody"], 2, says),
+            (&["worker", "remove", "nobody", "--yes"], 2, says),
+            (&["worker", "drain", "nobody"], 2, says),
+            (&["worker", "exec", "nobody", "--", "touch", "/root/touched"], 2, says),
+            (&["worker", "logs", "nobody"], 2, says),
+            (&["worker", "sync", "nobody"], 2, says),
+            (&["worker", "sync", "w1", "nobody"], 2, says),
+            (&["run", "--worker", "nobody", "--", "scan"], 2, says),
+            (
+                &["run", "--on", "zone=nowhere", "--on", "gpu", "--", "scan"],
+                2,
+                &["no worker has the label zone=nowhere and gpu", "hint: xr worker list"],
+            ),
+            (
+                &["worker", "list", "--label", "zone=nowhere"],
+                2,
+                &["no worker has the label zone=nowhere", "hint: xr worker list"],
+            ),
+        ],
+    )
 }
 
 fn names_that_cannot_be(fleet: &WithWorkers) -> Result<()> {
-    let add = |more: &[&'static str]| [&["worker", "add"], more, &["--yes"]].concat();
-    for (more, says) in [
-        (["w2", "--name", "w1"].as_slice(), ["there is a worker `w1` already: w1", "hint: xr worker add w2 --name"]),
-        (&["w1", "--name", "other"], ["w1 is a worker already: `w1`", "hint: xr worker show w1"]),
-        (&["w2", "--name", "local"], ["`local` is this host itself", "hint: xr worker add user@host --name"]),
-        (&["w2", "--name", "a b"], ["`a b` is no name", "hint: xr worker add user@host --name"]),
-        (&["w2", "--label", "a b=c"], ["`a b=c` is no label", "--label KEY=VALUE"]),
-    ] {
-        refused(fleet, &add(more), 2, &says)?;
-    }
-    let server = ["worker", "add", "w1", "--server", "ftp://x", "--yes"];
-    refused(fleet, &server, 2, &["`ftp://x` is no address of a server", "hint: --server http://HOST:PORT"])
+    let cases = [
+        (["w2", "--name", "w1"], ["there is a worker `w1` already: w1", "hint: xr worker add w2 --name"]),
+        (["w1", "--name", "other"], ["w1 is a worker already: `w1`", "hint: xr worker show w1"]),
+        (["w2", "--name", "local"], ["`local` is this host itself", "hint: xr worker add user@host --name"]),
+        (["w2", "--name", "a b"], ["`a b` is no name", "hint: xr worker add user@host --name"]),
+        (["w2", "--label", "a b=c"], ["`a b=c` is no label", "--label KEY=VALUE"]),
+        (["w1", "--server", "ftp://x"], ["`ftp://x` is no address of a server", "hint: --server http://HOST:PORT"]),
+    ];
+    let argv = cases.map(|(more, _)| [&["worker", "add"], more.as_slice(), &["--yes"]].concat());
+    let cases: Vec<_> =
+        argv.iter().zip(&cases).map(|(argv, (_, says))| (argv.as_slice(), 2, says.as_slice())).collect();
+    all_refused(fleet, &cases)
 }
 
 fn settings_that_cannot_be(fleet: &WithWorkers) -> Result<()> {
@@ -183,7 +200,7 @@ fn settings_that_cannot_be(fleet: &WithWorkers) -> Result<()> {
 
 fn inventories(fleet: &WithWorkers) -> Result<()> {
     let folder = fleet.stack.scratch("inventories")?;
-    for (name, text, says) in [
+    let cases = [
         ("a.toml", "[[workers]]\nssh = \"w2\"\nport = 3\n", ":3:1: unknown field `port`"),
         ("b.toml", "[[workers]]\nname = \"w2\"\n", ":1:1: missing field `ssh`"),
         ("c.toml", "[[workers]\nssh = \"w2\"\n", ":1:"),
@@ -197,12 +214,18 @@ fn inventories(fleet: &WithWorkers) -> Result<()> {
         ("g", "w[1:9]\n", ":1: ranges of hosts are not read"),
         ("h", "# nobody\n", ": no worker in it"),
         ("i", "[web]\nroot@w2 ansible_user=x\nlocal\n", ":3: `local` is this host itself"),
-    ] {
+    ];
+    let mut files = Vec::new();
+    for (name, text, says) in cases {
         let path = folder.join(name);
         fs::write(&path, text)?;
         let shown = path.display().to_string();
-        refused(fleet, &["worker", "import", &shown], 2, &[&format!("{shown}{says}")])?;
+        files.push((format!("{shown}{says}"), shown));
     }
+    let argv: Vec<_> =
+        files.iter().map(|(says, shown)| (["worker", "import", shown.as_str()], [says.as_str()])).collect();
+    let cases: Vec<_> = argv.iter().map(|(argv, says)| (argv.as_slice(), 2, says.as_slice())).collect();
+    all_refused(fleet, &cases)?;
     let path = folder.join("binary");
     fs::write(&path, b"w2\nw3 \xff\n")?;
     let shown = path.display().to_string();

@@ -19,6 +19,7 @@ use xr_stack::{Manifest, Site};
 use super::{Ground, Look, no_engine};
 use crate::{
     checks::STACK_DISK,
+    claim,
     doctor::facts::{Facts, History, Seen, Trouble},
     listening,
 };
@@ -66,7 +67,8 @@ pub(super) async fn read(ground: &Ground, history: &History, manifest: &Manifest
     let containers = async {
         let (containers, folders) =
             tokio::join!(engine.containers(&ground.project), engine.project_folders(&ground.project));
-        let mut containers = containers.map_err(Trouble::from);
+        let containers = containers.map_err(Trouble::from);
+        let mut containers = containers.map(|all| claim::without_neighbours(all, &ground.folder));
         let elsewhere = elsewhere(&ground.folder, folders.unwrap_or_default());
         if let (Ok(containers), Ok(None)) = (&mut containers, &history.current) {
             containers.retain(|c| !elsewhere.contains_key(&c.id));

@@ -26,6 +26,8 @@ pub async fn run(context: &Context, args: &Install) -> Result<u8> {
         set: answers::settings(context, &stack, args)?,
         without: without.map(|names| names.into_iter().filter(|name| !name.is_empty()).collect()),
         trust_keys: args.trust_key.clone(),
+        accept_empty_data: args.accept_empty_data,
+        adopt: args.adopt,
         ..request(args.run)
     };
     let code = deploy(context, "install", &request, false).await?;

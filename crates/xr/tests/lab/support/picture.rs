@@ -57,22 +57,9 @@ impl Picture {
 
 /// All containers of a compose project, by name.
 pub fn containers(engine: &Engine, project: &str) -> Result<Vec<Container>> {
-    let filter = format!("label=com.docker.compose.project={project}");
-    let list = || engine.docker(&["ps", "-aq", "--no-trunc", "--filter", &filter]);
-    let mut ids = list()?;
-    let told = loop {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let argv: Vec<&str> = ["inspect"].into_iter().chain(ids.lines()).collect();
-        match (engine.docker(&argv), list()?) {
-            (Ok(told), _) => break told,
-            (Err(error), now) if now == ids => return Err(error),
-            // One went away in between.
-            (Err(_), now) => ids = now,
-        }
-    };
-    let all: Vec<Value> = serde_json::from_str(&told)?;
+    let told = engine.containers_of(project)?.into_iter().map(|id| engine.ask(&format!("/containers/{id}/json")));
+    // One that went away in between is none.
+    let all: Vec<Value> = told.filter_map(Result::transpose).collect::<Result<_>>()?;
     let mut containers = all.iter().map(container).collect::<Result<Vec<_>>>()?;
     containers.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(containers)
