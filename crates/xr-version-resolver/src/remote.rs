@@ -109,23 +109,42 @@ impl Checkout {
             return Err(self.remote_fault(&remote, &cmd, &output));
         }
         let listed = Listed::parse(&output.text());
-        if listed.head.is_none() && listed.branches.is_empty() && listed.tags.is_empty() {
-            // This clone comes from it: it was not always so.
-            return Err(Fault::new(format!("`{remote}` answered, and named neither a branch nor a tag"))
-                .hint(format!("git -C {root} ls-remote {remote}"))
-                .code(exit::TRY_LATER));
-        }
         let branch = match wanted {
             Some(name) => Some(name.to_owned()),
             None => candidate.filter(|name| listed.branches.contains_key(name)).or(listed.default.clone()),
         };
-        let tip = |name: &String| {
-            let head = listed.head.as_ref().filter(|_| listed.default.as_ref().is_none_or(|default| default == name));
-            listed.branches.get(name).or(head).cloned()
+        let tip = |name: &String| listed.branches.get(name).or(listed.head.as_ref()).cloned();
+        let followed = branch.as_ref().and_then(|name| tip(name).map(|tip| (name.clone(), tip)));
+        // What this clone comes from had a branch and a commit.
+        let gone = match branch.filter(|_| followed.is_none() && !named) {
+            Some(name) => self.default_branch(&remote)?.map(|default| (name, default)),
+            None if followed.is_none() && !named && listed.tags.is_empty() => {
+                self.default_branch(&remote)?;
+                None
+            }
+            None => None,
         };
-        let gone = branch.clone().filter(|name| !named && tip(name).is_none()).zip(listed.default.clone());
-        let branch = branch.and_then(|name| tip(&name).map(|tip| (name, tip)));
+        let branch = followed;
         Ok(RemoteRefs { remote, branch, gone, tags: listed.tags })
+    }
+
+    /// The branch that the remote has by default.
+    ///
+    /// # Errors
+    /// When the remote does not answer, or names no commit at all: this clone comes from it, so it was not always so.
+    fn default_branch(&self, remote: &str) -> Result<Option<String>> {
+        let cmd = self.git_remote(["ls-remote", "--symref", remote, "HEAD"]);
+        let output = cmd.run()?;
+        if output.code != 0 {
+            return Err(self.remote_fault(remote, &cmd, &output));
+        }
+        let listed = Listed::parse(&output.text());
+        if listed.head.is_none() {
+            return Err(Fault::new(format!("`{remote}` answered, and named neither a branch nor a tag"))
+                .hint(format!("git -C {} ls-remote {remote}", xr_model::shell(&self.root)))
+                .code(exit::TRY_LATER));
+        }
+        Ok(listed.default)
     }
 
     /// Brings the commit of `source` into this clone, touching neither the work tree nor the admin's refs: it is kept
