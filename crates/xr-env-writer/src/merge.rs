@@ -4,10 +4,12 @@
 //! and no secret.
 
 mod insert;
+mod together;
 
 use crate::interpolate::references;
 use crate::placeholder::can_be_generated;
 use crate::{EditError, EnvFile, Secret, SecretRule, is_placeholder, is_secret_key};
+use together::Together;
 
 /// What a merge is to know about secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,7 +81,7 @@ pub fn merge(
         absent: Vec::new(),
         placeholders: Vec::new(),
     };
-    let mut merge = Merge { merged, old_template, new_template, rules, secrets };
+    let mut merge = Merge { merged, old_template, new_template, rules, secrets, made: Together::default() };
     for key in new_template.keys() {
         if fresh {
             merge.added(key)?;
@@ -92,7 +94,9 @@ pub fn merge(
             merge.added(key)?;
         }
     }
+    let made = std::mem::take(&mut merge.made);
     let mut merged = merge.merged;
+    made.into_addresses(&mut merged)?;
     for key in current.keys().into_iter().filter(|key| !new_template.contains(key)) {
         let obsolete = old_template.is_some_and(|old| old.contains(key));
         if obsolete { &mut merged.obsolete } else { &mut merged.kept }.push(key.to_owned());
@@ -115,6 +119,7 @@ struct Merge<'a> {
     new_template: &'a EnvFile,
     rules: &'a MergeRules,
     secrets: &'a mut dyn FnMut(&SecretRule) -> Secret,
+    made: Together,
 }
 
 impl Merge<'_> {
@@ -197,10 +202,13 @@ impl Merge<'_> {
             let chars = if key.to_uppercase().contains("SECRET_KEY") { 64 } else { 32 };
             can_be_generated(key).then(|| SecretRule::hex(key, chars))
         };
+        let may_generate = may_generate && !together::has_signed(key, &self.merged.file);
         match self.rule(key).cloned().or_else(by_name).filter(|_| may_generate) {
             Some(rule) => {
-                let secret = (self.secrets)(&rule);
+                let before = self.merged.file.get(key).map(|value| value.text).unwrap_or_default();
+                let secret = self.made.same_as(key, &before).unwrap_or_else(|| (self.secrets)(&rule));
                 self.merged.file.set(key, secret.expose())?;
+                self.made.note(key, before, secret);
                 self.merged.generated.push(key.to_owned());
             }
             None => self.merged.placeholders.push(key.to_owned()),

@@ -20,7 +20,8 @@ pub(crate) const USUAL: &str = "unix:///var/run/docker.sock";
 /// When a context is chosen that is not there or cannot be read.
 pub fn chosen_engine() -> Result<Option<ChosenEngine>> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let home = variable("HOME").map(|home| Path::new(&home).join(".docker"));
+    // Of the user's account where nobody sets HOME; docker does the same.
+    let home = std::env::home_dir().map(|home| home.join(".docker"));
     let folder = variable("DOCKER_CONFIG").map(PathBuf::from).or(home);
     choose(variable("DOCKER_HOST"), variable("DOCKER_CONTEXT"), folder.as_deref())
 }

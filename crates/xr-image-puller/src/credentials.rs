@@ -24,7 +24,8 @@ impl Credentials {
     pub fn load() -> Self {
         let folder = std::env::var_os("DOCKER_CONFIG")
             .map(Into::into)
-            .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".docker")));
+            // Of the user's account where nobody sets HOME, as a systemd unit; docker does the same.
+            .or_else(|| std::env::home_dir().map(|home| home.join(".docker")));
         folder.map_or_else(Self::none, |folder| Self::in_folder(&folder))
     }
 

@@ -23,8 +23,11 @@ impl Home {
     /// # Errors
     /// When it is one.
     pub fn refuse_link(&self) -> Result<()> {
-        let folders = [self.dir.clone(), self.journals(), self.generations(), self.dir.join("runs"), self.logs()];
-        match folders.into_iter().find(|path| path.is_symlink()) {
+        // Folders and files whose content counts: an unpacked bundle must not say whose it is.
+        const BELOW: [&str; 7] = ["runs", "ssh", "keyring", "parcels", "site.toml", "current", "lock"];
+        let folders = [self.dir.clone(), self.journals(), self.generations(), self.backups(), self.logs()];
+        let all = folders.into_iter().chain(BELOW.map(|name| self.dir.join(name)));
+        match all.into_iter().find(|path| path.is_symlink()) {
             None => Ok(()),
             Some(path) => Err(Fault::new(format!(
                 "{} is a symbolic link: xr's records are not written through one",

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -33,9 +33,15 @@ impl RunLock {
         let path = home.lock();
         let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
         let mut file = open().map_err(|error| refused("open", &path, error))?;
+        // One that was removed with its folder meanwhile locks nobody out.
+        let is_there = |file: &File| {
+            let (ours, there) = (file.metadata().ok()?, fs::metadata(&path).ok()?);
+            Some((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+        };
         crate::atomic::give_to_folders_owner(&file, &path)
             .map_err(Fault::at(format!("cannot open {}", path.display())))?;
         match file.try_lock() {
+            Ok(()) if is_there(&file) != Some(true) => Self::take(home, command, at),
             Ok(()) => {
                 let note = Holder::note(command, &user(), at);
                 let write = |file: &mut File| {

@@ -19,13 +19,16 @@ const FOREIGN: [&str; 8] = [
     "GIT_QUARANTINE_PATH",
 ];
 
-const SETTINGS: [&str; 6] = [
+/// What is set for each git. The last two: nothing that stands in a clone's own settings is run by a mere look at it.
+const SETTINGS: [&str; 8] = [
     "core.fileMode=false",
     "core.fsync=added,reference",
     "core.fsyncMethod=batch",
     "gc.auto=0",
     "maintenance.auto=false",
     "color.ui=false",
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
 ];
 
 impl Checkout {

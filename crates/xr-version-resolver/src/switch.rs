@@ -41,7 +41,7 @@ impl Checkout {
         let way = self.free_way(&head, commit, branch, managed, left)?;
         let branch = branch.or(head.branch.as_deref());
         if head.commit == commit && head.branch.as_deref() == branch && way.keep.is_empty() && way.restore.is_empty() {
-            return Ok(());
+            return self.move_submodules(commit);
         }
         self.take_into_index(&way, commit)?;
         self.git(["update-index", "-q", "--refresh"]).own_group().run()?; // a copied or chowned tree looks changed until then
@@ -50,6 +50,7 @@ impl Checkout {
         let from = self.must("read the index", &self.git(["write-tree"]))?.text();
         self.must("switch to the release", &self.git(["read-tree", "-m", "-u", &from, commit]).own_group())?;
         self.restore(&way)?;
+        self.move_submodules(commit)?;
         self.point_head(head.branch.as_deref(), branch, commit)
     }
 

@@ -282,3 +282,31 @@ fn root_in_a_user_s_clone_leaves_every_file_the_user_s() {
     let fault = checkout.fetch(&Source::Tag("v1.3.0".into()), &next).expect_err("root's refs");
     assert!(fault.hint.as_ref().is_some_and(|hint| hint.starts_with("chown -R 12345:12345")), "{fault:?}");
 }
+
+#[test]
+fn a_submodule_moves_with_the_release_and_back() {
+    let (inner, world) = (World::bare(), World::new());
+    let first = inner.publish("conf", "one\n");
+    let url = format!("file://{}", inner.publisher.display());
+    let allowed = ["-c", "protocol.file.allow=always"];
+    git(&world.publisher, &[&allowed[..], &["submodule", "--quiet", "add", &url, "docker/conf"]].concat());
+    let old = world.commit("with a submodule");
+    let second = inner.publish("conf", "two\n");
+    git(&world.publisher.join("docker/conf"), &["pull", "-q", "origin", "main"]);
+    let new = world.commit("moved");
+
+    let checkout = world.clone(&[]);
+    git(&world.clone, &["checkout", "-q", "-B", "main", &old]);
+    git(&world.clone, &[&allowed[..], &["submodule", "--quiet", "update", "--init"]].concat());
+    assert_eq!(checkout.submodules(&new).expect("lists")[0].commit, second);
+    assert_eq!(checkout.submodules(&old).expect("lists")[0].commit, first);
+    let module = world.clone.join("docker/conf");
+    checkout.fetch_submodules(&new).expect("fetches");
+    assert_eq!(world.text("docker/conf/conf"), "one\n", "only fetched");
+    // From here without its remote.
+    git(&module, &["remote", "set-url", "origin", "file:///nowhere"]);
+    for (commit, text) in [(&new, "two\n"), (&old, "one\n"), (&new, "two\n")] {
+        checkout.switch(commit, None, &MANAGED).expect("switches");
+        assert_eq!(world.text("docker/conf/conf"), text);
+    }
+}

@@ -12,7 +12,7 @@ use xr_model::{
     Version,
 };
 use xr_stack::{HookTime, Manifest};
-use xr_version_resolver::{Resolution, Source, version_file};
+use xr_version_resolver::{Checkout, Resolution, Source, version_file};
 
 use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
 use crate::{
@@ -69,6 +69,9 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         && checkout.head()?.commit != *commit
     {
         checkout.refuse_switch(commit, &world.stack.layout.managed())?;
+    }
+    if let (Some(checkout), Some(commit)) = (&world.checkout, &resolution.commit) {
+        submodules(world, checkout, commit)?;
     }
     let mut checked = trust::check(world, &request.trust_keys, current.as_ref(), &resolution)?;
     world.phase("stage");
@@ -240,6 +243,25 @@ async fn pinned(
         build::some(world, staged, services, resolution.commit.as_deref()).map(|()| true)
     };
     images::pin(world, wanted, &pinning, &build_some).await
+}
+
+/// Has the commits of the release's submodules here before anything moves, and tells of those that never were.
+fn submodules(world: &World<'_>, checkout: &Checkout, commit: &str) -> Result<()> {
+    let absent: Vec<String> = checkout
+        .submodules(commit)?
+        .into_iter()
+        .filter(|submodule| !checkout.has_submodule(submodule))
+        .map(|submodule| submodule.path)
+        .collect();
+    if !absent.is_empty() {
+        let text = format!(
+            "git submodules that are not here: {} (what mounts their files finds empty folders: git -C {} submodule update --init --recursive)",
+            absent.join(", "),
+            xr_model::shell(&world.root)
+        );
+        world.say(Level::Warning, text);
+    }
+    checkout.fetch_submodules(commit)
 }
 
 /// Whether these are the same images, however they are called.

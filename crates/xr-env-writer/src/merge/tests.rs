@@ -133,3 +133,31 @@ fn a_working_secret_does_not_follow_a_template() {
     let merged = run("DB_PASSWORD=abc\n", Some("DB_PASSWORD=abc\n"), "DB_PASSWORD=def\n", &MergeRules::default());
     assert_eq!(text(&merged.file), "DB_PASSWORD=abc\n");
 }
+
+#[test]
+fn secrets_that_belong_together_stay_together() {
+    let template = "POSTGRES_PASSWORD=change-me\nDB_PASSWORD=change-me\nSECRET_KEY=change-me\nSESSION_SECRET=other-secret-change-me\n\
+                    DATABASE_URL=postgres://app:change-me@db/app\nSIGN_URL=http://u:other-secret-change-me@x\nHOME_URL=http://x/change-me\n";
+    let merged = run("", None, template, &MergeRules::default());
+    assert_eq!(
+        text(&merged.file),
+        "POSTGRES_PASSWORD=gen-POSTGRES_PASSWORD-32\nDB_PASSWORD=gen-POSTGRES_PASSWORD-32\nSECRET_KEY=gen-SECRET_KEY-64\n\
+         SESSION_SECRET=gen-SESSION_SECRET-32\nDATABASE_URL=postgres://app:gen-POSTGRES_PASSWORD-32@db/app\n\
+         SIGN_URL=http://u:gen-SESSION_SECRET-32@x\nHOME_URL=http://x/change-me\n"
+    );
+    // Of two that are no password of a store nobody knows which is meant.
+    let merged =
+        run("", None, "A_SECRET=change-me\nB_SECRET=change-me\nURL=http://u:change-me@x\n", &MergeRules::default());
+    assert!(text(&merged.file).ends_with("URL=http://u:change-me@x\n"));
+    assert_eq!(merged.placeholders, ["URL"]);
+}
+
+#[test]
+fn a_key_that_tokens_of_the_file_were_signed_with_is_left_and_told() {
+    let template =
+        "JWT_SECRET=your-super-secret-jwt-token\nANON_KEY=eyJhbGciOi.eyJyb2xl.c2lnbmF0dXJl\nDB_PASSWORD=change-me\n";
+    let merged = run("", None, template, &MergeRules::default());
+    assert!(text(&merged.file).starts_with("JWT_SECRET=your-super-secret-jwt-token\n"), "{}", text(&merged.file));
+    assert_eq!(merged.generated, ["DB_PASSWORD"]);
+    assert!(merged.placeholders.contains(&"JWT_SECRET".to_owned()), "{:?}", merged.placeholders);
+}
