@@ -200,7 +200,7 @@ pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged, first: boo
 }
 
 /// Whether a database that was made with one value of this key refuses another: what the manifest says, else the name.
-fn opens_database(key: &str, named: Option<&str>) -> bool {
+pub(crate) fn opens_database(key: &str, named: Option<&str>) -> bool {
     const DATABASES: [&str; 8] = ["DB", "DATABASE", "POSTGRES", "POSTGRESQL", "PG", "MYSQL", "MARIADB", "MONGO"];
     let words: Vec<&str> = key.split('_').collect();
     let password = words.last().is_some_and(|word| word.starts_with("PASS") || word.ends_with("PASSWORD"));

@@ -47,6 +47,16 @@ pub(crate) fn judge(generation: &Generation, observed: &Observed, retired: &[&st
     wrong
 }
 
+/// What is wrong with these containers of a generation, a sentence each. Their images are not looked at.
+pub fn problems(generation: &Generation, containers: &[Container]) -> Vec<String> {
+    let observed = Observed { containers: containers.to_vec(), ..Observed::default() };
+    let named = |wrong: Wrong| match wrong.container {
+        Some(container) => format!("{} ({}) {}", wrong.service, container.name, wrong.what),
+        None => format!("{} {}", wrong.service, wrong.what),
+    };
+    judge(generation, &observed, &[], &[]).into_iter().map(named).collect()
+}
+
 fn state(container: &Container, may_end: bool) -> Option<String> {
     match container.state {
         ContainerState::Running if container.health == Health::Unhealthy => Some("is unhealthy".to_owned()),

@@ -59,6 +59,7 @@ pub use cancel::Cancel;
 pub use claim::{project, without_neighbours};
 pub use clock::now;
 pub use files::Before;
+pub use judge::problems;
 pub use lifecycle::{Stopped, layers, prepare_restart, prepare_start, settings_changed, stop, stoppable};
 pub use prepare::{Prepared, Request, Wanted, prepare};
 pub use prune::{OldImage, Prunable, prunable, prune};

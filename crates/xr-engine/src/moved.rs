@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
@@ -60,6 +60,15 @@ struct Present {
     places: Places,
 }
 
+/// The version to be.
+pub(crate) struct New<'a> {
+    pub staged: &'a Staged,
+    /// Its services that are not left out.
+    pub services: &'a [Service],
+    /// Its commit, for a git checkout.
+    pub commit: Option<&'a str>,
+}
+
 /// Tells what the new version leaves behind as changes, a line each.
 ///
 /// # Errors
@@ -68,19 +77,21 @@ pub(crate) async fn check(
     world: &World<'_>,
     current: Option<&Generation>,
     observed: &Observed,
-    (staged, services): (&Staged, &[Service]),
+    new: &New<'_>,
     accepted: bool,
 ) -> Result<Vec<String>> {
+    let services = new.services;
     let present = present(world, current, observed, services).await?;
-    let new: BTreeMap<&str, Places> =
-        services.iter().map(|service| (service.name.as_str(), places(&staged.resolved.json, &service.name))).collect();
+    let config = &new.staged.resolved.json;
+    let wanted: BTreeMap<&str, Places> =
+        services.iter().map(|service| (service.name.as_str(), places(config, &service.name))).collect();
     let mut empty = BTreeSet::new();
-    for place in new.values().flat_map(BTreeMap::values) {
-        if is_empty(world, staged, place).await? {
+    for place in wanted.values().flat_map(BTreeMap::values) {
+        if is_empty(world, new, place).await? {
             empty.insert(place);
         }
     }
-    let moved = moved(&present, &new, &empty);
+    let moved = moved(&present, &wanted, &empty);
     let (lost, other): (Vec<&Moved<'_>>, Vec<&Moved<'_>>) = moved.iter().partition(|one| empty.contains(one.new));
     if let (Some(first), false) = (lost.first(), accepted) {
         let image = present.iter().find(|one| one.service == first.service).and_then(|one| one.image.as_deref());
@@ -210,16 +221,22 @@ fn plain(target: &str) -> String {
 }
 
 /// Whether nothing is there: not now, and not in the release's tree.
-async fn is_empty(world: &World<'_>, staged: &Staged, place: &Place) -> Result<bool> {
+async fn is_empty(world: &World<'_>, new: &New<'_>, place: &Place) -> Result<bool> {
     Ok(match place {
         Place::Volume(name) => !world.engine.has_volume(name).await?,
-        Place::Path(path) => {
-            let in_release =
-                path.strip_prefix(&world.root).map(|path| staging::root_of(world, staged.number).join(path));
-            !holds_something(path) && !in_release.is_ok_and(|path| holds_something(&path))
-        }
+        Place::Path(path) => !holds_something(path) && !is_released(world, new, path)?,
         Place::Memory => true,
     })
+}
+
+/// Whether the release brings something there itself.
+fn is_released(world: &World<'_>, new: &New<'_>, path: &Path) -> Result<bool> {
+    let Ok(below) = path.strip_prefix(&world.root) else { return Ok(false) };
+    let in_git = match (&world.checkout, new.commit, below.to_str()) {
+        (Some(checkout), Some(commit), Some(below)) if !below.is_empty() => !checkout.ids(commit, &[below])?.is_empty(),
+        _ => false,
+    };
+    Ok(in_git || holds_something(&staging::root_of(world, new.staged.number).join(below)))
 }
 
 /// That nothing of the stack can be reached from outside any more.

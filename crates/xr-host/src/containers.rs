@@ -120,7 +120,17 @@ impl Engine {
         if let Some(grace) = grace {
             options = options.t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX));
         }
-        match self.docker.stop_container(id, Some(options.build())).await {
+        let options = options.build();
+        let mut stopped = self.docker.stop_container(id, Some(options.clone())).await;
+        if stopped.as_ref().is_err_and(|error| error.to_string().contains("is paused")) {
+            // What is frozen hears no signal.
+            self.docker
+                .unpause_container(id)
+                .await
+                .map_err(Fault::at(format!("cannot unpause container {}", short(id))))?;
+            stopped = self.docker.stop_container(id, Some(options)).await;
+        }
+        match stopped {
             Err(error) if !is_status(&error, 304) && !is_status(&error, 404) => {
                 Err(Fault::new(format!("cannot stop container {}", short(id))).because(error))
             }

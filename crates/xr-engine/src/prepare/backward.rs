@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use xr_model::{Desired, Fault, Level, Result, RunKind, Version};
+use xr_model::{Desired, Fault, Generation, Level, Result, RunKind, Version};
 
 use super::{Parts, Prepared, backups, data};
-use crate::{World, claim, networks, own_files::OwnFiles, staging};
+use crate::{World, claim, files, networks, own_files::OwnFiles, settings::EnvReport, staging};
 
 /// Where a rollback goes.
 pub(super) struct Goal<'a> {
@@ -82,10 +82,12 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
         smoke: target.services.iter().any(|s| !s.ports.is_empty()),
         fleet: None,
     };
+    // What this run changes, not what the generation's own did.
+    let changes = files::changes(Some(&current), &target, &EnvReport::default());
     let parts = Parts {
         kind: RunKind::Rollback,
         desired,
-        generation: target,
+        generation: Generation { changes, ..target },
         manifest: stack.manifest,
         current: Some(current),
         observed,

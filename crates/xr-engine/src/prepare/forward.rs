@@ -59,8 +59,8 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         && current.commit.as_ref() != Some(commit)
         && let Some(held) = hold::held(world, &resolution.version, commit)?
     {
-        let notes = resolution.notes.into_iter().chain([held.told()]).collect();
-        return Ok(unchanged(world, current.clone(), &running?, notes));
+        world.say(Level::Warning, held.told());
+        return Ok(unchanged(world, current.clone(), &running?, resolution.notes));
     }
     if let (Some(checkout), Some(_)) = (&world.checkout, &resolution.commit) {
         checkout.refuse_local_changes(&world.stack.layout.managed())?;
@@ -164,9 +164,10 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     generation.version_id = version_id(&generation);
     generation.changes = crate::files::changes(current.as_ref(), &generation, &staged.report);
     generation.changes.extend(checked.rotation(world, &staged));
-    generation.changes.extend(
-        moved::check(world, current.as_ref(), &observed, (&staged, &services), request.accept_empty_data).await?,
-    );
+    let new = moved::New { staged: &staged, services: &services, commit: resolution.commit.as_deref() };
+    // What was built here for trying out has data of its own.
+    let accepted = request.accept_empty_data || (current.is_some() && mode != old_mode);
+    generation.changes.extend(moved::check(world, current.as_ref(), &observed, &new, accepted).await?);
     let unbuilt = services.iter().filter(|s| request.dry_run && s.builds && is_built_here(&generation.images, &s.name));
     generation.changes.extend(unbuilt.map(|service| format!("{}: its image is built here", service.name)));
     let mut notes = resolution.notes;

@@ -78,8 +78,11 @@ impl Host {
         self.must(&format!("rm -f {CLOCK}")).and_then(|_| self.reload_sshd())
     }
 
-    /// It listens again once it has written its process id again.
-    fn reload_sshd(&self) -> Result<()> {
+    /// Has its sshd read its settings and keys anew. It listens again once it has written its process id again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn reload_sshd(&self) -> Result<()> {
         self.must("pid=$(cat /run/sshd.pid) && rm /run/sshd.pid && kill -HUP $pid")?;
         wait_for("sshd to read its settings", Duration::from_secs(10), || {
             self.sh("test -s /run/sshd.pid").is_ok_and(|output| output.success())

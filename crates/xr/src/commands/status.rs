@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
-use xr_engine::{fleet::Ledger, without_neighbours};
+use xr_engine::{fleet::Ledger, problems, without_neighbours};
 use xr_host::Engine;
 use xr_journal::{Generations, Holder, Home, PastRun, unfinished};
 use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, Worker, exit};
@@ -41,6 +41,10 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
         Err(fault) => Err(fault),
     };
     let rows = rows(&generation, observed.as_deref().unwrap_or_default());
+    // A run that has not ended is why something is down, and is told.
+    let seen = observed.as_deref().ok().filter(|_| run.is_none());
+    let problems = seen.map(|containers| problems(&generation, containers)).unwrap_or_default();
+    let code = if problems.is_empty() { exit::OK } else { exit::FINDINGS };
     if globals.json {
         let mut document = document(&generation, &rows, run.as_ref());
         if let Err(fault) = &observed {
@@ -50,8 +54,9 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
         }
         document["running"] = json!(!absent(&observed));
         document["workers"] = json!(remembered(&home)?);
+        document["problems"] = json!(problems);
         print_json(&document);
-        return Ok(if observed.is_ok() && !absent(&observed) { exit::OK } else { exit::FAILED });
+        return Ok(if observed.is_ok() && !absent(&observed) { code } else { exit::FAILED });
     }
     if absent(&observed) {
         return gone(&generation, run.as_ref());
@@ -63,7 +68,13 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
             let cells = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect::<Vec<_>>();
             table(&cells).iter().for_each(|line| out(line));
             workers(&home, &generation)?;
-            Ok(exit::OK)
+            if !problems.is_empty() {
+                out(&format!(
+                    "not as it should be: {} (xr doctor tells more, xr start brings it up)",
+                    problems.join("; ")
+                ));
+            }
+            Ok(code)
         }
         Err(fault) => {
             for service in &generation.services {

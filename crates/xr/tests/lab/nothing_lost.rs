@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::support::Stack;
+use crate::support::{Stack, sample};
 
 /// A server that answers its release on port 80, writes to the folder of its image's `VOLUME`, and notes there when another one
 /// was at work at the same time.
@@ -294,9 +294,10 @@ fn data_under_another_name_and_what_is_missing_are_refused_and_an_image_is_built
 {
     let stack = Stack::unpacked()?;
     // The registry has an image of the same name, of somebody else's.
-    let image = published(&stack)?;
+    let (base, image) = (published(&stack)?, format!("{}/{}/app", stack.lab.registry().address(), stack.project));
+    stack.lab.registry().push(stack.lab.engine(), "busybox", &format!("{}/app:7.0", stack.project))?;
     let compose = OWN.replace("IMAGE", &image);
-    let dockerfile = format!("FROM {image}:7.2\nLABEL made=here\n");
+    let dockerfile = format!("FROM {base}:7.2\nLABEL made=here\n");
     release(&stack, "v1.0.0", &[("compose.yaml", &compose), ("app/Dockerfile", &dockerfile)])?;
     stack.xr(&["install", "--yes"])?.exits(0);
     let made = || stack.docker(&["inspect", "--format={{.Config.Labels.made}}", &stack.container("app")?.id]);
@@ -325,5 +326,76 @@ fn data_under_another_name_and_what_is_missing_are_refused_and_an_image_is_built
     stack.xr(&to("v1.1.0"))?.exits(0);
     assert_eq!(sh(&stack, "app", "cat /data/mark")?, "row");
     ensure!(stack.container("app")?.id != before[0].id, "nothing was made anew");
+    Ok(())
+}
+
+/// A server that is started again and again once it is told to fall, and one with data.
+const STATES: &str = r#"
+services:
+  app:
+    image: IMAGE:TAG
+    restart: always
+    command: sh -c 'httpd -p 80 -h /www; while [ ! -e /tmp/fall ]; do sleep 0.2; done; exit 3'
+    stop_grace_period: 1s
+    ports: ["${PORT}:80"]
+    tmpfs: [/tmp]
+  db:
+    image: IMAGE:TAG
+    volumes: ["rows:/data"]
+volumes: {rows: {}}
+"#;
+
+/// How a container may be found, and what makes it so: `$1` is its id, `$2` its name.
+const BROKEN: [(&str, &str, &str); 8] = [
+    ("restarting", "app", "docker exec $1 touch /tmp/fall; sleep 0.5"),
+    ("paused", "db", "docker pause $1"),
+    ("removed", "app", "docker rm -f $1"),
+    ("killed", "db", "docker kill $1"),
+    ("renamed by compose", "app", "docker rename $1 0123456789ab_$2"),
+    ("half created", "db", "docker rm -f $1 && docker compose create db"),
+    ("stopped", "app", "docker stop -t0 $1"),
+    (
+        "off its network",
+        "db",
+        "docker network disconnect -f $(docker inspect -f '{{range $n, $_ := .NetworkSettings.Networks}}{{$n}}{{end}}' $1) $1",
+    ),
+];
+
+#[test]
+fn a_rollback_and_a_start_work_from_any_state_that_containers_can_be_in() -> Result<()> {
+    let stack = Stack::unpacked()?;
+    let image = published(&stack)?;
+    let compose = |tag: &str| STATES.replace("IMAGE", &image).replace("TAG", tag);
+    release(&stack, "v1.0.0", &[("compose.yaml", &compose("7.0"))])?;
+    stack.xr(&["install", "--yes"])?.exits(0);
+    sh(&stack, "db", "echo row > /data/mark")?;
+    release(&stack, "v1.1.0", &[("compose.yaml", &compose("7.2"))])?;
+    stack.xr(&["install", "--yes"])?.exits(0);
+    let broken = |service: &str, script: &str| -> Result<()> {
+        let found = stack.container(service)?;
+        stack
+            .surround(duct::cmd("sh", ["-ec", script, "sh", &found.id, &found.name]))
+            .stdout_null()
+            .stderr_null()
+            .run()?;
+        Ok(())
+    };
+    let serves = |version: &str, state: &str| -> Result<()> {
+        assert_eq!(stack.http("GET", "/")?.body.trim(), version, "{state}");
+        assert_eq!(sh(&stack, "db", "cat /data/mark")?, "row", "{state}");
+        assert_eq!(stack.containers()?.len(), 2, "{state}: {:#?}", stack.containers()?);
+        stack.xr(&["status"])?.exits(0);
+        Ok(())
+    };
+    for (state, service, script) in sample(4, &BROKEN) {
+        broken(service, script)?;
+        stack.xr(&["start", "--yes"])?.exits(0);
+        serves("7.2", state)?;
+        broken(service, script)?;
+        stack.xr(&["rollback", "--yes", "--to", "v1.0.0"])?.exits(0);
+        serves("7.0", state)?;
+        stack.xr(&["rollback", "--yes", "--to", "v1.1.0"])?.exits(0);
+        serves("7.2", state)?;
+    }
     Ok(())
 }

@@ -62,9 +62,8 @@ fn another_host_key_and_a_key_that_is_refused_are_told_and_nothing_is_said_to_th
     let fleet = WithWorkers::two("keys", QUICKLY)?;
     fleet.forget_connections()?;
     let agent = fleet.agent(1)?;
-    fleet.hosts[1].must(
-        "rm /etc/ssh/ssh_host_*; ssh-keygen -A >/dev/null; kill -HUP $(cat /run/sshd.pid 2>/dev/null || pgrep -o sshd)",
-    )?;
+    fleet.hosts[1].must("rm /etc/ssh/ssh_host_*; ssh-keygen -A >/dev/null")?;
+    fleet.hosts[1].reload_sshd()?;
     let doctor = fleet.xr(&["doctor"])?.exits(6);
     assert!(doctor.stdout.contains("the host key is not the one that was accepted"), "{doctor}");
     fleet

@@ -2,7 +2,10 @@
 
 use xr_env_writer::{EnvFile, empty_secrets, is_placeholder, is_secret_key};
 
-use crate::doctor::{facts::Facts, finding::Finding};
+use crate::{
+    checks::opens_database,
+    doctor::{facts::Facts, finding::Finding},
+};
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let Some(env) = facts.env() else { return Vec::new() };
@@ -88,15 +91,21 @@ fn placeholders(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
     for key in env.keys().into_iter().filter(|key| ruled(key).is_some() || is_secret_key(key)) {
         let Some(value) = env.get(key) else { continue };
         let empty = value.text.is_empty() && ruled(key).is_some();
-        if !empty && !is_placeholder(&value.text) {
-            continue;
-        }
-        let what = if empty { "is empty" } else { "is still a placeholder that everybody knows" };
+        let default = facts.settings.template.as_ref().and_then(|template| template.get(key));
+        let public = default.is_some_and(|default| default.text == value.text)
+            && !value.text.is_empty()
+            && !value.text.contains('$');
+        let what = match (empty, is_placeholder(&value.text), public) {
+            (true, ..) => "is empty",
+            (_, true, _) => "is still a placeholder that everybody knows",
+            (.., true) => "is the template's own value, which everybody knows",
+            _ => continue,
+        };
         let subject = format!("{name}:{}", value.line);
         let digits = ruled(key).map_or(64, |rule| rule.length);
         // Through a pipe: arguments can be read by every user.
         let new = format!("openssl rand -hex {} | xr env set {key} --stdin && xr install", digits / 2);
-        found.push(if database == Some(key) {
+        found.push(if opens_database(key, database) {
             // The volume was made with it: a new value alone locks the product out.
             let evidence = format!("{key} {what}; the database was made with it, so change it there first");
             let user = facts
