@@ -124,15 +124,25 @@ impl Engine {
         let mut stopped = self.docker.stop_container(id, Some(options.clone())).await;
         if stopped.as_ref().is_err_and(|error| error.to_string().contains("is paused")) {
             // What is frozen hears no signal.
-            self.docker
-                .unpause_container(id)
-                .await
-                .map_err(Fault::at(format!("cannot unpause container {}", short(id))))?;
+            self.unpause(id).await?;
             stopped = self.docker.stop_container(id, Some(options)).await;
         }
         match stopped {
             Err(error) if !is_status(&error, 304) && !is_status(&error, 404) => {
                 Err(Fault::new(format!("cannot stop container {}", short(id))).because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a frozen container go on; one that is not frozen or gone is left alone.
+    ///
+    /// # Errors
+    /// When the engine cannot.
+    pub async fn unpause(&self, id: &str) -> Result<()> {
+        match self.docker.unpause_container(id).await {
+            Err(error) if !is_status(&error, 404) && !error.to_string().contains("is not paused") => {
+                Err(Fault::new(format!("cannot unpause container {}", short(id))).because(error))
             }
             _ => Ok(()),
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future;
 use xr_host::{Engine, Twin};
-use xr_model::{Container, Fault, Generation, Mount, MountKind, Result, RunKind, Swap};
+use xr_model::{Container, ContainerState, Fault, Generation, Mount, MountKind, Result, RunKind, Swap};
 
 use super::{Run, inject};
 use crate::{World, failure::Failure, volumes::is_unnamed};
@@ -30,6 +30,10 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[Swap]) -> std::result::Resul
     // What an interrupted attempt left is not trusted.
     for half in present.extract_if(.., |c| swaps.iter().any(|s| s.service == c.service && !s.has(&c.id))) {
         run.world.engine.remove(&half.id, true).await?;
+    }
+    // Compose takes a frozen one for one that it has to start, and cannot.
+    for frozen in present.iter().filter(|container| container.state == ContainerState::Paused) {
+        run.world.engine.unpause(&frozen.id).await?;
     }
     let services = &run.prepared.generation.services;
     let lenders = |swap: &Swap| services.iter().find(|s| s.name == swap.service).map_or(&[][..], |s| &s.tied_to);
