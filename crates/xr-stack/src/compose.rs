@@ -35,8 +35,9 @@ impl Resolved {
     /// # Errors
     /// When it is no JSON, or services wait for each other in a circle.
     pub fn parse(text: &str, manifest: &Manifest) -> Result<Self> {
-        let json: Value =
-            serde_json::from_str(text).map_err(Fault::at("cannot read what `docker compose config` printed"))?;
+        // Compose prints each `$` twice, for whoever reads it as a compose file again.
+        let json: Value = serde_json::from_str(&text.replace("$$", "$"))
+            .map_err(Fault::at("cannot read what `docker compose config` printed"))?;
         let services = services::read(&json, manifest)?;
         let project = json["name"].as_str().unwrap_or_default().to_owned();
         Ok(Self { project, services, json })
@@ -239,6 +240,13 @@ mod tests {
         let whole: Value = serde_json::from_slice(&with_absent_services(config).unwrap()).unwrap();
         assert_eq!(whole["services"]["db"]["profiles"][0], "xr-absent");
         assert_eq!(whole["services"]["web"]["image"], "w");
+    }
+
+    #[test]
+    fn what_compose_prints_twice_is_read_once() {
+        let config = r#"{"name": "p", "services": {"web": {"image": "w", "environment": {"A": "$$host"}}}}"#;
+        let resolved = Resolved::parse(config, &Manifest::default()).unwrap();
+        assert_eq!(resolved.json["services"]["web"]["environment"]["A"], "$host");
     }
 
     #[test]

@@ -112,7 +112,8 @@ fn spec(definition: &Value, inline_files: Option<&str>) -> String {
         }
         map.sort_keys();
     }
-    Sha256::digest(kept.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+    // As compose prints it, so that it is what earlier generations have.
+    Sha256::digest(kept.to_string().replace('$', "$$")).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn dependencies(definition: &Value) -> Vec<Dependency> {

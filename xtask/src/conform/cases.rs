@@ -151,7 +151,7 @@ const ROWS: &[Row] = &[
     ),
     (
         "inline config",
-        "services: {a: {image: 'PLAIN:7.0', configs: [{source: c, target: /conform/c}]}}\nconfigs: {c: {content: mine}}",
+        "services: {a: {image: 'PLAIN:7.0', configs: [{source: c, target: /conform/c}]}}\nconfigs: {c: {content: 'mine of $$host'}}",
         NEW,
         "",
         NOTHING,
@@ -520,7 +520,7 @@ const ROWS: &[Row] = &[
     ),
     (
         "programs after the start and before the stop",
-        "services: {a: {image: 'SERVER:7.0', post_start: [{command: [sh, -c, 'mkdir -p /conform; echo $$A $$PWD >> /conform/started'], user: root, working_dir: /www, environment: [A=1]}], pre_stop: [{command: [sh, -c, 'echo stopped >> /data/stopped']}]}}",
+        "services: {a: {image: 'SERVER:7.0', post_start: [{command: [sh, -c, 'mkdir -p /conform; echo $$A $$PWD >> /conform/started'], user: '0', working_dir: /www, environment: [A=1]}], pre_stop: [{command: [sh, -c, 'echo stopped >> /data/stopped']}]}}",
         NEW,
         "",
         NOTHING,
