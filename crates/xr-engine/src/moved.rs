@@ -112,20 +112,27 @@ fn line(moved: &Moved<'_>, state: &str) -> String {
 
 fn refusal(world: &World<'_>, lost: &[&Moved<'_>], image: Option<&str>) -> Fault {
     let lines: Vec<String> = lost.iter().map(|one| line(one, "is empty")).collect();
-    let carry = lost.first().and_then(|first| {
-        let shown = |place: &Place| match place {
-            Place::Volume(name) => Some(name.clone()),
-            Place::Path(path) => Some(path.display().to_string()),
-            Place::Memory => None,
-        };
-        let (old, new, image) = (shown(first.old)?, shown(first.new)?, image?);
-        Some(format!(
-            "carry the data over: xr stop && docker run --rm --user 0 -v {old}:/from:ro -v {new}:/to --entrypoint cp {image} -a /from/. /to/, then again; "
-        ))
-    });
+    let commands: Vec<String> = lost.iter().filter_map(|one| carry(one, image?)).collect();
+    let carry = if commands.is_empty() {
+        String::new()
+    } else {
+        format!("carry the data over: xr stop && {}, then again; ", commands.join(" && "))
+    };
     let files: Vec<&str> = world.stack.layout.files.iter().map(String::as_str).collect();
     Fault::new(format!("{}: the new version would begin without its data: {}", files.join(", "), lines.join("; ")))
-        .hint(format!("{}begin without them: the same command with --accept-empty-data", carry.unwrap_or_default()))
+        .hint(format!("{carry}begin without them: the same command with --accept-empty-data"))
+}
+
+/// The command that copies data to where they would be; none of a single file, nor into memory.
+fn carry(moved: &Moved<'_>, image: &str) -> Option<String> {
+    let shown = |place: &Place| match place {
+        Place::Volume(name) => Some(name.clone()),
+        Place::Path(path) if path.is_file() => None,
+        Place::Path(path) => Some(xr_model::shell(path).to_string()),
+        Place::Memory => None,
+    };
+    let (old, new) = (shown(moved.old)?, shown(moved.new)?);
+    Some(format!("docker run --rm --user 0 -v {old}:/from:ro -v {new}:/to --entrypoint cp {image} -a /from/. /to/"))
 }
 
 /// What the services have mounted writable that stay: by their containers, and of a service that has none, by the generation

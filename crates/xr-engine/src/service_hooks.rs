@@ -1,4 +1,5 @@
-//! What the compose file has run in containers when they have started, and before they stop.
+//! What the compose file has run in containers when they have started, and before they stop: as with compose, at a stop or a
+//! restart that somebody asks for, not when a container is replaced.
 
 use std::{future::Future, time::Duration};
 

@@ -16,6 +16,9 @@ use crate::{Holder, Home, Reserve, refusal::refused, unfinished};
 /// How long a holder may take to write itself into the lock.
 const INTRODUCTION: Duration = Duration::from_millis(300);
 
+/// How often a lock that is removed just when it is taken is taken again.
+const TRIES: u32 = 5;
+
 /// The stack's lock, held until dropped.
 #[derive(Debug)]
 pub struct RunLock {
@@ -29,6 +32,10 @@ impl RunLock {
     /// # Errors
     /// [`exit::LOCKED`] when another run holds it.
     pub fn take(home: &Home, command: &str, at: &str) -> Result<Self> {
+        Self::try_take(home, command, at, TRIES)
+    }
+
+    fn try_take(home: &Home, command: &str, at: &str, tries: u32) -> Result<Self> {
         home.create()?;
         let path = home.lock();
         let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
@@ -41,7 +48,7 @@ impl RunLock {
         crate::atomic::give_to_folders_owner(&file, &path)
             .map_err(Fault::at(format!("cannot open {}", path.display())))?;
         match file.try_lock() {
-            Ok(()) if is_there(&file) != Some(true) => Self::take(home, command, at),
+            Ok(()) if tries > 1 && is_there(&file) != Some(true) => Self::try_take(home, command, at, tries - 1),
             Ok(()) => {
                 let note = Holder::note(command, &user(), at);
                 let write = |file: &mut File| {

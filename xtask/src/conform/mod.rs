@@ -6,6 +6,7 @@
 
 mod cases;
 mod compare;
+mod images;
 mod picture;
 mod random;
 mod side;
@@ -82,7 +83,7 @@ pub(crate) fn run(options: &Conform) -> Result<()> {
     let xr = folder.path().join("xr");
     let built = if options.debug { xr_sim::Programs::build()?.xr } else { crate::bench::release_binary()? };
     std::fs::copy(built, &xr)?;
-    let images = cases::publish(&lab, folder.path())?;
+    let images = images::publish(&lab, folder.path())?;
     let chosen = |case: &Case| options.only.is_empty() || options.only.iter().any(|part| case.name.contains(part));
     let every = if options.sample { EVERY } else { 1 };
     let compose = numbers(&lab.record()?.compose);

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Case, cases::Images};
+use super::{Case, images::Images};
 use crate::crash::chance::Chance;
 
 /// What a service may have: a name, and what it adds to its definition in the first and in the second version.

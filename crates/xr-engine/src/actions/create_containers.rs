@@ -126,12 +126,7 @@ fn complaint(said: &str) -> String {
 
 /// Names the new containers whose namespaces are borrowed.
 async fn borrowed(run: &Run<'_, '_>, borrowers: &[&Swap], swaps: &[Swap]) -> Result<Override> {
-    let world = run.world;
-    let generation = &run.prepared.generation;
-    let compose = world.compose(generation.number, &generation.invocation)?;
-    let (root, manifest) = (world.root.clone(), run.prepared.manifest.clone());
-    let resolved = tokio::task::spawn_blocking(move || compose.resolve(&root, &manifest));
-    let resolved = resolved.await.map_err(Fault::at("a command's thread died"))??;
+    let resolved = run.world.resolved(&run.prepared.generation).await?;
     let mut above = Override::new();
     for borrower in borrowers {
         let definition = &resolved.json["services"][&borrower.service];

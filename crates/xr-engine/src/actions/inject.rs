@@ -4,7 +4,7 @@
 //! of some, which have nothing of what was written.
 
 use xr_host::InjectedFile;
-use xr_model::{Fault, Result, Swap};
+use xr_model::{Result, Swap};
 use xr_stack::inline_files;
 
 use super::Run;
@@ -18,10 +18,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
         return Ok(());
     }
     let world = run.world;
-    let compose = world.compose(generation.number, &generation.invocation)?;
-    let (root, manifest) = (world.root.clone(), run.prepared.manifest.clone());
-    let resolved = tokio::task::spawn_blocking(move || compose.resolve(&root, &manifest));
-    let resolved = resolved.await.map_err(Fault::at("a command's thread died"))??;
+    let resolved = world.resolved(generation).await?;
     let env = settings::parse_env(&world.stack.layout.env_path())?;
     let value = |key: &str| {
         let set = env.as_ref().and_then(|env| env.get(key)).map(|value| value.text);

@@ -7,11 +7,10 @@ use super::{
     Run,
     switch_over::{bring_back, retire},
 };
-use crate::{World, failure::Failure, service_hooks};
+use crate::{World, failure::Failure};
 
 pub(crate) async fn act(run: &Run<'_, '_>, swap: &Swap) -> std::result::Result<(), Failure> {
     retire(run.world, swap).await?;
-    service_hooks::before_stop(run.world, &swap.old).await?;
     let stops = future::join_all(swap.old.iter().map(|old| run.world.engine.stop(&old.id, None))).await;
     stops.into_iter().collect::<Result<Vec<()>>>()?;
     Ok(())

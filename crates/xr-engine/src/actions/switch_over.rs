@@ -29,6 +29,7 @@ pub(crate) async fn restart(
     detach: &[Attachment],
     drain: Option<Duration>,
 ) -> std::result::Result<(), Failure> {
+    service_hooks::before_stop(run.world, &swap.old).await?;
     let _quick = make_way(run.world, swap, &swap.old, detach, drain).await?;
     start_old(run.world, swap, true).await?;
     service_hooks::after_start(run.world, &run.prepared.generation, &swap.service, &swap.old).await
@@ -51,7 +52,6 @@ async fn make_way(
     detach: &[Attachment],
     drain: Option<Duration>,
 ) -> Result<QuickNeighbours> {
-    service_hooks::before_stop(world, &swap.old).await?;
     let quick = quick_neighbours(world, next).await;
     let stops = future::join_all(swap.old.iter().map(|old| world.engine.stop_within(&old.id, drain))).await;
     stops.into_iter().collect::<Result<Vec<()>>>()?;

@@ -1,6 +1,6 @@
 //! A lab beside a machine's own engine. The machine is played by namespaces around it, with an engine as its admin has one.
 
-use std::time::Duration;
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use xr_lab::{Lab, Layout, Sandbox, wait_for};
@@ -21,13 +21,23 @@ const NEW_PROCESS: &str = "+ process ";
 struct Machine {
     folder: tempfile::TempDir,
     sandbox: Sandbox,
+    /// Network namespaces that the engine of the lab around it has, or had, mounted.
+    theirs: RefCell<BTreeSet<String>>,
+}
+
+/// Where the engine of the lab that this test runs in has the network namespaces of its containers.
+fn namespaces_of_containers() -> Result<BTreeSet<String>> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    Ok(places.filter(|place| place.contains("/run/docker/netns/")).map(str::to_owned).collect())
 }
 
 impl Machine {
     fn with_engine() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let layout = Layout::at(folder.path())?;
-        let machine = Self { sandbox: Sandbox::owned(&layout)?, folder };
+        let theirs = RefCell::new(namespaces_of_containers()?);
+        let machine = Self { sandbox: Sandbox::owned(&layout)?, folder, theirs };
         machine.sh(&format!(
             "dockerd --data-root={0}/own --exec-root=/run/own --pidfile=/run/own.pid --host=unix:///run/docker.sock \
                  --bip=10.99.0.1/24 --cgroup-parent={1} >{0}/own.log 2>&1 </dev/null &
@@ -52,8 +62,12 @@ impl Machine {
     /// Without what the lab around it does meanwhile for other tests, whose containers come and go.
     fn look(&self) -> Result<String> {
         let around = Layout::from_env()?.root().display().to_string();
-        let is_its = |line: &&str| line.contains(&around) || line.contains("/run/docker/netns/");
-        Ok(self.sh(LOOK)?.lines().filter(|line| !is_its(line)).map(|line| format!("{line}\n")).collect())
+        let mut theirs = self.theirs.borrow_mut();
+        theirs.extend(namespaces_of_containers()?);
+        let seen = self.sh(LOOK)?;
+        theirs.extend(namespaces_of_containers()?);
+        let is_its = |line: &&str| line.contains(&around) || theirs.iter().any(|one| line.contains(one.as_str()));
+        Ok(seen.lines().filter(|line| !is_its(line)).map(|line| format!("{line}\n")).collect())
     }
 }
 

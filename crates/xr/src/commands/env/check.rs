@@ -103,7 +103,7 @@ fn findings(bytes: &[u8], version_key: &str) -> Vec<Finding> {
         add(one.line, "empty-secret", true, message);
     }
     if file.get(version_key).is_none_or(|value| value.text.is_empty()) {
-        add(1, "version", true, format!("{version_key} is not set; xr writes it"));
+        add(1, "version", true, format!("{version_key} is not set; xr writes it where a compose file reads it"));
     }
     findings.sort_by_key(|finding| (finding.line, finding.column));
     findings
