@@ -1,7 +1,5 @@
 //! The lab's Docker engine. It runs in the lab's namespaces, so bridge and addresses may be the same in every lab.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use duct::{Expression, cmd};
 use serde_json::Value;
 
+use crate::ask::ask;
 use crate::shell::run;
 use crate::{Daemon, Layout, Registry, wait_for};
 
@@ -19,8 +18,6 @@ const BRIDGE: &str = "xrlab0";
 const GATEWAY: &str = "10.213.0.1";
 /// Where the networks are that stacks make.
 const NETWORKS: &str = "base=10.214.0.0/15,size=24";
-/// How long it may think about an answer.
-const ANSWER: Duration = Duration::from_secs(60);
 
 /// The engine. Dropping it does not stop it: the `Lab` does.
 #[derive(Debug, Clone)]
@@ -53,6 +50,8 @@ impl Engine {
             format!("--default-address-pool={NETWORKS}"),
             format!("--registry-mirror=http://{}", self.mirror),
             format!("--insecure-registry={GATEWAY}/32"),
+            "--add-runtime=crun=/usr/bin/crun".to_owned(),
+            format!("--default-runtime={}", release.runtime),
             "--shutdown-timeout=10".to_owned(),
             // What it filters is translated anew for each program that starts in a container: a tenth of all work here.
             format!("--seccomp-profile={}", at("run/seccomp.json")),
@@ -88,12 +87,7 @@ impl Engine {
 
     /// Whether it answers on its socket.
     pub fn answers(&self) -> bool {
-        let socket = self.layout.socket();
-        cmd!("curl", "-fsS", "-m", "2", "--unix-socket", socket, "http://engine/_ping")
-            .stdout_null()
-            .stderr_null()
-            .run()
-            .is_ok()
+        ask(&self.socket(), "/_ping").is_ok()
     }
 
     /// `DOCKER_HOST` for this engine.
@@ -125,23 +119,13 @@ impl Engine {
         run(&format!("docker {}", argv.join(" ")), self.command(argv))
     }
 
-    /// What its API answers to a GET; `None` when there is no such thing. Costs nothing beside a client that is started for it.
+    /// What its API answers to a GET; `None` when there is no such thing.
     ///
     /// # Errors
     /// When it does not answer, or with a failure of its own.
     pub fn ask(&self, path: &str) -> Result<Option<Value>> {
-        let mut stream = UnixStream::connect(self.socket()).context("the engine's socket")?;
-        stream.set_read_timeout(Some(ANSWER))?;
-        // HTTP/1.0: the answer comes whole, and ends with the connection.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).with_context(|| path.to_owned())?;
-        let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{path}: no answer"))?;
-        match head.split(' ').nth(1) {
-            Some("200") => serde_json::from_str(body).map(Some).with_context(|| path.to_owned()),
-            Some("404") => Ok(None),
-            _ => bail!("{path}: {head}\n{body}"),
-        }
+        let body = ask(&self.socket(), path)?;
+        body.map(|body| serde_json::from_str(&body).with_context(|| path.to_owned())).transpose()
     }
 
     /// The ids of all containers of a compose project, running or not.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use duct::cmd;
 use serde_json::{Value, json};
 
+use crate::ask::ask;
 use crate::lab::lock_file;
 use crate::shell::run;
 use crate::{Base, Engine, Layout, Registry, wait_for};
@@ -161,8 +162,9 @@ impl Host {
     }
 
     fn wait_for_engine(&self) -> Result<()> {
+        let socket = Path::new("/proc").join(self.pid()?).join("root/run/docker.sock");
         wait_for(&format!("the engine on {}", self.name), Duration::from_secs(60), || {
-            self.exec(&["docker", "version"]).is_ok_and(|output| output.success())
+            ask(&socket, "/_ping").is_ok_and(|answer| answer.is_some())
         })
     }
 
@@ -229,14 +231,15 @@ impl Host {
         self.engine.docker(&["cp", &from, &format!("{}:{dest}", self.container)]).map(drop)
     }
 
-    /// Writes one file on the host, with the directories above it.
-    fn put(&self, dest: &str, mode: u32, text: &str) -> Result<()> {
+    /// Writes files on the host, with the directories above them.
+    fn put(&self, files: &[(&str, &str)]) -> Result<()> {
         let root = tempfile::tempdir()?;
-        let file = root.path().join("root").join(dest.trim_start_matches('/'));
-        let dir = file.parent().context("a file needs a directory")?;
-        std::fs::create_dir_all(dir)?;
-        std::fs::write(&file, text)?;
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        for (dest, text) in files {
+            let file = root.path().join("root").join(dest.trim_start_matches('/'));
+            std::fs::create_dir_all(file.parent().context("a file needs a directory")?)?;
+            std::fs::write(&file, text)?;
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        }
         self.engine
             .docker(&["cp", &format!("{}/.", root.path().join("root").display()), &format!("{}:/", self.container)])
             .map(drop)
@@ -248,14 +251,12 @@ impl Host {
             "registry-mirrors": [format!("http://{registry}")],
             "insecure-registries": [registry],
         });
-        self.put("/etc/docker/daemon.json", 0o644, &format!("{daemon:#}\n"))?;
         let public = std::fs::read_to_string(self.key.with_extension("pub"))?;
-        self.put("/etc/ssh/lab_keys", 0o644, &public)?;
-        self.put(
-            "/etc/ssh/sshd_config.d/lab.conf",
-            0o644,
-            "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/lab_keys\n",
-        )
+        self.put(&[
+            ("/etc/docker/daemon.json", &format!("{daemon:#}\n")),
+            ("/etc/ssh/lab_keys", &public),
+            ("/etc/ssh/sshd_config.d/lab.conf", "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/lab_keys\n"),
+        ])
     }
 
     fn read_address(&self) -> Result<String> {

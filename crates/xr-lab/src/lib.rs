@@ -15,6 +15,7 @@
 /// Set for the long form of the tests: `cargo xtask test --full`.
 pub const LONG_FORM: &str = "XR_TEST_FULL";
 
+mod ask;
 mod base;
 mod cache;
 mod cargo;
