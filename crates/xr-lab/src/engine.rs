@@ -50,8 +50,6 @@ impl Engine {
             format!("--default-address-pool={NETWORKS}"),
             format!("--registry-mirror=http://{}", self.mirror),
             format!("--insecure-registry={GATEWAY}/32"),
-            "--add-runtime=crun=/usr/bin/crun".to_owned(),
-            format!("--default-runtime={}", release.runtime),
             "--shutdown-timeout=10".to_owned(),
             // What it filters is translated anew for each program that starts in a container: a tenth of all work here.
             format!("--seccomp-profile={}", at("run/seccomp.json")),

@@ -18,9 +18,6 @@ pub struct EngineRelease {
     packages: &'static [(&'static str, &'static [&'static str])],
     /// Whether images are kept by containerd instead of the engine's own graph driver.
     pub containerd_store: bool,
-    /// What starts its containers. crun does it in a third of runc's time, so it is what most tests run on; the others have
-    /// runc, as most users do.
-    pub runtime: &'static str,
 }
 
 const BOOKWORM: &[(&str, &[&str])] =
@@ -37,11 +34,11 @@ const FORKY: &[(&str, &[&str])] = &[
 
 /// All of them, oldest first; the first is the one that is taken when nobody asks for another.
 pub const ENGINES: &[EngineRelease] = &[
-    EngineRelease { name: "20.10", packages: BOOKWORM, containerd_store: false, runtime: "crun" },
-    EngineRelease { name: "26.1", packages: TRIXIE, containerd_store: false, runtime: "runc" },
-    EngineRelease { name: "26.1-containerd", packages: TRIXIE, containerd_store: true, runtime: "runc" },
-    EngineRelease { name: "28.5", packages: FORKY, containerd_store: false, runtime: "runc" },
-    EngineRelease { name: "28.5-containerd", packages: FORKY, containerd_store: true, runtime: "runc" },
+    EngineRelease { name: "20.10", packages: BOOKWORM, containerd_store: false },
+    EngineRelease { name: "26.1", packages: TRIXIE, containerd_store: false },
+    EngineRelease { name: "26.1-containerd", packages: TRIXIE, containerd_store: true },
+    EngineRelease { name: "28.5", packages: FORKY, containerd_store: false },
+    EngineRelease { name: "28.5-containerd", packages: FORKY, containerd_store: true },
 ];
 
 impl EngineRelease {

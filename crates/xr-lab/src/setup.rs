@@ -8,10 +8,9 @@ use duct::cmd;
 use crate::shell::{patiently, run, step};
 
 /// A file that shows its package to be there, and the package.
-const PACKAGES: [(&str, &str); 19] = [
+const PACKAGES: [(&str, &str); 18] = [
     ("/usr/sbin/iptables", "iptables"),
     ("/usr/sbin/ip", "iproute2"),
-    ("/usr/bin/crun", "crun"),
     ("/usr/bin/slirp4netns", "slirp4netns"),
     ("/usr/bin/setpriv", "util-linux"),
     ("/usr/lib/x86_64-linux-gnu/libseccomp.so.2", "libseccomp2"),
