@@ -163,6 +163,8 @@ fn mmdebstrap_argv(suite: &str, target: &str) -> Result<Vec<String>> {
             .map(|line| format!("--aptopt={}", line.trim_end_matches(';'))),
     );
     argv.extend(["doc", "man", "info", "locale"].map(|dir| format!("--dpkgopt=path-exclude=/usr/share/{dir}/*")));
+    // else bookworm takes usrmerge in its place, and with it all of Perl, which no image has use for
+    argv.push("--include=usr-is-merged".to_owned());
     argv.extend([suite.to_owned(), target.to_owned(), "http://deb.debian.org/debian".to_owned()]);
     Ok(argv)
 }

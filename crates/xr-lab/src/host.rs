@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::ask::ask;
 use crate::lab::lock_file;
 use crate::shell::run;
+use crate::surround::HASTE;
 use crate::{Base, Engine, Layout, Registry, wait_for};
 
 mod disk;
@@ -131,7 +132,9 @@ impl Host {
         argv.extend(["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]);
         // as on any machine: what is there does not outlive a power cut
         argv.push("--tmpfs=/run:mode=755");
-        let more: Vec<String> = disk.iter().map(Disk::option).chain(hidden.iter().map(Hidden::option)).collect();
+        let hasty = HASTE.map(|(name, value)| format!("--env={name}={value}"));
+        let own = disk.iter().map(Disk::option).chain(hidden.iter().map(Hidden::option));
+        let more: Vec<String> = own.chain(hasty).collect();
         argv.extend(more.iter().map(String::as_str));
         argv.extend(["--volume=/sys/fs/cgroup:/sys/fs/cgroup", spec.kind.base().name()]);
         engine.docker(&argv)?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use duct::{Expression, cmd};
 
+use crate::surround::HASTE;
 use crate::{Daemon, Layout, cgroups, wait_for};
 
 /// Set for whatever runs inside: the lab's folder.
@@ -82,13 +83,14 @@ impl Sandbox {
     }
 
     /// What programs in it find in their environment.
-    fn surroundings(&self) -> Result<[(&'static str, OsString); 3]> {
+    fn surroundings(&self) -> Result<Vec<(&'static str, OsString)>> {
         let engine = self.layout.engine();
-        Ok([
+        let own = [
             (INSIDE, self.layout.root().into()),
             ("XR_LAB_ENGINE", engine.name.into()),
             ("PATH", engine.path()?.into()),
-        ])
+        ];
+        Ok(own.into_iter().chain(HASTE.map(|(name, value)| (name, value.into()))).collect())
     }
 
     /// Goes on in it: this program begins anew there, with the same arguments, and this process becomes the one that waits.
