@@ -4,9 +4,9 @@ use std::path::Path;
 
 use duct::Expression;
 
-/// For programs in Go, of which an engine starts dozens for each container, and each for a moment: they end before the
-/// memory that they would tidy up is worth it. What lives longer tidies up from there on.
-pub(crate) const HASTE: [(&str, &str); 2] = [("GOGC", "off"), ("GOMEMLIMIT", "256MiB")];
+/// For programs in Go, of which an engine starts dozens for each container, and each for a moment: they end before it is
+/// worth their while to tidy up memory.
+pub(crate) const HASTE: [(&str, &str); 1] = [("GOGC", "400")];
 
 /// The command in `folder`, with nobody's settings around it, this home, this engine and no terminal. Programs are looked
 /// for in `first`, if there is one, and then where this process looks for them. An exit code other than 0 is an answer.
