@@ -15,7 +15,7 @@ use crate::{
     earlier::{self, Earlier},
     prepare::Prepared,
     settings,
-    staging::Staged,
+    staging::{self, Staged},
 };
 
 /// Bytes that `.xr/`, the tree and `.env` may need.
@@ -239,6 +239,7 @@ pub(crate) async fn database(world: &World<'_>, staged: &Staged, kind: RunKind) 
 /// Ports, disk and folders for a plan that is not empty.
 pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()> {
     ports(prepared)?;
+    replaceable(world, prepared)?;
     let need = prepared.manifest.requirements.disk_mib << 20;
     let info = world.engine.info().await?;
     let pulls = prepared.plan.steps().any(|step| matches!(step.action, xr_model::Action::PullImage { .. }));
@@ -258,6 +259,32 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// An `.env` that is to change and has been mounted cannot be replaced as a whole, which is how a file changes at one moment.
+fn replaceable(world: &World<'_>, prepared: &Prepared) -> Result<()> {
+    let path = world.stack.layout.env_path();
+    let staged = staging::root_of(world, prepared.generation.number).join(&world.stack.layout.env);
+    let changes = match (fs::read(&staged), fs::read(&path)) {
+        (Ok(staged), Ok(now)) => staged != now,
+        _ => false,
+    };
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    if !changes || !fs::canonicalize(&path).is_ok_and(|path| is_mounted(&mounts, &path)) {
+        return Ok(());
+    }
+    let shown = path.display();
+    Err(Fault::new(format!("{shown} is mounted by itself: it can be written, and not be replaced as a whole"))
+        .hint(format!("cp {0} {0}.own && umount {0} && mv {0}.own {0}", xr_model::shell(&path))))
+}
+
+/// Whether something is mounted at a path, by the lines of `/proc/PID/mountinfo` (proc(5)); what is odd in a path stands there
+/// as octal numbers.
+fn is_mounted(mounts: &str, path: &Path) -> bool {
+    let spelled = [(' ', "\\040"), ('\t', "\\011"), ('\n', "\\012")];
+    let path = path.display().to_string().replace('\\', "\\134");
+    let path = spelled.iter().fold(path, |path, (odd, number)| path.replace(*odd, number));
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(path.as_str()))
 }
 
 /// What a run asks of the disk that `.xr/` and `.env` are on.
@@ -330,6 +357,15 @@ mod tests {
         let fault = same_project("ttn", "ttnn").unwrap_err();
         assert!(fault.message.contains("`ttnn`") && fault.message.contains("`ttn`"), "{}", fault.message);
         assert!(fault.hint.unwrap().ends_with("xr env set COMPOSE_PROJECT_NAME=ttn"));
+    }
+
+    #[test]
+    fn a_file_that_is_mounted_by_itself_is_known_by_its_place() {
+        let mounts = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                      44 21 8:1 /k/env /srv/my\\040shop/.env rw,relatime - ext4 /dev/sda1 rw\n";
+        assert!(is_mounted(mounts, Path::new("/srv/my shop/.env")));
+        assert!(!is_mounted(mounts, Path::new("/srv/my shop")));
+        assert!(!is_mounted(mounts, Path::new("/k/env")));
     }
 
     #[test]

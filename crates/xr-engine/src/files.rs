@@ -1,6 +1,6 @@
 //! The tree's own files: how they stood before a run, putting a generation's files in place, and what changed.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use serde::{Deserialize, Serialize};
 use xr_env_writer::EnvFile;
@@ -108,9 +108,23 @@ pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&
         write_atomic(&target, &bytes, 0o644, Ownership::Keep)?;
     }
     let env = fs::read(layout.env_path()).map_err(Fault::at(format!("cannot read {}", layout.env_path().display())))?;
-    write_atomic(&world.root.join(&layout.env), &env, 0o600, Ownership::Keep)?;
+    put_private(&world.root.join(&layout.env), &env)?;
     crate::actions::provide::provide(world, &stack)?;
     world.sync()
+}
+
+/// Writes a file that only its owner may read. One that stands there as it should is not written again: it may be read-only, or
+/// mounted.
+fn put_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).ok().as_deref() != Some(bytes) {
+        return write_atomic(path, bytes, 0o600, Ownership::Keep);
+    }
+    let mode = fs::metadata(path).map_err(Fault::at(format!("cannot read {}", path.display())))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700))
+        .map_err(Fault::at(format!("cannot make {} private", path.display())))
 }
 
 /// Puts the tree back as it stood; that of a bundle, which the admin had unpacked before the run, as the present generation

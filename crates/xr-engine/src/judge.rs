@@ -1,7 +1,7 @@
 //! Whether a stack, looked at as a whole and anew, is what its generation says. Steps prove what they did themselves; what
 //! befell the others meanwhile, those that the plan kept among them, is seen here.
 
-use xr_model::{Container, ContainerState, Generation, Health, Observed, Service};
+use xr_model::{Container, ContainerState, Generation, Health, MountKind, Observed, Service};
 
 /// Something of a stack that is not as its generation says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub(crate) struct Wrong {
 pub(crate) fn judge(generation: &Generation, observed: &Observed, retired: &[&str], ran: &[&str]) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     for service in generation.services.iter().filter(|service| service.replicas > 0) {
-        let ours: Vec<&Container> =
-            observed.of(&service.name).filter(|container| !retired.contains(&container.id.as_str())).collect();
+        let (old, ours): (Vec<&Container>, Vec<&Container>) =
+            observed.of(&service.name).partition(|container| retired.contains(&container.id.as_str()));
         if u32::try_from(ours.len()) != Ok(service.replicas) {
             let what = format!("has {} containers instead of {}", ours.len(), service.replicas);
             wrong.push(Wrong { service: service.name.clone(), container: None, what });
@@ -35,10 +35,11 @@ pub(crate) fn judge(generation: &Generation, observed: &Observed, retired: &[&st
             } else {
                 may_have_ended(service, container, &generation.services)
             };
-            let what = match state(container, may_end) {
-                None if another => Some("runs another image than its generation's".to_owned()),
-                what => what,
-            };
+            let image = || another.then(|| "runs another image than its generation's".to_owned());
+            let what = state(container, may_end)
+                .or_else(image)
+                .or_else(|| service.misplaced(container))
+                .or_else(|| empty(container, &old));
             if let Some(what) = what {
                 wrong.push(Wrong { service: service.name.clone(), container: Some(container.clone()), what });
             }
@@ -55,6 +56,17 @@ pub fn problems(generation: &Generation, containers: &[Container]) -> Vec<String
         None => format!("{} {}", wrong.service, wrong.what),
     };
     judge(generation, &observed, &[], &[]).into_iter().map(named).collect()
+}
+
+/// Where a container has a volume that was made for it alone, though one that it replaces had one there already.
+fn empty(container: &Container, old: &[&Container]) -> Option<String> {
+    let fresh = container.mounts.iter().filter(|mount| mount.kind == MountKind::AnonymousVolume);
+    let had = |target: &str| {
+        let mut before = old.iter().flat_map(|old| &old.mounts).filter(|mount| mount.target == target);
+        before.any(|mount| matches!(mount.kind, MountKind::Volume | MountKind::AnonymousVolume))
+    };
+    let lost = fresh.map(|mount| mount.target.as_str()).find(|target| had(target))?;
+    Some(format!("has an empty volume at {lost} in place of the one that it had"))
 }
 
 fn state(container: &Container, may_end: bool) -> Option<String> {
@@ -79,6 +91,7 @@ pub(crate) fn may_have_ended(service: &Service, container: &Container, services:
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use xr_model::{Attachment, Mount};
     use xr_stack::{Manifest, Resolved};
 
     use super::*;
@@ -124,5 +137,52 @@ mod tests {
         let gone = "gone has 0 containers instead of 1";
         assert_eq!(wrong(&[]), [gone, "web ended with exit code 0"]);
         assert_eq!(wrong(&["db", "job"]), ["db ended with exit code 0", gone, "web ended with exit code 0"]);
+    }
+
+    #[test]
+    fn a_container_that_lost_its_network_its_address_or_its_data_is_wrong() {
+        let config = json!({
+            "name": "shop",
+            "networks": {"default": {"name": "shop_default"}, "back": {"name": "back"}},
+            "volumes": {"d": {"name": "shop_d"}},
+            "services": {"db": {
+                "image": "db", "networks": {"default": null, "back": {"ipv4_address": "10.9.0.9"}},
+                "volumes": [{"type": "volume", "source": "d", "target": "/d"}],
+            }},
+        });
+        let mut generation = generation(&json!({}));
+        generation.services = Resolved::parse(&config.to_string(), &Manifest::default()).unwrap().services;
+        let running = json!({"state": "running"});
+        let place = |network: &str, ipv4: Option<&str>| {
+            let place = json!({"container": "db", "network": network, "aliases": [], "ipv4": ipv4});
+            serde_json::from_value::<Attachment>(place).unwrap()
+        };
+        let mount = |kind, source: &str, target: &str| Mount {
+            kind,
+            source: source.to_owned(),
+            target: target.to_owned(),
+            writable: true,
+        };
+        let right = || {
+            let mut db = container("db", &running);
+            db.networks = vec![place("shop_default", None), place("back", Some("10.9.0.9"))];
+            db.mounts = vec![mount(MountKind::Volume, "shop_d", "/d/"), mount(MountKind::Volume, "f00", "/cache")];
+            db
+        };
+        let wrong = |change: &dyn Fn(&mut Container)| {
+            let (mut new, mut old) = (right(), right());
+            old.id = "old".to_owned();
+            change(&mut new);
+            let observed = Observed { containers: vec![new, old], ..Observed::default() };
+            let mut wrong = judge(&generation, &observed, &["old"], &[]);
+            wrong.pop().map(|wrong| wrong.what)
+        };
+        assert_eq!(wrong(&|_| {}), None);
+        assert_eq!(wrong(&|db| db.networks.truncate(1)).unwrap(), "is not on the network back");
+        let elsewhere = |db: &mut Container| db.networks[1].ipv4 = None;
+        assert_eq!(wrong(&elsewhere).unwrap(), "does not have the address 10.9.0.9 on the network back");
+        assert_eq!(wrong(&|db| drop(db.mounts.remove(0))).unwrap(), "does not have the volume shop_d at /d");
+        let fresh = |db: &mut Container| db.mounts[1] = mount(MountKind::AnonymousVolume, "f01", "/cache");
+        assert_eq!(wrong(&fresh).unwrap(), "has an empty volume at /cache in place of the one that it had");
     }
 }

@@ -18,6 +18,7 @@ fn generation(number: u32, parent: Option<u32>, images: Vec<PinnedImage>) -> Gen
         ended: Vec::new(),
         unnamed_volumes: Vec::new(),
         networks: std::collections::BTreeMap::new(),
+        config_hashes: std::collections::BTreeMap::new(),
         format: GENERATION_FORMAT,
         number,
         parent,

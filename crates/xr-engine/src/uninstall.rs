@@ -154,7 +154,14 @@ pub async fn uninstall(world: &World<'_>, what: &Belongings, extent: Extent) -> 
         }
     }
     if extent.records {
-        for path in &what.records {
+        let left = [what.other_volumes.as_slice(), if extent.volumes { &[] } else { &what.volumes }].concat();
+        let env = world.stack.layout.env_path();
+        if !left.is_empty() && gone.records.contains(&env) {
+            // What these data were made with stands in it: without it nobody opens them again.
+            world.say(Level::Warning, format!("{} stays: its passwords open {}", env.display(), left.join(", ")));
+            gone.records.retain(|path| *path != env);
+        }
+        for path in &gone.records {
             remove(path)?;
         }
     }

@@ -1,7 +1,7 @@
 //! Everything a run works with: the stack, its `.xr/`, the engine, where events go.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -306,11 +306,29 @@ pub(crate) fn secrets(home: &Home, layout: &Layout, manifest: &Manifest) -> Reda
     let name = layout.root.file_name().unwrap_or_default();
     let kept = std::fs::read_dir(home.generations()).into_iter().flatten().flatten();
     let kept = kept.map(|generation| generation.path().join("files").join(name).join(&layout.env));
+    let names = names(layout);
     let mut redactor = Redactor::default();
     for path in kept.chain([layout.env_path()]) {
         if let Ok(Some(file)) = crate::settings::parse_env(&path) {
-            redactor.learn(secret_values(&file, &manifest.secret_keys()));
+            let values = secret_values(&file, &manifest.secret_keys()).into_iter();
+            redactor.learn(values.filter(|value| !names.contains(value.as_str())));
         }
     }
     redactor
+}
+
+/// What services, volumes and images are called. Where a password is one of these words, as `postgres` is, everybody has it,
+/// and without it no message could say which container it speaks of.
+fn names(layout: &Layout) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for path in layout.files.iter().chain(&layout.dev_files).map(|file| layout.root.join(file)) {
+        for line in std::fs::read_to_string(path).unwrap_or_default().lines().map(str::trim) {
+            if let Some(key) = line.strip_suffix(':') {
+                names.insert(key.to_owned());
+            }
+            let image = line.strip_prefix("image:").unwrap_or_default();
+            names.extend(image.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned));
+        }
+    }
+    names
 }

@@ -43,11 +43,25 @@ impl Engine {
             !c.labels.as_ref().and_then(|l| l.get(ONE_OFF)).is_some_and(|v| v.eq_ignore_ascii_case("true"))
         });
         let inspected =
-            future::join_all(ids.filter_map(|c| c.id).map(|id| async move { self.container(&id).await })).await;
-        let mut containers: Vec<Container> =
+            future::join_all(ids.filter_map(|c| c.id).map(|id| async move { self.inspect(&id).await })).await;
+        let mut found: Vec<ContainerInspectResponse> =
             inspected.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        if !found.iter().all(runs) {
+            self.leave_removed_networks(&mut found).await?;
+        }
+        let mut containers: Vec<Container> = found.into_iter().map(describe).collect();
         containers.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
         Ok(containers)
+    }
+
+    /// What does not run goes on naming networks that somebody has removed meanwhile, and cannot be started on them.
+    async fn leave_removed_networks(&self, containers: &mut [ContainerInspectResponse]) -> Result<()> {
+        let there = self.network_ids().await?;
+        let places = containers.iter_mut().filter_map(|one| one.network_settings.as_mut()?.networks.as_mut());
+        for places in places {
+            places.retain(|_, at| at.network_id.as_ref().is_none_or(|id| id.is_empty() || there.contains(id)));
+        }
+        Ok(())
     }
 
     /// The services of a compose project that have a running container: one call, nothing inspected.
@@ -242,6 +256,10 @@ const SHORT: usize = 12;
 
 pub(crate) fn short(id: &str) -> &str {
     id.get(..SHORT).unwrap_or(id)
+}
+
+fn runs(found: &ContainerInspectResponse) -> bool {
+    found.state.as_ref().is_some_and(|state| state.status == Some(ContainerStateStatusEnum::RUNNING))
 }
 
 fn describe(found: ContainerInspectResponse) -> Container {

@@ -1,12 +1,12 @@
 //! A project's networks and volumes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::{
     models::{
         EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
     },
-    query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder},
+    query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder},
 };
 use serde_json::Value;
 use xr_model::{Attachment, Fault, Result};
@@ -61,6 +61,13 @@ impl Engine {
         let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
         let found = self.docker.list_networks(Some(options)).await.map_err(Fault::at("cannot list networks"))?;
         Ok(found.into_iter().filter_map(|network| network.name).collect())
+    }
+
+    /// The ids of all networks of this engine.
+    pub(crate) async fn network_ids(&self) -> Result<BTreeSet<String>> {
+        let found = self.docker.list_networks(None::<ListNetworksOptions>).await;
+        let found = found.map_err(Fault::at("cannot list networks"))?;
+        Ok(found.into_iter().filter_map(|network| network.id).collect())
     }
 
     /// Removes a network; gone already is fine.

@@ -102,6 +102,16 @@ impl GitRemote {
         self.push()
     }
 
+    /// Writes files into the publisher's clone, for the next commit.
+    pub fn write<'a>(&self, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<()> {
+        for (path, text) in files {
+            let path = self.work.join(path);
+            std::fs::create_dir_all(path.parent().context("a file needs a directory")?)?;
+            std::fs::write(path, text)?;
+        }
+        Ok(())
+    }
+
     /// Commits everything in the publisher's clone.
     pub fn commit(&self, message: &str) -> Result<()> {
         self.in_work(&["add", "--all"])?;

@@ -15,6 +15,7 @@
 /// Set for the long form of the tests: `cargo xtask test --full`.
 pub const LONG_FORM: &str = "XR_TEST_FULL";
 
+mod archive_service;
 mod ask;
 mod base;
 mod cache;
@@ -44,6 +45,7 @@ mod ssh_farm;
 mod surround;
 mod wait;
 
+pub use archive_service::archive_service;
 pub use base::{Base, build_base};
 pub use cargo::{cargo, plain};
 pub use daemon::Daemon;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PinnedImage, RunKind, Service, Version};
+use crate::{Container, PinnedImage, RunKind, Service, Version};
 
 /// The format of `generation.json`; a newer one is refused.
 pub const GENERATION_FORMAT: u32 = 1;
@@ -104,6 +104,9 @@ pub struct Generation {
     /// SHA-256 of the definition of each of its networks, by the network's name on the engine; those of others left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<String, String>,
+    /// Compose's hash of what each service's containers were made from, when it was recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config_hashes: BTreeMap<String, String>,
     /// The lock: every image by digest.
     pub images: Vec<PinnedImage>,
     /// What changed from its parent, a line each.
@@ -130,5 +133,24 @@ impl Generation {
     /// Service name → [`Service::definition`].
     pub fn specs(&self) -> BTreeMap<String, String> {
         self.services.iter().map(|s| (s.name.clone(), s.definition())).collect()
+    }
+
+    /// As [`Generation::specs`], with no definition for what somebody has made anew from another one meanwhile, such as an
+    /// admin who called compose.
+    pub fn specs_of(&self, containers: &[Container]) -> BTreeMap<String, String> {
+        let drifted = |container: &&Container| {
+            let recorded = self.config_hashes.get(&container.service);
+            recorded.is_some_and(|hash| *hash != container.config_hash)
+        };
+        let mut specs = self.specs();
+        for container in containers.iter().filter(drifted) {
+            specs.insert(container.service.clone(), String::new());
+        }
+        specs
+    }
+
+    /// Compose's hashes of these containers, by service.
+    pub fn hashes_of(containers: &[Container]) -> BTreeMap<String, String> {
+        containers.iter().map(|one| (one.service.clone(), one.config_hash.clone())).collect()
     }
 }

@@ -27,7 +27,9 @@ pub use plan::{Action, Plan, RemadeNetwork, Restore, RunKind, Stage, Step, StepI
 pub use printable::{printable, printable_json};
 pub use record::{JOURNAL_FORMAT, Record};
 pub use redactor::Redactor;
-pub use service::{Condition, Dependency, HealthCheck, ImageSource, Port, Service, is_database};
+pub use service::{
+    Condition, Dependency, HealthCheck, ImageSource, NetworkPlace, Port, Service, VolumePlace, is_database,
+};
 pub use shell::shell;
 pub use state::{
     Attachment, Container, ContainerState, Desired, DesiredBackup, DesiredHook, Health, LocalImage, Mount, MountKind,

@@ -28,6 +28,12 @@ pub struct Service {
     pub health: Option<HealthCheck>,
     /// Whether it may write data: a volume, file or folder that is mounted writable, whoever else mounts it.
     pub owns_data: bool,
+    /// The networks that its containers are on; empty when it borrows one, or nobody has noted it.
+    #[serde(default)]
+    pub networks: Vec<NetworkPlace>,
+    /// The named volumes that its containers have.
+    #[serde(default)]
+    pub volumes: Vec<VolumePlace>,
     /// Whether the compose file gives it an address of its own, which two containers cannot have.
     #[serde(default)]
     pub fixed_address: bool,
@@ -61,6 +67,25 @@ pub struct Service {
     pub beside: Option<bool>,
 }
 
+/// A place on a network, as the compose file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPlace {
+    /// The network's name on the engine.
+    pub network: String,
+    /// The address that it is to have there, where the compose file gives one.
+    #[serde(default)]
+    pub ipv4: Option<String>,
+}
+
+/// A named volume in its place, as the compose file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumePlace {
+    /// The volume's name on the engine.
+    pub volume: String,
+    /// Where it is in the container.
+    pub target: String,
+}
+
 /// Where the image of a service comes from first, by
 /// [compose's rules](https://github.com/compose-spec/compose-spec/blob/main/05-services.md#pull_policy).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +101,24 @@ pub enum ImageSource {
 }
 
 impl Service {
+    /// What a container of it lacks of its place in the stack: a network, its address there, a volume.
+    pub fn misplaced(&self, container: &Container) -> Option<String> {
+        for place in &self.networks {
+            let Some(there) = container.networks.iter().find(|there| there.network == place.network) else {
+                return Some(format!("is not on the network {}", place.network));
+            };
+            if let Some(address) = place.ipv4.as_ref().filter(|_| there.ipv4 != place.ipv4) {
+                return Some(format!("does not have the address {address} on the network {}", place.network));
+            }
+        }
+        let path = |target: &str| target.trim_end_matches('/').to_owned();
+        let has = |place: &&VolumePlace| {
+            container.mounts.iter().any(|m| m.source == place.volume && path(&m.target) == path(&place.target))
+        };
+        let lacking = self.volumes.iter().find(|place| !has(place))?;
+        Some(format!("does not have the volume {} at {}", lacking.volume, lacking.target))
+    }
+
     /// Whether a new container may run beside these old ones: no published port, no fixed name or address, nothing borrowed,
     /// and nothing that either may write, unless the publisher says that its data bear two.
     pub fn may_run_beside<'a>(&self, old: impl IntoIterator<Item = &'a Container>) -> bool {

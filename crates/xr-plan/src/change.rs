@@ -79,7 +79,8 @@ fn change_of(service: &Service, desired: &Desired, observed: &Observed) -> Chang
     let same_count = u32::try_from(containers.len()) == Ok(service.replicas);
     // A compose that was killed has left it under another name.
     let same_name = containers.iter().all(|container| container.own_name() == container.name);
-    if !(same_definition && same_image && same_count && same_name) {
+    let in_place = containers.iter().all(|container| service.misplaced(container).is_none());
+    if !(same_definition && same_image && same_count && same_name && in_place) {
         return Change::Replace;
     }
     let up = containers.iter().all(|c| match c.state {

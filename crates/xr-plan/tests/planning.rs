@@ -5,7 +5,7 @@
 mod support;
 
 use support::{container, origin, port, product, service, sound, titles, with_actions, world};
-use xr_model::{Action, ContainerState, Restore, RunKind, Service};
+use xr_model::{Action, ContainerState, NetworkPlace, Restore, RunKind, Service, VolumePlace};
 use xr_plan::{Origin, lint};
 
 #[test]
@@ -120,6 +120,16 @@ fn a_container_that_borrows_a_network_is_replaced_with_its_lender() {
     let titles = titles(&sound(&desired, &observed, &origin()));
     let at = |title: &str| titles.iter().position(|t| t == title);
     assert!(at("start new server beside the old") < at("switch sidecar over"), "{titles:?}");
+}
+
+#[test]
+fn a_container_that_is_off_its_network_or_lacks_its_volume_is_made_anew() {
+    let mut services = product();
+    services[1].networks = vec![NetworkPlace { network: "p_back".into(), ipv4: None }];
+    services[2].volumes = vec![VolumePlace { volume: "p_seen".into(), target: "/seen".into() }];
+    let (desired, observed) = world(services, &["db", "server", "agent", "nginx"]);
+    let titles = titles(&sound(&desired, &observed, &origin()));
+    assert!(titles.contains(&"create server, agent".to_owned()), "{titles:?}");
 }
 
 #[test]

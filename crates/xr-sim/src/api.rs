@@ -56,7 +56,6 @@ pub(crate) async fn handle(shared: &Arc<Shared>, mut request: Request<Incoming>)
     if path == "/sim/docker" {
         return Answer::Say(respond(crate::cli::call(shared, &bytes).await.map(Given::Text), ""));
     }
-    let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let given = {
         let mut engine = shared.engine();
         engine.go_on();
@@ -64,7 +63,7 @@ pub(crate) async fn handle(shared: &Arc<Shared>, mut request: Request<Incoming>)
         let last = if changes { engine.change() } else { None };
         let given = match last {
             Some(trap) if !trap.after => Ok(Given::Nothing),
-            _ => route(&mut engine, &method, &path, &query, &body),
+            _ => route(&mut engine, &method, &path, &query, &bytes),
         };
         if let Some(trap) = last {
             if let Some(group) = Pid::from_raw(trap.group) {
@@ -86,8 +85,9 @@ fn route(
     method: &Method,
     path: &str,
     query: &HashMap<String, String>,
-    body: &Value,
+    bytes: &[u8],
 ) -> Result<Given, Refused> {
+    let body = &serde_json::from_slice::<Value>(bytes).unwrap_or_default();
     let is = |name: &str| query.get(name).is_some_and(|value| matches!(value.as_str(), "1" | "true"));
     let text = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -111,8 +111,9 @@ fn route(
         ("POST", ["containers", id, "update"]) => {
             engine.update(id, body).map(|()| Given::Json(json!({"Warnings": []})))
         }
-        ("DELETE", ["containers", id]) => done(engine.remove(id, is("force"))),
+        ("DELETE", ["containers", id]) => done(engine.remove(id, is("force"), is("v"))),
         ("GET", ["containers", id, "logs"]) => engine.find(id).map(|_| Given::Text(Vec::new())),
+        ("PUT", ["containers", id, "archive"]) => done(engine.put(id, text("path"), bytes)),
         ("HEAD", ["containers", id, "archive"]) => engine.find(id).map(|_| Given::Text(Vec::new())),
         ("POST", ["containers", id, "exec"]) => {
             let argv: Vec<&str> = body["Cmd"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

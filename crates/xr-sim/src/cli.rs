@@ -245,10 +245,14 @@ fn body(
     let mut mounts = Vec::new();
     for volume in definition["volumes"].as_array().into_iter().flatten() {
         let source = match volume["type"].as_str() {
+            Some("volume") if volume["source"].is_null() => Value::Null,
             Some("volume") => config["volumes"][volume["source"].as_str().unwrap_or_default()]["name"].clone(),
             _ => volume["source"].clone(),
         };
-        mounts.push(json!({"Type": volume["type"], "Source": source, "Target": volume["target"]}));
+        let read_only = volume["read_only"] == true;
+        mounts.push(json!({
+            "Type": volume["type"], "Source": source, "Target": volume["target"], "ReadOnly": read_only,
+        }));
     }
     let mut ports = Map::new();
     for port in definition["ports"].as_array().into_iter().flatten() {

@@ -27,6 +27,40 @@ impl State {
     }
 }
 
+/// A place in a container where something is mounted.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    kind: String,
+    /// The folder, or the name of the volume.
+    pub source: String,
+    target: String,
+    writable: bool,
+    /// Whether the engine made the volume for this container alone.
+    pub anonymous: bool,
+}
+
+impl Point {
+    /// As a request asks for it; a volume without a name gets this one.
+    pub fn of(mount: &Value, new: &str) -> Self {
+        let text = |key: &str| mount[key].as_str().unwrap_or_default().to_owned();
+        let (kind, source) = (text("Type"), text("Source"));
+        let anonymous = kind == "volume" && source.is_empty();
+        let source = if anonymous { new.to_owned() } else { source };
+        Self { kind, source, target: text("Target"), writable: mount["ReadOnly"] != true, anonymous }
+    }
+
+    pub fn is_volume(&self) -> bool {
+        self.kind == "volume"
+    }
+
+    fn told(&self) -> Value {
+        let name = if self.is_volume() { self.source.as_str() } else { "" };
+        json!({
+            "Type": self.kind, "Name": name, "Source": self.source, "Destination": self.target, "RW": self.writable,
+        })
+    }
+}
+
 /// A container.
 #[derive(Clone, Debug)]
 pub struct Container {
@@ -40,6 +74,10 @@ pub struct Container {
     pub host: Value,
     /// Networks and the names there.
     pub networks: BTreeMap<String, Value>,
+    /// What is mounted in it.
+    pub(crate) points: Vec<Point>,
+    /// What was written into it before it was started, by path.
+    pub files: BTreeMap<String, String>,
     pub(crate) image: Image,
     pub(crate) state: State,
     pub(crate) restarts: u64,
@@ -67,6 +105,8 @@ impl Container {
             config: body,
             host,
             networks,
+            points: Vec::new(),
+            files: BTreeMap::new(),
             image,
             state: State::Created,
             restarts: 0,
@@ -138,8 +178,7 @@ impl Container {
 
     /// The volumes that it mounts.
     pub(crate) fn volumes(&self) -> impl Iterator<Item = &str> {
-        let mounts = self.host["Mounts"].as_array().into_iter().flatten();
-        mounts.filter(|mount| mount["Type"] == "volume").filter_map(|mount| mount["Source"].as_str())
+        self.points.iter().filter(|point| point.is_volume()).map(|point| point.source.as_str())
     }
 
     fn has_check(&self) -> bool {
@@ -165,11 +204,14 @@ impl Container {
 
     /// What the engine's list says of it.
     pub(crate) fn summary(&self) -> Value {
-        let mounts: Vec<Value> = self.host["Mounts"].as_array().into_iter().flatten().map(summary_of_mount).collect();
         json!({
             "Id": self.id, "Names": [format!("/{}", self.name)], "Image": self.image(), "ImageID": self.image.digest(),
-            "Labels": self.config["Labels"], "State": self.status().0, "Status": self.status().0, "Mounts": mounts,
+            "Labels": self.config["Labels"], "State": self.status().0, "Status": self.status().0, "Mounts": self.mounts(),
         })
+    }
+
+    fn mounts(&self) -> Vec<Value> {
+        self.points.iter().map(Point::told).collect()
     }
 
     /// All that the engine says of it.
@@ -193,7 +235,7 @@ impl Container {
         json!({
             "Id": self.id, "Name": format!("/{}", self.name), "Image": self.image.digest(), "Config": self.config,
             "HostConfig": self.host, "State": state, "RestartCount": self.restarts + self.crashes(),
-            "NetworkSettings": {"Networks": self.networks, "Ports": ports},
+            "NetworkSettings": {"Networks": self.networks, "Ports": ports}, "Mounts": self.mounts(),
         })
     }
 }
@@ -203,9 +245,4 @@ pub(crate) fn attached(endpoint: &Value, id: &str) -> Value {
     let mut aliases: Vec<Value> = endpoint["Aliases"].as_array().cloned().unwrap_or_default();
     aliases.push(json!(id[..12]));
     json!({"Aliases": aliases, "IPAMConfig": endpoint["IPAMConfig"], "NetworkID": ""})
-}
-
-fn summary_of_mount(mount: &Value) -> Value {
-    let name = if mount["Type"] == "volume" { mount["Source"].clone() } else { json!("") };
-    json!({"Type": mount["Type"], "Name": name, "Source": mount["Source"], "Destination": mount["Target"], "RW": true})
 }

@@ -1,12 +1,16 @@
 //! What each call does to containers, networks and volumes, and what happens by itself as time goes by: the rules of Docker
 //! that an update depends on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+    path::Path,
+};
 
 use serde_json::{Value, json};
 
 use crate::{
-    container::{Container, State, attached},
+    container::{Container, Point, State, attached},
     image_store::ImageStore,
     images::{Behaviour, Image},
 };
@@ -37,6 +41,8 @@ pub struct Engine {
     containers: BTreeMap<String, Container>,
     networks: BTreeMap<String, Value>,
     volumes: BTreeMap<String, Value>,
+    /// Volumes with data in them that must not be lost; none until somebody has put some there.
+    marked: Option<BTreeSet<String>>,
     execs: BTreeMap<String, i64>,
     born: u64,
     changes: u64,
@@ -184,11 +190,13 @@ impl Engine {
         let reference = body["Image"].as_str().unwrap_or_default().to_owned();
         let image = self.images.local(&reference)?;
         let id = self.new_id();
-        let container = Container::new(id.clone(), name, image, body);
-        let mounts = container.host["Mounts"].as_array().into_iter().flatten();
-        for mount in mounts.filter(|mount| mount["Type"] == "volume") {
-            let source = mount["Source"].as_str().unwrap_or_default().to_owned();
-            self.volumes.entry(source).or_insert_with(|| json!({}));
+        let mut container = Container::new(id.clone(), name, image, body);
+        for mount in container.host["Mounts"].as_array().into_iter().flatten() {
+            let point = Point::of(mount, &self.new_id());
+            if point.is_volume() {
+                self.make_volume(&point.source, Value::Null);
+            }
+            container.points.push(point);
         }
         self.containers.insert(id.clone(), container);
         Ok(id)
@@ -216,8 +224,9 @@ impl Engine {
             }
         }
         for other in self.containers.values().filter(|c| c.id != id && c.runs()) {
+            // Services may share a volume, as a database and what backs it up do.
             let both = other.volumes().find(|volume| container.volumes().any(|own| own == *volume));
-            if let Some(volume) = both {
+            if let Some(volume) = both.filter(|_| other.service() == container.service()) {
                 self.violations.push(format!("{} and {} run on the one volume {volume}", other.name, container.name));
             }
         }
@@ -272,13 +281,38 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn remove(&mut self, key: &str, force: bool) -> Done {
+    /// With `volumes` goes what the engine made for it alone, unless somebody else has it by now.
+    pub(crate) fn remove(&mut self, key: &str, force: bool, volumes: bool) -> Done {
         let id = self.id(key)?;
         if !force && self.containers[&id].is_up() {
             return Err((409, format!("cannot remove a running container {key}")));
         }
-        self.containers.remove(&id);
+        let Some(gone) = self.containers.remove(&id).filter(|_| volumes) else { return Ok(()) };
+        for point in gone.points.iter().filter(|point| point.anonymous) {
+            // what somebody else has stays
+            let _ = self.remove_volume(&point.source);
+        }
         Ok(())
+    }
+
+    /// # Errors
+    /// 404 when it is not there, 400 when it is no archive.
+    pub(crate) fn put(&mut self, key: &str, folder: &str, archive: &[u8]) -> Done {
+        let id = self.id(key)?;
+        let Some(container) = self.containers.get_mut(&id) else { return Ok(()) };
+        let mut unpacked = || -> std::io::Result<()> {
+            for entry in tar::Archive::new(archive).entries()? {
+                let mut entry = entry?;
+                let path = Path::new(folder).join(entry.path()?).display().to_string();
+                let mut text = String::new();
+                if entry.header().entry_type().is_file() {
+                    entry.read_to_string(&mut text)?;
+                    container.files.insert(path, text);
+                }
+            }
+            Ok(())
+        };
+        unpacked().map_err(|error| (400, error.to_string()))
     }
 
     pub(crate) fn rename(&mut self, key: &str, name: &str) -> Done {
@@ -366,7 +400,33 @@ impl Engine {
             return Err((409, format!("remove {name}: volume is in use")));
         }
         self.volumes.remove(name);
+        if let Some(marked) = &mut self.marked {
+            marked.remove(name);
+        }
         Ok(())
+    }
+
+    /// Puts data into every volume that there is.
+    pub fn mark_volumes(&mut self) {
+        self.marked = Some(self.volumes.keys().cloned().collect());
+    }
+
+    /// What is wrong with the volumes: one that is mounted and has lost its data, one that nobody has and nobody can name.
+    pub(crate) fn wrong_volumes(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for container in self.containers.values() {
+            let lost = |volume: &&str| self.marked.as_ref().is_some_and(|marked| !marked.contains(*volume));
+            wrong.extend(
+                container.volumes().filter(lost).map(|volume| format!("{} has {volume}, empty", container.name)),
+            );
+        }
+        for (name, volume) in &self.volumes {
+            let used = self.containers.values().any(|c| c.volumes().any(|own| own == name));
+            if volume["Labels"].is_null() && !used {
+                wrong.push(format!("volume {name} was left"));
+            }
+        }
+        wrong
     }
 
     /// # Errors

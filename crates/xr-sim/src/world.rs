@@ -11,14 +11,14 @@ use anyhow::{Context, Result, bail, ensure};
 use duct::{Expression, cmd};
 use serde_json::Value;
 use tempfile::TempDir;
-use xr_lab::{GitRemote, Layout, cargo, surround};
+use xr_lab::{GitRemote, Layout, archive_service, cargo, surround};
 
 use crate::{Engine, Server, Trap, orbit};
 
 /// After this a run hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Services of the example product, with its own database.
-const SERVICES: [&str; 6] = ["agent", "frontend", "nginx", "postgres", "redis", "server"];
+/// Services of the example product, with its own database, and one more: [`archive_service`].
+const SERVICES: [&str; 7] = ["agent", "archive", "frontend", "nginx", "postgres", "redis", "server"];
 
 /// A stack on a simulated engine, gone when dropped.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl World {
         }
         std::os::unix::fs::symlink(&programs.docker, bin.join("docker"))?;
         let remote = GitRemote::at(&publisher, &home, &[])?;
-        std::fs::write(remote.work().join("xr.toml"), manifest)?;
+        remote.write(archive_service(manifest).iter().map(|(path, text)| (*path, text.as_str())))?;
         for version in versions {
             remote.release(version)?;
         }
@@ -263,7 +263,10 @@ impl World {
     /// # Errors
     /// Says what does not fit.
     pub fn truth(&self) -> Result<Option<String>> {
-        let wrong = self.server.engine().violations().to_vec();
+        let wrong = {
+            let engine = self.server.engine();
+            [engine.violations(), &engine.wrong_volumes()].concat()
+        };
         ensure!(wrong.is_empty(), "{wrong:?}");
         self.no_leftovers()?;
         let current = self.root.join(".xr/current");
@@ -316,6 +319,8 @@ impl World {
                 &found.networks.get(&network).with_context(|| format!("{service} is on no network"))?["Aliases"];
             ensure!(aliases.as_array().is_some_and(|all| all.iter().any(|a| a == service)), "{service} is {aliases}");
         }
+        let note = all.iter().find(|c| c.service() == "archive").and_then(|c| c.files.get("/etc/note"));
+        ensure!(note.is_some_and(|note| *note == format!("archive of {version}\n")), "its note says {note:?}");
         let answer = engine.answer(self.port);
         ensure!(answer.as_deref() == Some(version), "the port answers {answer:?} and not {version}");
         Ok(())

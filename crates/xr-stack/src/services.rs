@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use xr_model::{Condition, Dependency, Fault, HealthCheck, ImageRef, ImageSource, Port, Result, Service, is_the_hosts};
+use xr_model::{
+    Condition, Dependency, Fault, HealthCheck, ImageRef, ImageSource, NetworkPlace, Port, Result, Service, VolumePlace,
+    is_the_hosts,
+};
 
 use crate::{
     inline_files,
@@ -38,6 +41,8 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
             container_name: definition["container_name"].as_str().map(str::to_owned),
             health: health(definition),
             owns_data: writes_data(definition),
+            networks: networks(config, definition),
+            volumes: volumes(config, definition),
             fixed_address: has_fixed_address(definition),
             injected: inline_files.is_some(),
             runs_after_start: !lifecycle_hooks(definition, Moment::AfterStart).is_empty(),
@@ -65,6 +70,25 @@ fn writes_data(definition: &Value) -> bool {
             kind == Some("volume") || (kind == Some("bind") && !mount["source"].as_str().is_some_and(is_the_hosts));
         own && mount["read_only"] != true
     })
+}
+
+fn networks(config: &Value, definition: &Value) -> Vec<NetworkPlace> {
+    let places = definition["networks"].as_object().into_iter().flatten();
+    let place = |(key, place): (&String, &Value)| {
+        let network = config["networks"][key]["name"].as_str()?.to_owned();
+        let ipv4 = place["ipv4_address"].as_str().filter(|address| !address.is_empty()).map(str::to_owned);
+        Some(NetworkPlace { network, ipv4 })
+    };
+    places.filter_map(place).collect()
+}
+
+fn volumes(config: &Value, definition: &Value) -> Vec<VolumePlace> {
+    let mounts = definition["volumes"].as_array().into_iter().flatten().filter(|mount| mount["type"] == "volume");
+    let place = |mount: &Value| {
+        let volume = config["volumes"][mount["source"].as_str()?]["name"].as_str()?.to_owned();
+        Some(VolumePlace { volume, target: mount["target"].as_str()?.to_owned() })
+    };
+    mounts.filter_map(place).collect()
 }
 
 /// Whether a service asks for an address of its own, on a network or in the hardware.

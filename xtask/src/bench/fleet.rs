@@ -30,7 +30,7 @@ const FINDINGS: i32 = 6;
 pub(super) fn run(lab: &Lab, xr: &Path, hosts: &[usize], runs: usize, kex: Kex) -> Result<()> {
     let layout = Layout::from_env()?;
     let rivals = Rivals::install(&layout)?;
-    let stack = Stack::install(lab, xr, "fleet", 18_240, &["v1.0.0"], "")?;
+    let stack = Stack::install(lab, xr, "fleet", 18_240, &["v1.0.0"], &[])?;
     println!("\n{}; key exchange: {kex:?}; median of {runs}, taken in turn", rivals.versions()?);
     for count in hosts {
         at(&Scene::of(&layout, *count, kex)?, &stack, &rivals, runs)?;

@@ -13,7 +13,7 @@ use xr_lab::Lab;
 use super::stack::Stack;
 
 pub(super) fn run(lab: &Lab, xr: &Path, runs: usize) -> Result<()> {
-    let stack = Stack::install(lab, xr, "quick", 18_210, &["v1.0.0"], "")?;
+    let stack = Stack::install(lab, xr, "quick", 18_210, &["v1.0.0"], &[])?;
     let pairs: [(&str, Expression, &str, Expression); 3] = [
         ("xr --version", cmd!(xr, "--version"), "/bin/true", cmd!("/bin/true")),
         (

@@ -21,12 +21,17 @@ pub(crate) struct Stack<'a> {
 
 impl<'a> Stack<'a> {
     /// Installs v1.0.0; its remote has `versions`, with this publisher's manifest when it is not empty.
-    pub fn install(lab: &'a Lab, xr: &Path, name: &str, port: u16, versions: &[&str], manifest: &str) -> Result<Self> {
+    pub fn install(
+        lab: &'a Lab,
+        xr: &Path,
+        name: &str,
+        port: u16,
+        versions: &[&str],
+        files: &[(&str, String)],
+    ) -> Result<Self> {
         // As users get it: its health is asked for as often as the product says.
         let remote = lab.lasting_remote(&format!("bench-{name}"), &[])?;
-        if !manifest.is_empty() {
-            std::fs::write(remote.work().join("xr.toml"), manifest)?;
-        }
+        remote.write(files.iter().map(|(path, text)| (*path, text.as_str())))?;
         versions.iter().try_for_each(|version| remote.release(version))?;
         let root = TempDir::new()?;
         remote.clone_to(&root.path().join("orbit"))?;
@@ -49,6 +54,12 @@ impl<'a> Stack<'a> {
     /// The clone.
     pub fn dir(&self) -> PathBuf {
         self.root.path().join("orbit")
+    }
+
+    /// What a shell in the first container of a service says.
+    pub fn exec(&self, service: &str, script: &str) -> Result<String> {
+        let container = format!("{}-{service}-1", self.project);
+        Ok(self.lab.engine().docker(&["exec", &container, "sh", "-c", script])?.trim().to_owned())
     }
 
     /// xr on this stack.

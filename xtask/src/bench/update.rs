@@ -23,7 +23,7 @@ pub(super) fn run(lab: &Lab, xr: &Path) -> Result<()> {
     ];
     let mut rows = Vec::new();
     for (index, (title, name, change)) in (0u16..).zip(ways) {
-        let stack = Stack::install(lab, xr, name, 18_200 + index, &VERSIONS, "")?;
+        let stack = Stack::install(lab, xr, name, 18_200 + index, &VERSIONS, &[])?;
         let load = Load::begin(stack.port);
         wait_for("the first answers", Duration::from_secs(10), || ask(stack.port))?;
         let begun = Instant::now();

@@ -45,9 +45,9 @@ pub(crate) struct Crash {
     /// A debug build, as the tests have it, instead of what users get
     #[arg(long)]
     debug: bool,
-    /// At each record either the guard is there or the power fails, in turn, instead of both
+    /// At each record one of the ways in which it can be the last, in turn, instead of all
     #[arg(long)]
-    half: bool,
+    in_turn: bool,
     /// What every change must pass: each record on the simulated engine, and a sample of the rest
     #[arg(long, exclusive = true)]
     sample: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Crash {
 impl Crash {
     fn sample() -> Self {
         let parts = vec![Part::Records, Part::Anywhere, Part::Real];
-        Self { runs: 200, seed: 1, parts, debug: true, half: true, sample: false }
+        Self { runs: 100, seed: 1, parts, debug: true, in_turn: true, sample: false }
     }
 
     /// The program that is killed, and what it is killed with.

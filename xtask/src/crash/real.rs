@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use duct::Handle;
 use serde_json::Value;
-use xr_lab::{Lab, wait_for};
+use xr_lab::{Lab, archive_service, wait_for};
 
 use super::{Crash, Part, chance::Chance, table::Row};
 use crate::bench::{
@@ -24,6 +24,8 @@ use crate::bench::{
 const VERSIONS: [&str; 2] = ["v1.0.0", "v1.1.0"];
 /// A publisher's manifest that has what was started watched for a second only.
 const QUICK: &str = "[health]\nsettle = \"1s\"\n";
+/// What stands in a volume without a name from the beginning.
+const MARK: &str = "kept";
 /// How long a guard may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -49,8 +51,16 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
             random: Mutex::new(Row::of(format!("real: {name}, at random moments"))),
         });
         side_by_side(|number| {
-            let stack = Stack::install(&lab, &xr, &format!("crash{number}"), 18_220 + number, &VERSIONS, QUICK)?;
+            let stack = Stack::install(
+                &lab,
+                &xr,
+                &format!("crash{number}"),
+                18_220 + number,
+                &VERSIONS,
+                &archive_service(QUICK),
+            )?;
             let mut victim = Victim { stack: &stack, at: 0 };
+            stack.exec("archive", &format!("echo {MARK} >/data/mark"))?;
             let whole = [victim.undisturbed()?, victim.undisturbed()?];
             ways.iter().try_for_each(|way| victim.walk(way, whole[way.from]))
         })?;
@@ -189,9 +199,15 @@ impl Victim<'_> {
         let seen = load.end();
         let serves = self.stack.version();
         let says = self.says();
+        let keeps = self.stack.exec("archive", "cat /data/mark /etc/note");
+        let kept = |version: &str| keeps.as_ref().is_ok_and(|text| *text == format!("{MARK}\narchive of {version}"));
         let mut row = Row { kills: u32::from(alive), ..Row::default() };
         match serves.as_deref().ok().and_then(|version| VERSIONS.iter().position(|known| *known == version)) {
-            Some(version) if guarded.is_ok() && says.as_deref().is_ok_and(|says| says == VERSIONS[version]) => {
+            Some(version)
+                if guarded.is_ok()
+                    && says.as_deref().is_ok_and(|says| says == VERSIONS[version])
+                    && kept(VERSIONS[version]) =>
+            {
                 let counted = if version == self.at { &mut row.old } else { &mut row.new };
                 *counted += u32::from(alive);
                 self.at = version;
@@ -199,7 +215,10 @@ impl Victim<'_> {
             }
             _ => {
                 row.broken += 1;
-                eprintln!("{:?} killed after {delay:?}: {serves:?} serves, xr says {says:?}", self.argv());
+                eprintln!(
+                    "{:?} killed after {delay:?}: {serves:?} serves, xr says {says:?}, {keeps:?} is kept",
+                    self.argv()
+                );
                 self.stack.xr(&["install", "--yes"]).run().context("cannot go on")?;
                 self.at =
                     VERSIONS.iter().position(|known| self.stack.version().is_ok_and(|v| v == *known)).unwrap_or(0);
@@ -223,7 +242,8 @@ impl Victim<'_> {
 
 /// The same change and the same kills, by `docker compose up -d` alone. Nobody mends it but the next call.
 fn compose<'a>(lab: &Lab, xr: &Path, number: u16, next: &dyn Fn() -> Option<&'a u64>, sum: &Mutex<Row>) -> Result<()> {
-    let stack = Stack::install(lab, xr, &format!("compose{number}"), 18_230 + number, &VERSIONS, QUICK)?;
+    let quick = [("xr.toml", QUICK.to_owned())];
+    let stack = Stack::install(lab, xr, &format!("compose{number}"), 18_230 + number, &VERSIONS, &quick)?;
     let mut at = 0;
     let mut longest = Duration::from_secs(30);
     while let Some(share) = next() {

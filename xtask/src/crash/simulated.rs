@@ -119,7 +119,7 @@ pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
         anyhow::Ok(())
     };
     if options.wants(Part::Records) {
-        part(&mut sites, "at each record", &|scenario, size| at_each_record(scenario, size, options.half))?;
+        part(&mut sites, "at each record", &|scenario, size| at_each_record(scenario, size, options.in_turn))?;
     }
     if options.wants(Part::Recoveries) {
         let inner = recovery_records(&mut sites[0], &sizes)?;
@@ -152,16 +152,16 @@ fn measure(site: &mut Site, scenario: Scenario) -> Result<Size> {
     Ok(Size { records, files: ours().count() as u64, calls })
 }
 
-fn at_each_record(scenario: Scenario, size: Size, half: bool) -> Vec<Trial> {
+/// All six ways in which a record can be the last, or for each record the next of them.
+fn at_each_record(scenario: Scenario, size: Size, in_turn: bool) -> Vec<Trial> {
+    let ways = [Then::Guard, Then::PowerCut].into_iter().flat_map(|then| FSYNC.map(|what| (what, then)));
+    let ways: Vec<(&str, Then)> = ways.collect();
+    let number_of = if in_turn { 1 } else { ways.len() };
+    let mut next = ways.into_iter().cycle();
     let mut trials = Vec::new();
     for number in 1..=size.records {
-        for (at, what) in (number..).zip(FSYNC) {
-            for then in [Then::Guard, Then::PowerCut] {
-                let its_turn = (then == Then::Guard) == at.is_multiple_of(2);
-                if !half || its_turn {
-                    trials.push(Trial { scenario, first: Point::Record(number, what), again: Vec::new(), then });
-                }
-            }
+        for (what, then) in next.by_ref().take(number_of) {
+            trials.push(Trial { scenario, first: Point::Record(number, what), again: Vec::new(), then });
         }
     }
     trials

@@ -36,6 +36,9 @@ impl Site {
             self.used = 0;
         }
         self.used += 1;
+        if old.is_some() {
+            self.world.engine().mark_volumes();
+        }
         // until somebody has looked
         self.there = None;
         Ok(&self.world)

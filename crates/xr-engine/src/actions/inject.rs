@@ -4,11 +4,11 @@
 //! of some, which have nothing of what was written.
 
 use xr_host::InjectedFile;
-use xr_model::{Result, Swap};
+use xr_model::{Container, Generation, Result, Swap};
 use xr_stack::inline_files;
 
 use super::Run;
-use crate::settings;
+use crate::{World, settings};
 
 pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
     let generation = &run.prepared.generation;
@@ -34,4 +34,28 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The first of these containers that lacks such a file, and which.
+pub(crate) async fn missing<'a>(
+    world: &World<'_>,
+    generation: &Generation,
+    containers: &'a [Container],
+) -> Result<Option<(&'a Container, String)>> {
+    let injected = |container: &&Container| {
+        generation.services.iter().any(|service| service.injected && service.name == container.service)
+    };
+    let containers: Vec<&Container> = containers.iter().filter(injected).collect();
+    if containers.is_empty() {
+        return Ok(None);
+    }
+    let resolved = world.resolved(generation).await?;
+    for container in containers {
+        for file in inline_files(&resolved.json, &container.service, &|_| Some(String::new())) {
+            if !world.engine.has_path(&container.id, &file.path).await? {
+                return Ok(Some((container, file.path)));
+            }
+        }
+    }
+    Ok(None)
 }

@@ -156,6 +156,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         services: services.clone(),
         ended: Vec::new(),
         unnamed_volumes: Vec::new(),
+        config_hashes: BTreeMap::new(),
         networks: networks::defined(&staged.resolved.json),
         images: images.clone(),
         changes: Vec::new(),
@@ -173,7 +174,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     let mut notes = resolution.notes;
     notes.extend(notes_on(&staged));
     let previous_specs = match &current {
-        Some(current) => current.specs(),
+        Some(current) => current.specs_of(&observed.containers),
         None => adopt::specs(world, &staged, &services, &observed, tree_moves),
     };
     let remade_networks = networks::remade(world, current.as_ref(), &generation.networks).await?;

@@ -28,6 +28,8 @@ pub fn service(name: &str, needs: &[&str]) -> Service {
         container_name: None,
         health: None,
         owns_data: false,
+        networks: vec![],
+        volumes: vec![],
         fixed_address: false,
         injected: false,
         stop_grace: None,

@@ -346,8 +346,13 @@ volumes: {rows: {}}
 "#;
 
 /// How a container may be found, and what makes it so: `$1` is its id, `$2` its name.
-const BROKEN: [(&str, &str, &str); 8] = [
+const BROKEN: [(&str, &str, &str); 9] = [
     ("restarting", "app", "docker exec $1 touch /tmp/fall; sleep 0.5"),
+    (
+        "off its network",
+        "db",
+        "docker network disconnect -f $(docker inspect -f '{{range $n, $_ := .NetworkSettings.Networks}}{{$n}}{{end}}' $1) $1",
+    ),
     ("paused", "db", "docker pause $1"),
     ("removed", "app", "docker rm -f $1"),
     ("killed", "db", "docker kill $1"),
@@ -355,9 +360,9 @@ const BROKEN: [(&str, &str, &str); 8] = [
     ("half created", "db", "docker rm -f $1 && docker compose create db"),
     ("stopped", "app", "docker stop -t0 $1"),
     (
-        "off its network",
-        "db",
-        "docker network disconnect -f $(docker inspect -f '{{range $n, $_ := .NetworkSettings.Networks}}{{$n}}{{end}}' $1) $1",
+        "without the network that it was on",
+        "app",
+        "ids=$(docker ps -q --filter network=${2%-app-1}_default); docker stop -t0 $ids; docker network rm ${2%-app-1}_default",
     ),
 ];
 

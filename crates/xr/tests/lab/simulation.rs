@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context, Result};
 use duct::cmd;
 use serde_json::Value;
+use xr_lab::archive_service;
 use xr_sim::{Killed, Programs, World};
 
 use crate::support::{Setup, Stack};
@@ -35,21 +36,23 @@ struct Trace {
 
 #[test]
 fn every_case_goes_the_same_way_on_the_simulated_and_on_the_real_engine() -> Result<()> {
-    let real = Stack::new(&Setup { versions: &VERSIONS, manifest: MANIFEST, env: &[] })?;
+    let files = archive_service(MANIFEST);
+    let real = Stack::new(&Setup { versions: &VERSIONS, manifest: "", files: &files, env: &[] })?;
     let programs = Programs { xr: env!("CARGO_BIN_EXE_xr").into(), ..Programs::build()? };
     let simulated = World::new(&programs, real.lab.ports(1)?, MANIFEST, &VERSIONS)?;
+    let mut seen = [Vec::new(), Vec::new()];
     for argv in CASES {
         // When the crash is found is chance: how far the run had come is not compared.
         let by_chance = argv.contains(&"v1.2.1");
         let journal = |stack: &Path| if by_chance { Ok(Vec::new()) } else { newest_journal(stack) };
         let on_real = Trace {
             code: Some(real.xr(argv)?.code),
-            containers: containers(&real.lab.engine().docker_host(), &real.project)?,
+            containers: containers(&real.lab.engine().docker_host(), &real.project, &mut seen[0])?,
             journal: journal(&real.root)?,
         };
         let on_simulated = Trace {
             code: simulated.xr(argv, &Killed::default())?.code,
-            containers: containers(&simulated.docker_host(), simulated.project())?,
+            containers: containers(&simulated.docker_host(), simulated.project(), &mut seen[1])?,
             journal: journal(simulated.root())?,
         };
         assert_eq!(on_simulated, on_real, "xr {argv:?}: the simulated engine (left) and the real one");
@@ -57,8 +60,8 @@ fn every_case_goes_the_same_way_on_the_simulated_and_on_the_real_engine() -> Res
     Ok(())
 }
 
-/// Every container of a project, as `docker inspect` tells of it.
-fn containers(docker_host: &str, project: &str) -> Result<Vec<String>> {
+/// Every container of a project, as `docker inspect` tells of it. A volume without a name is called by when it was first seen.
+fn containers(docker_host: &str, project: &str, seen: &mut Vec<String>) -> Result<Vec<String>> {
     let docker = |argv: &[&str]| cmd("docker", argv).env("DOCKER_HOST", docker_host).read();
     let ids = docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("label=com.docker.compose.project={project}")])?;
     if ids.is_empty() {
@@ -66,6 +69,16 @@ fn containers(docker_host: &str, project: &str) -> Result<Vec<String>> {
     }
     let argv: Vec<&str> = ["inspect"].into_iter().chain(ids.lines()).collect();
     let all: Vec<Value> = serde_json::from_str(&docker(&argv)?)?;
+    let mut mounted = |mount: &Value| {
+        let name = mount["Name"].as_str().unwrap_or_default();
+        let unnamed = name.len() == 64 && name.chars().all(|digit| digit.is_ascii_hexdigit());
+        if unnamed && !seen.iter().any(|known| known == name) {
+            seen.push(name.to_owned());
+        }
+        let number = seen.iter().position(|known| known == name);
+        let source = number.map_or_else(|| name.to_owned(), |number| format!("unnamed volume {number}"));
+        format!("{} {} {source}", mount["Destination"], mount["Type"])
+    };
     let mut lines: Vec<String> = all
         .iter()
         .map(|one| {
@@ -73,8 +86,10 @@ fn containers(docker_host: &str, project: &str) -> Result<Vec<String>> {
             let networks = one["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
             let places: Vec<String> =
                 networks.map(|(name, at)| format!("{name}{:?}", aliases(&at["Aliases"], id))).collect();
+            let mut mounts: Vec<String> = one["Mounts"].as_array().into_iter().flatten().map(&mut mounted).collect();
+            mounts.sort();
             let line = format!(
-                "{} {} {} {} {} {places:?}",
+                "{} {} {} {} {} {places:?} {mounts:?}",
                 one["Name"],
                 one["Config"]["Image"],
                 one["State"]["Status"],

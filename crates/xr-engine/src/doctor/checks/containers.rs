@@ -42,6 +42,11 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             );
         }
         found.extend(containers.iter().map(|container| state(facts, service, container)));
+        let misplaced = |container: &&Container| {
+            let what = service.misplaced(container)?;
+            Some(Finding::problem("container.place", &container.name, what).command("xr start"))
+        };
+        found.extend(containers.iter().filter_map(misplaced));
     }
     found
 }
@@ -122,6 +127,8 @@ fn started_just_now(facts: &Facts, container: &Container) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use xr_model::NetworkPlace;
+
     use super::{super::testing::*, *};
 
     #[test]
@@ -153,6 +160,15 @@ mod tests {
             assert_eq!(format!("{} {}", found[0].word(), found[0].check), expect, "{state:?}");
             assert_eq!(found[0].fix.is_some(), fixed, "{state:?}");
         }
+    }
+
+    #[test]
+    fn a_container_off_its_network_is_a_problem() {
+        let facts = changed(|f| {
+            let place = NetworkPlace { network: "orbit_default".into(), ipv4: None };
+            generation(f).services[0].networks.push(place);
+        });
+        assert_eq!(words(&check(&facts))[1], "problem container.place");
     }
 
     #[test]

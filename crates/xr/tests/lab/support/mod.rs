@@ -42,13 +42,15 @@ pub struct Setup<'a> {
     pub versions: &'a [&'a str],
     /// The publisher's `xr.toml`; none when empty.
     pub manifest: &'a str,
+    /// More files of the publisher: paths from the root, and texts.
+    pub files: &'a [(&'a str, String)],
     /// Lines of the admin's `.env` that differ from the template.
     pub env: &'a [(&'a str, &'a str)],
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Self { versions: &["v1.0.0"], manifest: QUICK, env: &[] }
+        Self { versions: &["v1.0.0"], manifest: QUICK, files: &[], env: &[] }
     }
 }
 
@@ -70,6 +72,7 @@ impl Stack {
         if !setup.manifest.is_empty() {
             std::fs::write(remote.work().join("xr.toml"), setup.manifest)?;
         }
+        remote.write(setup.files.iter().map(|(path, text)| (*path, text.as_str())))?;
         for version in setup.versions {
             remote.release(version)?;
         }
