@@ -100,7 +100,9 @@ impl Engine {
                     "unless-stopped" | "on-failure" => container.wanted,
                     _ => false,
                 };
-                if starts && !container.is_up() {
+                // What was never started is left alone, whatever its policy says.
+                let was_started = !matches!(container.state, State::Created);
+                if starts && was_started && !container.is_up() {
                     moved |= self.start_program(&id.clone()).is_ok();
                 }
             }

@@ -1,10 +1,15 @@
 //! Start the new containers of a service.
 
+use std::time::Duration;
+
 use futures_util::future;
 use xr_model::{Container, Fault, Result, Swap};
 
 use super::Run;
 use crate::{World, failure::Failure, health, service_hooks};
+
+/// How long one may take to end that has nothing to lose.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn act(run: &Run<'_, '_>, swap: &Swap) -> std::result::Result<(), Failure> {
     let new = run.new_of(swap).await?;
@@ -28,10 +33,13 @@ pub(crate) async fn start(run: &Run<'_, '_>, swap: &Swap, new: &[Container]) -> 
     service_hooks::after_start(run.world, &run.prepared.generation, &swap.service, new).await
 }
 
-/// Stops the new containers, at once: the old ones serve or are about to.
+/// Stops the new containers, at once: the old ones serve or are about to. One that writes data ends as it wants to. From now on
+/// the engine starts none of them by itself: after a power cut there would be two on the same data.
 pub(crate) async fn undo(world: &World<'_>, project: &str, swap: &Swap) -> Result<()> {
     for new in world.newer(project, &swap.service, &swap.old).await? {
-        world.engine.stop(&new.id, Some(std::time::Duration::from_secs(2))).await?;
+        world.engine.set_restart(&new.id, "no").await?;
+        let grace = if new.holds_data() { None } else { Some(AT_ONCE) };
+        world.engine.stop(&new.id, grace).await?;
     }
     Ok(())
 }
