@@ -170,6 +170,8 @@ impl Lab {
         let lab = Self { layout: layout.clone(), engine, registry };
         step(&format!("start registry and engine {}", layout.engine().name), || {
             lab.registry.start()?;
+            // An engine of an earlier lab that was killed may have left it half written; its networks are none of this one's.
+            let _ = std::fs::remove_dir_all(layout.join("docker/network"));
             lab.engine.start()?;
             lab.engine.clear()
         })?;

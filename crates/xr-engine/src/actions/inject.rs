@@ -4,11 +4,11 @@
 //! of some, which have nothing of what was written.
 
 use xr_host::InjectedFile;
-use xr_model::{Container, Generation, Result, Swap};
+use xr_model::{Fault, Result, Swap};
 use xr_stack::inline_files;
 
 use super::Run;
-use crate::{World, settings};
+use crate::settings;
 
 pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
     let generation = &run.prepared.generation;
@@ -31,31 +31,17 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
             .collect();
         for container in run.new_of(swap).await? {
             world.engine.inject(&container.id, &files).await?;
-        }
-    }
-    Ok(())
-}
-
-/// The first of these containers that lacks such a file, and which.
-pub(crate) async fn missing<'a>(
-    world: &World<'_>,
-    generation: &Generation,
-    containers: &'a [Container],
-) -> Result<Option<(&'a Container, String)>> {
-    let injected = |container: &&Container| {
-        generation.services.iter().any(|service| service.injected && service.name == container.service)
-    };
-    let containers: Vec<&Container> = containers.iter().filter(injected).collect();
-    if containers.is_empty() {
-        return Ok(None);
-    }
-    let resolved = world.resolved(generation).await?;
-    for container in containers {
-        for file in inline_files(&resolved.json, &container.service, &|_| Some(String::new())) {
-            if !world.engine.has_path(&container.id, &file.path).await? {
-                return Ok(Some((container, file.path)));
+            // Looked at before it starts: what its program does with them is its own business.
+            for file in &files {
+                if !world.engine.has_path(&container.id, &file.path).await? {
+                    let lost = format!(
+                        "{} of the compose file is not in {}, though it was written",
+                        file.path, container.name
+                    );
+                    return Err(Fault::new(lost).hint("please report this, with `docker version`"));
+                }
             }
         }
     }
-    Ok(None)
+    Ok(())
 }

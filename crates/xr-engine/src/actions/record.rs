@@ -2,7 +2,7 @@
 
 use xr_model::{Container, ContainerState, Fault, Generation, RunKind, Service};
 
-use super::{Run, inject};
+use super::Run;
 use crate::{clock, failure::Failure, health, judge, volumes};
 
 pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
@@ -35,23 +35,12 @@ async fn whole(run: &Run<'_, '_>) -> Result<(), Failure> {
     let observed = run.world.observe(run.project(), &generation.images).await?;
     let ran = run.prepared.observed.containers.iter().filter(|container| container.is_up());
     let ran: Vec<&str> = ran.map(|container| container.id.as_str()).collect();
-    let retired = run.prepared.retired_ids();
-    let wrong = judge::judge(generation, &observed, &retired, &ran);
-    if let Some(first) = wrong.first() {
-        if let Some(container) = &first.container {
-            return Err(health::guilty(run.world, container, first.what.clone()).await);
-        }
-        return Err(Fault::new(format!("{} {}", first.service, first.what)).hint("docker compose ps --all").into());
+    let wrong = judge::judge(generation, &observed, &run.prepared.retired_ids(), &ran);
+    let Some(first) = wrong.first() else { return Ok(()) };
+    if let Some(container) = &first.container {
+        return Err(health::guilty(run.world, container, first.what.clone()).await);
     }
-    let mut present = observed.containers;
-    present.retain(|container| !retired.contains(&container.id.as_str()));
-    match inject::missing(run.world, generation, &present).await? {
-        Some((container, file)) => {
-            Err(health::guilty(run.world, container, format!("does not have the file {file} of the compose file"))
-                .await)
-        }
-        None => Ok(()),
-    }
+    Err(Fault::new(format!("{} {}", first.service, first.what)).hint("docker compose ps --all").into())
 }
 
 /// Services all of whose containers have ended with success.
