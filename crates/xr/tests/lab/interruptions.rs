@@ -189,8 +189,9 @@ fn what_a_killed_compose_has_left_is_found_by_the_doctor_and_gone_after_an_insta
         }
         ensure!(tries < 20, "compose was always faster than its killer");
     }
-    let doctor = stack.xr(&["doctor"])?.exits(6);
-    ensure!(doctor.stdout.contains("was left by an interrupted run"), "{doctor}");
+    let doctor = stack.xr(&["doctor"])?;
+    // Whether the new one runs already, which makes it a warning, is chance.
+    ensure!([0, 6].contains(&doctor.code) && doctor.stdout.contains("was left by an interrupted run"), "{doctor}");
     stack.xr(&["install", "--yes"])?.exits(0);
     ensure!(!replacing(&stack)?, "a container of compose's was left: {:#?}", stack.containers()?);
     stack.assert_all_of_it_is("v1.0.0")?;
