@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use futures_util::future;
+use xr_env_writer::secret_values;
 use xr_host::Tenant;
 use xr_journal::{Journal, read_runs, unfinished};
 use xr_model::{Container, Fault, Level, Outcome, PinnedImage, Record, Result, Verdict};
 
-use crate::{World, claim, clock, files, lifecycle, prune, volumes};
+use crate::{World, claim, clock, files, lifecycle, prune, settings, volumes};
 
 /// How much goes besides containers and networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,8 +157,8 @@ pub async fn uninstall(world: &World<'_>, what: &Belongings, extent: Extent) -> 
     if extent.records {
         let left = [what.other_volumes.as_slice(), if extent.volumes { &[] } else { &what.volumes }].concat();
         let env = world.stack.layout.env_path();
-        if !left.is_empty() && gone.records.contains(&env) {
-            // What these data were made with stands in it: without it nobody opens them again.
+        // What these data were made with may stand in it: without it nobody opens them again.
+        if !left.is_empty() && gone.records.contains(&env) && has_secrets(world) {
             world.say(Level::Warning, format!("{} stays: its passwords open {}", env.display(), left.join(", ")));
             gone.records.retain(|path| *path != env);
         }
@@ -166,6 +167,14 @@ pub async fn uninstall(world: &World<'_>, what: &Belongings, extent: Extent) -> 
         }
     }
     Ok(gone)
+}
+
+/// Whether `.env` holds a secret; one that cannot be read may.
+fn has_secrets(world: &World<'_>) -> bool {
+    match settings::parse_env(&world.stack.layout.env_path()) {
+        Ok(env) => env.is_some_and(|env| !secret_values(&env, &world.stack.manifest.secret_keys()).is_empty()),
+        Err(_) => true,
+    }
 }
 
 /// A run that was killed will not be finished any more; nobody shall bring its containers back.
