@@ -28,6 +28,9 @@ pub(crate) fn judge(generation: &Generation, observed: &Observed, retired: &[&st
         }
         let pinned = generation.images.iter().find(|image| image.services.contains(&service.name));
         let local = pinned.and_then(|pinned| observed.local(pinned));
+        // Those that are more than before begin with nothing.
+        let more = ours.len().saturating_sub(old.len());
+        let empties = ours.iter().filter(|container| empty(container, &old).is_some()).count();
         for container in ours {
             let another = local.is_some_and(|local| local.id != container.image_id);
             let may_end = if ran.contains(&container.id.as_str()) {
@@ -36,10 +39,8 @@ pub(crate) fn judge(generation: &Generation, observed: &Observed, retired: &[&st
                 may_have_ended(service, container, &generation.services)
             };
             let image = || another.then(|| "runs another image than its generation's".to_owned());
-            let what = state(container, may_end)
-                .or_else(image)
-                .or_else(|| service.misplaced(container))
-                .or_else(|| empty(container, &old));
+            let lost = || empty(container, &old).filter(|_| empties > more);
+            let what = state(container, may_end).or_else(image).or_else(|| service.misplaced(container)).or_else(lost);
             if let Some(what) = what {
                 wrong.push(Wrong { service: service.name.clone(), container: Some(container.clone()), what });
             }
@@ -184,5 +185,14 @@ mod tests {
         assert_eq!(wrong(&|db| drop(db.mounts.remove(0))).unwrap(), "does not have the volume shop_d at /d");
         let fresh = |db: &mut Container| db.mounts[1] = mount(MountKind::AnonymousVolume, "f01", "/cache");
         assert_eq!(wrong(&fresh).unwrap(), "has an empty volume at /cache in place of the one that it had");
+
+        // One more than before begins with nothing.
+        let (mut second, mut old) = (right(), right());
+        fresh(&mut second);
+        second.id = "second".to_owned();
+        old.id = "old".to_owned();
+        generation.services[0].replicas = 2;
+        let observed = Observed { containers: vec![right(), second, old], ..Observed::default() };
+        assert_eq!(judge(&generation, &observed, &["old"], &[]), []);
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Crash {
 impl Crash {
     fn sample() -> Self {
         let parts = vec![Part::Records, Part::Anywhere, Part::Real];
-        Self { runs: 100, seed: 1, parts, debug: true, in_turn: true, sample: false }
+        Self { runs: 150, seed: 1, parts, debug: true, in_turn: true, sample: false }
     }
 
     /// The program that is killed, and what it is killed with.
