@@ -141,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_from_another_definition_meanwhile_counts_as_changed() {
+        let mut generation = generation(&json!({"db": {"image": "db"}, "web": {"image": "web"}}));
+        let running = json!({"state": "running"});
+        let mut containers = ["db", "web"].map(|service| container(service, &running)).to_vec();
+        generation.config_hashes = Generation::hashes_of(&containers);
+        assert_eq!(generation.specs_of(&containers), generation.specs());
+        containers[1].config_hash = "another".to_owned();
+        let specs = generation.specs_of(&containers);
+        assert_eq!((specs["db"] == generation.specs()["db"], specs["web"].as_str()), (true, ""));
+    }
+
+    #[test]
     fn a_container_that_lost_its_network_its_address_or_its_data_is_wrong() {
         let config = json!({
             "name": "shop",

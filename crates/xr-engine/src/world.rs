@@ -332,3 +332,20 @@ fn names(layout: &Layout) -> BTreeSet<String> {
     }
     names
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests set up stacks")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_is_a_services_name_is_not_struck_out_and_another_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let compose = "services:\n  postgres:\n    image: acme/hub:1\n    command: run hunter22\n";
+        std::fs::write(dir.path().join("compose.yaml"), compose).unwrap();
+        std::fs::write(dir.path().join(".env"), "A_PASSWORD=postgres\nB_PASSWORD=hunter22\n").unwrap();
+        let stack = xr_stack::load(dir.path()).unwrap();
+        let redactor = secrets(&Home::of(dir.path()), &stack.layout, &stack.manifest);
+        assert_eq!(redactor.text("docker logs x-postgres-1: hunter22"), "docker logs x-postgres-1: ********");
+    }
+}

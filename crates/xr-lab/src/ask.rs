@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// How long the engine may think about an answer.
-const ANSWER: Duration = Duration::from_secs(60);
-
-/// What the engine behind a socket answers to a GET; `None` when there is no such thing.
+/// What the engine behind a socket answers to a GET within `patience`; `None` when there is no such thing.
 ///
 /// # Errors
 /// When it does not answer, or with a failure of its own.
-pub(crate) fn ask(socket: &Path, path: &str) -> Result<Option<String>> {
+pub(crate) fn ask(socket: &Path, path: &str, patience: Duration) -> Result<Option<String>> {
     let mut stream = UnixStream::connect(socket).context("the engine's socket")?;
-    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_read_timeout(Some(patience))?;
     // HTTP/1.0: the answer comes whole, and ends with the connection.
     write!(stream, "GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n")?;
     let mut answer = String::new();
@@ -27,4 +24,9 @@ pub(crate) fn ask(socket: &Path, path: &str) -> Result<Option<String>> {
         Some("404") => Ok(None),
         _ => bail!("{path}: {head}\n{body}"),
     }
+}
+
+/// Whether an engine is there and answers at once.
+pub(crate) fn answers(socket: &Path) -> bool {
+    ask(socket, "/_ping", Duration::from_secs(2)).is_ok_and(|answer| answer.is_some())
 }

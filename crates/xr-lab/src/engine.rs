@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use duct::{Expression, cmd};
 use serde_json::Value;
 
-use crate::ask::ask;
+use crate::ask::{answers, ask};
 use crate::shell::run;
 use crate::{Daemon, Layout, Registry, wait_for};
 
@@ -18,6 +18,8 @@ const BRIDGE: &str = "xrlab0";
 const GATEWAY: &str = "10.213.0.1";
 /// Where the networks are that stacks make.
 const NETWORKS: &str = "base=10.214.0.0/15,size=24";
+/// How long it may think about an answer.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// The engine. Dropping it does not stop it: the `Lab` does.
 #[derive(Debug, Clone)]
@@ -85,7 +87,7 @@ impl Engine {
 
     /// Whether it answers on its socket.
     pub fn answers(&self) -> bool {
-        ask(&self.socket(), "/_ping").is_ok()
+        answers(&self.socket())
     }
 
     /// `DOCKER_HOST` for this engine.
@@ -122,7 +124,7 @@ impl Engine {
     /// # Errors
     /// When it does not answer, or with a failure of its own.
     pub fn ask(&self, path: &str) -> Result<Option<Value>> {
-        let body = ask(&self.socket(), path)?;
+        let body = ask(&self.socket(), path, ANSWER)?;
         body.map(|body| serde_json::from_str(&body).with_context(|| path.to_owned())).transpose()
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use duct::cmd;
 use serde_json::{Value, json};
 
-use crate::ask::ask;
+use crate::ask::answers;
 use crate::lab::lock_file;
 use crate::shell::run;
 use crate::surround::HASTE;
@@ -166,9 +166,7 @@ impl Host {
 
     fn wait_for_engine(&self) -> Result<()> {
         let socket = Path::new("/proc").join(self.pid()?).join("root/run/docker.sock");
-        wait_for(&format!("the engine on {}", self.name), Duration::from_secs(60), || {
-            ask(&socket, "/_ping").is_ok_and(|answer| answer.is_some())
-        })
+        wait_for(&format!("the engine on {}", self.name), Duration::from_secs(60), || answers(&socket))
     }
 
     /// Its name, which is also its hostname.

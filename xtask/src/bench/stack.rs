@@ -20,7 +20,7 @@ pub(crate) struct Stack<'a> {
 }
 
 impl<'a> Stack<'a> {
-    /// Installs v1.0.0; its remote has `versions`, with this publisher's manifest when it is not empty.
+    /// Installs v1.0.0; its remote has `versions`, each with these files of the publisher beside the product's.
     pub fn install(
         lab: &'a Lab,
         xr: &Path,
