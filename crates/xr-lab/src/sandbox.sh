@@ -11,6 +11,13 @@ mount --make-rshared /
 mount -t tmpfs -o mode=755 xr-lab /run
 mkdir -p /run/lock /run/sshd
 
+# What an engine keeps here is thrown away: where there is memory for it, writing it to a disk is a sixth of all work saved.
+memory=$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo)
+if [ "$memory" -gt 12000000 ]; then
+    mkdir -p "$lab/docker"
+    mount -t tmpfs -o mode=711 xr-lab "$lab/docker"
+fi
+
 # The way out, for packages: a network stack in a program, which changes nothing of the machine's.
 rm -f "$lab/run/slirp.sock"
 nsenter --net=/proc/self/fd/9 slirp4netns --configure --mtu=65520 --disable-host-loopback \
