@@ -1,14 +1,19 @@
 """Commands for the admin, called as Django calls its own. Each may be run again and again."""
 
+import http.client
 import os
 import sys
-import urllib.error
-import urllib.request
 
-import database
+
+def migrate():
+    import database
+
+    database.migrate()
 
 
 def createsuperuser():
+    import database
+
     database.migrate()
     name = os.environ.get("DJANGO_SUPERUSER_USERNAME", "admin")
     created = database.run("INSERT INTO users (name, is_admin) VALUES (%s, true) ON CONFLICT DO NOTHING", (name,))
@@ -16,16 +21,20 @@ def createsuperuser():
 
 
 def ping():
+    """Asked again and again: it loads what an HTTP request needs, and no database driver."""
     try:
-        with urllib.request.urlopen("http://127.0.0.1:8888/api/health/", timeout=5) as answer:
-            print(answer.read().decode().strip())
-    except urllib.error.HTTPError as error:
-        sys.exit(error.read().decode().strip())
-    except OSError as error:
+        server = http.client.HTTPConnection("127.0.0.1", 8888, timeout=5)
+        server.request("GET", "/api/health/")
+        answer = server.getresponse()
+        said = answer.read().decode().strip()
+    except (OSError, http.client.HTTPException) as error:
         sys.exit(f"no answer: {error}")
+    if answer.status != 200:
+        sys.exit(said)
+    print(said)
 
 
-COMMANDS = {"migrate": database.migrate, "createsuperuser": createsuperuser, "ping": ping}
+COMMANDS = {"migrate": migrate, "createsuperuser": createsuperuser, "ping": ping}
 
 if __name__ == "__main__":
     arguments = [argument for argument in sys.argv[1:] if argument != "--noinput"]
