@@ -511,6 +511,48 @@ const ROWS: &[Row] = &[
         NOTHING,
     ),
     ("nothing changes", "services: {a: {image: 'SERVER:7.0'}}", NOTHING, "", NOTHING),
+    (
+        "named volume that takes nothing of the image",
+        "services: {a: {image: 'SERVER:7.0', volumes: [{type: volume, source: dat, target: /data, volume: {nocopy: true}}]}}\nvolumes: {dat: {}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    (
+        "two volumes that change places",
+        "services: {a: {image: 'PLAIN:7.0', volumes: ['dat:/d', 'eat:/e']}}\nvolumes: {dat: {}, eat: {}}",
+        &[("'PLAIN:7.0', volumes: ['dat:/d', 'eat:/e']", "'PLAIN:7.2', volumes: ['eat:/d', 'dat:/e']")],
+        "",
+        NOTHING,
+    ),
+    (
+        "service that is renamed with its volume",
+        "services: {a: {image: 'PLAIN:7.0', volumes: ['dat:/d']}}\nvolumes: {dat: {}}",
+        &[("{a: ", "{z: "), ("7.0", "7.2")],
+        "",
+        NOTHING,
+    ),
+    (
+        "volume without a name, then a folder",
+        "services: {a: {image: 'PLAIN:7.0', volumes: [/more]}}",
+        &[("7.0', volumes: [/more]", "7.2', volumes: ['./data/more:/more']")],
+        "",
+        NOTHING,
+    ),
+    (
+        "needs what a profile leaves out",
+        "services: {a: {image: 'PLAIN:7.0', depends_on: {p: {condition: service_started, required: false}}}, p: {image: 'PLAIN:7.0', profiles: [extra]}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    (
+        "values with quotes, hashes, dollars and lines",
+        "services: {a: {image: 'PLAIN:7.0', environment: {A: '${A}', B: '${B}', C: '${C}', D: '$${A}'}}}",
+        NEW,
+        "A='a $b # c'\nB=\"two\\nlines\"\nC=plain # not this\n",
+        NOTHING,
+    ),
 ];
 
 /// Cases of what compose does only since a version; before, it reads it and does nothing.
