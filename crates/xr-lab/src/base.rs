@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::shell::{patiently, run, step};
 use crate::{Engine, Layout, Registry};
 
+/// The recipe of a fresh machine, whatever Debian it has.
+const MACHINE: &str = "host";
+
 /// One base image. Its recipe is `bases/<dir>/`, or mmdebstrap for the two Debian roots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {
@@ -73,9 +76,8 @@ impl Base {
             Self::Python => Source::Dockerfile("python"),
             Self::Nginx => Source::Dockerfile("nginx"),
             Self::Busybox => Source::Dockerfile("busybox"),
-            Self::HostFresh => Source::Dockerfile("host-fresh"),
+            Self::HostFresh | Self::HostBookworm => Source::Dockerfile(MACHINE),
             Self::HostDocker => Source::Dockerfile("host-docker"),
-            Self::HostBookworm => Source::Dockerfile("host-bookworm"),
         }
     }
 
@@ -116,7 +118,10 @@ pub fn build_base(layout: &Layout, engine: &Engine, registry: &Registry, base: B
             Source::Debian(suite) => import_debian(layout, engine, suite, local),
             Source::Dockerfile(dir) => {
                 let context = context_of(base, dir)?;
-                engine.build(context.path(), &context.path().join("Dockerfile"), local, &[])
+                let debian = base.parent().map(|parent| ("DEBIAN", parent.name().trim_start_matches("library/")));
+                // machines of all suites have one recipe
+                let arguments: Vec<(&str, &str)> = debian.into_iter().filter(|_| dir == MACHINE).collect();
+                engine.build(context.path(), &context.path().join("Dockerfile"), local, &arguments)
             }
         })?;
         registry.push(engine, local, name).map(drop)
