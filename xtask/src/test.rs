@@ -54,6 +54,7 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
         report.stage("lints", || must(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     }
     report.stage("compile the tests", || must(&["nextest", "run", "--workspace", "--no-run"]))?;
+    let mut newest = None;
     if let Some(lab) = lab {
         if !only_lab {
             let others = format!("not ({NEEDS_LAB})");
@@ -64,12 +65,15 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
         }
         lab.tests(report, NEEDS_LAB, &options.nextest)?;
         if !chosen {
-            let amount: &[&str] = if options.full { &[] } else { &["--sample"] };
-            report.stage("crash certificate", || lab.xtask(&[&["crash"], amount].concat()))?;
-        }
-        if !chosen {
-            let amount: &[&str] = if options.full { &["--debug", "--random", "100"] } else { &["--sample"] };
-            report.stage("conformance to compose", || lab.xtask(&[&["conform"], amount].concat()))?;
+            if !options.full {
+                let engine = ENGINES.iter().rfind(|engine| !engine.containerd_store).context("no engine")?;
+                newest = Some(RunningLab::start(&Layout::with(*engine)?, true, false)?);
+            }
+            let (crash, conform): (&[&str], &[&str]) =
+                if options.full { (&[], &["--debug", "--random", "100"]) } else { (&["--sample"], &["--sample"]) };
+            report.stage("crash certificate, conformance to compose", || {
+                lab.both(&[&["crash"], crash].concat(), &[&["conform"], conform].concat())
+            })?;
         }
         if options.full {
             for bench in [["bench"].as_slice(), &["bench", "images"], &["bench", "fleet"]] {
@@ -90,10 +94,9 @@ fn stages(options: &Test, report: &mut Report) -> Result<()> {
             let title = format!("conformance on {}", engine.name);
             let _ = report.stage(&title, || lab.xtask(&["conform", "--debug", "--random", "100"]));
         }
-    } else if engines.is_empty() && !chosen {
-        let newest = ENGINES.iter().rfind(|engine| !engine.containerd_store).context("no engine")?;
-        let filter = format!("{NEEDS_LAB} and ({ON_NEWEST})");
-        RunningLab::start(&Layout::with(*newest)?, true, false)?.tests(report, &filter, &[])?;
+    }
+    if let Some(newest) = newest {
+        newest.tests(report, &format!("{NEEDS_LAB} and ({ON_NEWEST})"), &[])?;
     }
     for engine in engines {
         let _ = RunningLab::start(&Layout::with(engine)?, true, false)?.tests(report, NEEDS_LAB, &options.nextest);
@@ -138,6 +141,16 @@ impl RunningLab {
             command = command.env(LONG_FORM, "1");
         }
         ended_well(&argv.join(" "), command)
+    }
+
+    /// Runs one, which waits a lot, and the other beside it, whose words come at the end.
+    fn both(&self, argv: &[&str], beside: &[&str]) -> Result<()> {
+        let beside = xtask(&self.sandbox, beside)?.stderr_to_stdout().stdout_capture().unchecked().start()?;
+        let done = self.xtask(argv);
+        let output = beside.wait()?;
+        eprint!("{}", String::from_utf8_lossy(&output.stdout));
+        done?;
+        if output.status.success() { Ok(()) } else { bail!("what ran beside it: {}", output.status) }
     }
 
     fn xtask(&self, argv: &[&str]) -> Result<()> {

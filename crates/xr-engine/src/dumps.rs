@@ -194,6 +194,7 @@ mod tests {
             command: Vec::new(),
             restore: None,
             requires_program: None,
+            requires: None,
             ends_with: ends_with.map(str::to_owned),
             timeout: None,
         }

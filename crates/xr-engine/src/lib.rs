@@ -62,7 +62,7 @@ pub use files::Before;
 pub use judge::problems;
 pub use lifecycle::{Stopped, layers, prepare_restart, prepare_start, settings_changed, stop, stoppable};
 pub use prepare::{Prepared, Request, Wanted, prepare};
-pub use prune::{OldImage, Prunable, prunable, prune};
+pub use prune::{OldImage, Prunable, prunable, prune, prune_past};
 pub use recover::{Recovery, recover};
 pub use settings::{EnvReport, read_env};
 pub use uninstall::{Belongings, Extent, belongings, uninstall};

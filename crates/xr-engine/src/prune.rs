@@ -248,6 +248,46 @@ pub async fn prune(world: &World<'_>, what: &Prunable) -> Result<(u64, u64)> {
     Ok((files, images))
 }
 
+/// After a version has come: when there are more generations than the policy keeps, removes those past it with what only they
+/// had. Other images of the product stay: nobody was asked. What cannot be removed is told: the version serves all the same.
+pub async fn prune_past(world: &World<'_>) {
+    let keep = world.stack.manifest.keep.generations;
+    let work = async {
+        let all = world.generations.all()?;
+        if all.len() <= keep {
+            return Ok(None);
+        }
+        let mut what = prunable(world).await?;
+        if what.generations.is_empty() {
+            return Ok(None);
+        }
+        let go = |generation: &&Generation| what.generations.iter().any(|(number, _)| *number == generation.number);
+        let former: Vec<&PinnedImage> = all.iter().filter(go).flat_map(|generation| &generation.images).collect();
+        let had = |image: &OldImage| {
+            former
+                .iter()
+                .any(|pinned| pinned.image_id == image.id || image.names.contains(&pinned.reference.to_string()))
+        };
+        what.images.retain(had);
+        prune(world, &what).await?;
+        Ok::<_, Fault>(Some(what))
+    };
+    match work.await {
+        Ok(None) => {}
+        Ok(Some(what)) => {
+            let gone: Vec<String> =
+                what.generations.iter().map(|(number, name)| format!("{number} ({name})")).collect();
+            let (backups, images) = (what.backups.len(), what.images.len());
+            let text = format!(
+                "removed generation {} with {images} images and {backups} files of backups: [keep] generations = {keep}",
+                gone.join(", ")
+            );
+            world.say(Level::Info, text);
+        }
+        Err(fault) => world.say(Level::Warning, format!("old generations stay: {}; xr prune", fault.chain())),
+    }
+}
+
 #[cfg(test)]
 #[path = "prune_tests.rs"]
 mod tests;

@@ -21,6 +21,8 @@ pub struct EnvReport {
     pub empty: Vec<String>,
     /// The tag that floats by the admin's own choice, and is left alone.
     pub floating: Option<String>,
+    /// Keys that nothing of the release reads.
+    pub unread: Vec<String>,
     /// Keys whose template default changed while the admin had the old default.
     pub defaults_changed: Vec<String>,
 }
@@ -40,12 +42,29 @@ pub(crate) struct Inputs<'a> {
     pub old_mode: Mode,
     /// Whether secrets that are still a placeholder are made: only when no volume can hold the old one.
     pub replace_placeholders: bool,
-    /// Whether a compose file reads the key that carries the version.
-    pub key_is_read: bool,
+    /// What the compose files say, one after the other.
+    pub compose: &'a str,
     /// Whether keys of the template that the current file lacks are added although the old template had them.
     pub add_missing: bool,
     /// Settings asked for on the command line.
     pub set: &'a BTreeMap<String, String>,
+}
+
+/// Keys of an `.env` that no template, no compose file and no `xr.toml` names: an older release's, or mistyped ones. None where
+/// a service gets the whole file or other files are read besides: any key may be read there.
+pub(crate) fn unread(env: &EnvFile, template: Option<&EnvFile>, manifest: &Manifest, compose: &str) -> Vec<String> {
+    if compose.is_empty()
+        || env.contains("COMPOSE_FILE")
+        || [".env", "env_file", "include:", "extends:"].iter().any(|part| compose.contains(part))
+    {
+        return Vec::new();
+    }
+    let said = serde_json::to_string(manifest).unwrap_or_default();
+    let known = |key: &&str| {
+        let named = template.is_some_and(|template| template.contains(key)) || compose.contains(*key);
+        named || said.contains(*key) || ["COMPOSE_", "DOCKER_"].iter().any(|of_tools| key.starts_with(of_tools))
+    };
+    env.keys().into_iter().filter(|key| !known(key)).map(str::to_owned).collect()
 }
 
 /// Reads an `.env`; `None` when there is none.
@@ -133,14 +152,18 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
     let key = &inputs.manifest.version.key;
     let chosen = floating(inputs, key);
     // A key that nobody reads would only change the settings of whoever has the whole file as its own.
-    if chosen.is_none() && (inputs.key_is_read || current.contains(key) || new_template.contains(key)) {
+    if chosen.is_none()
+        && (inputs.compose.contains(key.as_str()) || current.contains(key) || new_template.contains(key))
+    {
         put(key, inputs.tag.as_str())?;
     }
     let ruled = |key: &str| rules.secrets.iter().any(|rule| rule.key == key);
     let empty = empty_secrets(&file).into_iter().filter(|one| !one.issued && !ruled(&one.key)).map(|one| one.key);
     let unanswered = |key: &String| !inputs.set.contains_key(key);
     let changed = merged.template_changed.into_iter().map(|change| change.key);
+    let unread = unread(&file, inputs.new_template, inputs.manifest, inputs.compose);
     let report = EnvReport {
+        unread,
         added: merged.added,
         generated: merged.generated,
         obsolete: merged.obsolete,

@@ -126,7 +126,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         mode: order.mode,
         old_mode: order.old_mode,
         replace_placeholders: order.replace_placeholders,
-        key_is_read: names_key(&stack, &root),
+        compose: &stack.layout.texts(&root),
         add_missing: !templates.absence_is_meant,
         set: order.set,
     };
@@ -181,13 +181,6 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     let unpacked = is_bundle && world.generations.current()?.is_some_and(|current| current.version != *order.version);
     let files_change = !same(&stack.layout.env) || !same(&stack.layout.version) || !mode_ok || unpacked;
     Ok(Staged { number, stack, invocation, resolved, env, report, files_change })
-}
-
-/// Whether a compose file reads the key that carries the version.
-fn names_key(stack: &Stack, root: &Path) -> bool {
-    let files = stack.layout.files.iter().chain(&stack.layout.dev_files);
-    let key = stack.manifest.version.key.as_str();
-    files.filter_map(|file| fs::read_to_string(root.join(file)).ok()).any(|text| text.contains(key))
 }
 
 /// `.xr/` is the admin's and xr's: a release that brings files there would speak in their names.

@@ -5,57 +5,57 @@ use std::{
     io::{self, PipeReader, Read},
     os::fd::OwnedFd,
     process::Output,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use duct::Expression;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+};
 
 use crate::{children, family};
 
 /// How soon it is noticed that a program has ended although something that it left behind holds its output.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long what is left behind may go on talking.
+const TALK: Duration = Duration::from_secs(5);
 
-/// What it has said so far.
-struct Said {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    last: Instant,
-    /// Of its two outputs, those that may bring more.
-    open: u8,
-}
-
+/// One of its outputs, until that is closed, and what was heard on it.
 struct Ear {
-    said: Mutex<Said>,
-    news: Condvar,
+    pipe: Option<PipeReader>,
+    said: Vec<u8>,
 }
 
 impl Ear {
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new(pipe: PipeReader) -> Self {
+        Self { pipe: Some(pipe), said: Vec::new() }
     }
 
-    fn listen(self: &Arc<Self>, mut pipe: PipeReader, which: fn(&mut Said) -> &mut Vec<u8>) {
-        let this = self.clone();
-        std::thread::spawn(move || {
-            let mut piece = [0; 8192];
-            while let Ok(count @ 1..) = pipe.read(&mut piece) {
-                let mut said = this.said();
-                which(&mut said).extend_from_slice(&piece[..count]);
-                said.last = Instant::now();
-            }
-            this.said().open -= 1;
-            this.news.notify_all();
-        });
-    }
-
-    /// Waits for the end of both outputs, for `limit` at the most.
-    fn wait(&self, limit: Duration) {
-        let said = self.said();
-        if said.open > 0 {
-            drop(self.news.wait_timeout(said, limit));
+    /// Takes what is there.
+    fn hear(&mut self) {
+        let mut piece = [0; 8192];
+        match self.pipe.as_mut().map(|pipe| pipe.read(&mut piece)) {
+            Some(Ok(count @ 1..)) => self.said.extend_from_slice(&piece[..count]),
+            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => self.pipe = None,
         }
     }
+}
+
+/// Takes the next words of either, or its end; false when there were none for as long as `limit`, or both have ended.
+fn listen(ears: &mut [Ear; 2], limit: Duration) -> io::Result<bool> {
+    let timeout = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
+    let open = ears.iter().filter_map(|ear| ear.pipe.as_ref());
+    let mut asked: Vec<PollFd<'_>> = open.map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+    if asked.is_empty() {
+        return Ok(false);
+    }
+    let count = retry_on_intr(|| poll(&mut asked, Some(&timeout)))?;
+    let ready: Vec<bool> = asked.iter().map(|one| !one.revents().is_empty()).collect();
+    let open = ears.iter_mut().filter(|ear| ear.pipe.is_some());
+    open.zip(ready).filter(|(_, ready)| *ready).for_each(|(ear, _)| ear.hear());
+    Ok(count > 0)
 }
 
 /// Runs it to its end, or ends it with all that it has started when it has said nothing for as long as `patience`, which is then
@@ -73,31 +73,23 @@ pub(crate) fn run(
             .stderr_file(File::from(OwnedFd::from(its_stderr))),
         own_group,
     )?;
-    let pids = handle.pids();
-    let said = Said { stdout: Vec::new(), stderr: Vec::new(), last: Instant::now(), open: 2 };
-    let ear = Arc::new(Ear { said: Mutex::new(said), news: Condvar::new() });
-    ear.listen(stdout, |said| &mut said.stdout);
-    ear.listen(stderr, |said| &mut said.stderr);
-    let mut silent_for = None;
-    loop {
-        let left = patience.saturating_sub(ear.said().last.elapsed());
-        if ear.said().open == 0 {
-            break;
-        }
+    let mut ears = [Ear::new(stdout), Ear::new(stderr)];
+    let (mut last, mut silent_for) = (Instant::now(), None);
+    while ears.iter().any(|ear| ear.pipe.is_some()) && handle.try_wait()?.is_none() {
+        let left = patience.saturating_sub(last.elapsed());
         if left.is_zero() {
-            pids.iter().for_each(|pid| family::end(*pid));
+            handle.pids().into_iter().for_each(family::end);
             silent_for = Some(patience);
             break;
         }
-        ear.wait(left.min(LOOK));
-        if handle.try_wait()?.is_some() {
-            // What it said is on its way; who else holds its output (ssh's master connection) is not waited for.
-            ear.wait(LOOK);
-            break;
+        if listen(&mut ears, left.min(LOOK))? {
+            last = Instant::now();
         }
     }
-    let ended = handle.into_output()?;
-    let mut said = ear.said();
-    let (stdout, stderr) = (std::mem::take(&mut said.stdout), std::mem::take(&mut said.stderr));
-    Ok((Output { status: ended.status, stdout, stderr }, silent_for))
+    // All that it has said is in the pipes; who else holds them (ssh's master connection) is not waited for.
+    let ended = Instant::now();
+    while ended.elapsed() < TALK && listen(&mut ears, LOOK)? {}
+    let status = handle.into_output()?.status;
+    let [stdout, stderr] = ears.map(|ear| ear.said);
+    Ok((Output { status, stdout, stderr }, silent_for))
 }

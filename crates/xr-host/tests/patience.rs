@@ -51,3 +51,17 @@ fn who_keeps_its_output_open_after_its_end_is_not_waited_for() {
     assert_eq!((output.silent_for, output.code, output.text().as_str()), (None, 0, "done"));
     assert!(begun.elapsed() < Duration::from_secs(3));
 }
+
+#[test]
+fn all_that_it_said_is_heard_however_busy_the_machine_is() {
+    // They end about when it is looked whether they have ended.
+    std::thread::scope(|scope| {
+        for number in 0..200 {
+            scope.spawn(move || {
+                let script = format!("sleep 0.{}; head -c 20000 /dev/zero; echo said >&2", 180 + number / 10);
+                let output = shell(&script).patience(PATIENCE * 40).run().unwrap();
+                assert_eq!((output.stdout.len(), output.error_text().as_str()), (20000, "said"));
+            });
+        }
+    });
+}

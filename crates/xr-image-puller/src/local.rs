@@ -11,7 +11,7 @@ use xr_model::{Digest, ImageRef, PinnedImage};
 use crate::{Failure, PullError, Result, classify::classify};
 
 /// Makes `reference` mean the local image `image` (an id or a name), also when it meant another one before. A reference
-/// by digest alone needs no tag.
+/// by digest needs no tag.
 ///
 /// # Errors
 /// The engine does not answer, or has no such image.
@@ -31,12 +31,10 @@ pub async fn tag(docker: &Docker, image: &str, reference: &ImageRef) -> Result<(
         .map_err(|error| classify(reference.as_str(), "the engine's disk", &error))
 }
 
-/// `name:tag` of a reference, none when it is by digest alone.
+/// `name:tag` of a reference, none when it is by digest: the engine goes by that, whatever tag stands before it.
 fn tagged(reference: &ImageRef) -> Option<String> {
-    match (reference.tag(), reference.digest()) {
-        (None, Some(_)) => None,
-        (tag, _) => Some(format!("{}:{}", reference.name(), tag.unwrap_or("latest"))),
-    }
+    let tag = reference.tag().unwrap_or("latest");
+    reference.digest().is_none().then(|| format!("{}:{tag}", reference.name()))
 }
 
 /// A local image, none when there is no such.
@@ -105,7 +103,10 @@ async fn name(docker: &Docker, id: &str, reference: &ImageRef) -> Result<()> {
     Err(PullError::Engine(Failure {
         image: reference.as_str().to_owned(),
         registry: "the engine's disk".to_owned(),
-        detail: format!("{id} cannot be given this name: a name by digest alone comes only from its own registry"),
+        detail: format!(
+            "{id} is here from elsewhere, and a name by digest comes only from its own registry: name the image by a tag, \
+             or its mirror in the engine's daemon.json (registry-mirrors)"
+        ),
         transient: false,
     }))
 }
@@ -119,11 +120,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tag_is_written_out_and_a_bare_digest_has_none() {
+    fn the_tag_is_written_out_and_what_is_named_by_digest_has_none() {
         let cases = [
             ("postgres", Some("postgres:latest")),
             ("127.0.0.1:5000/a:v1", Some("127.0.0.1:5000/a:v1")),
-            ("a:v1@sha256:00", Some("a:v1")),
+            ("a:v1@sha256:00", None),
             ("a@sha256:00", None),
         ];
         for (text, expected) in cases {

@@ -6,6 +6,7 @@
 use std::{
     fs,
     io::ErrorKind,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -20,10 +21,17 @@ const UNITS: &str = "/etc/systemd/system";
 /// Sets the unit up for a stack, or leaves it as it is. Gives its name when it is new or changed; nothing without systemd.
 ///
 /// # Errors
-/// When the unit cannot be written or enabled.
+/// When the unit cannot be written or enabled, or would run as root what others may replace.
 pub fn enable(project: &str, root: &Path, xr: &Path) -> Result<Option<String>> {
     if Init::detect() != Init::Systemd {
         return Ok(None);
+    }
+    if let Some(path) = changed_by_others(xr) {
+        return Err(Fault::new(format!(
+            "others than root may change {}, and the unit would run it as root: sudo install -m 755 {} /usr/local/bin/xr",
+            path.display(),
+            xr_model::shell(&xr),
+        )));
     }
     let (name, path) = unit(project);
     let engine = xr_host::chosen_engine()?;
@@ -57,6 +65,17 @@ pub fn remove(project: &str) -> Result<Option<String>> {
     Ok(Some(name))
 }
 
+/// The program itself or a folder above it, where others than root may put something else in its place.
+fn changed_by_others(program: &Path) -> Option<&Path> {
+    program.ancestors().find(|path| {
+        fs::metadata(path).is_ok_and(|meta| {
+            let sticky = meta.is_dir() && meta.mode() & 0o1000 != 0;
+            let group = meta.mode() & 0o020 != 0 && meta.gid() != 0;
+            meta.uid() != 0 || (!sticky && (group || meta.mode() & 0o002 != 0))
+        })
+    })
+}
+
 fn unit(project: &str) -> (String, PathBuf) {
     let name = format!("xr-recover-{project}.service");
     let path = Path::new(UNITS).join(&name);
@@ -64,6 +83,7 @@ fn unit(project: &str) -> (String, PathBuf) {
 }
 
 fn text(project: &str, root: &Path, xr: &Path, engine: Option<&str>) -> String {
+    let (xr, root) = (xr.display().to_string(), root.display().to_string());
     let environment = engine.map(|host| format!("Environment={}\n", quoted(&format!("DOCKER_HOST={host}"))));
     format!(
         "# Written by xr install, removed by xr uninstall.\n\
@@ -72,6 +92,7 @@ fn text(project: &str, root: &Path, xr: &Path, engine: Option<&str>) -> String {
          Documentation=man:xr-recover(1)\n\
          Wants=docker.service\n\
          After=docker.service\n\
+         RequiresMountsFor={} {}\n\
          \n\
          [Service]\n\
          Type=oneshot\n\
@@ -80,26 +101,44 @@ fn text(project: &str, root: &Path, xr: &Path, engine: Option<&str>) -> String {
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n",
+        quoted(&xr),
+        quoted(&root),
         environment.unwrap_or_default(),
-        quoted(&xr.display().to_string()),
-        quoted(&root.display().to_string()),
+        quoted(&xr).replace('$', "$$"),
+        quoted(&root).replace('$', "$$"),
     )
 }
 
-/// A word as [systemd reads it](https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html#Quoting).
+/// A word as [systemd reads it](https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html#Quoting); in a
+/// command line a `$` is doubled besides.
 fn quoted(word: &str) -> String {
-    let escaped = word.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let escaped = word.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%");
     format!("\"{escaped}\"")
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "makes the folder that is examined")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
     fn a_stack_in_an_odd_folder_is_named_as_systemd_reads_it() {
         let unit = text("orbit", Path::new(r#"/srv/my "50 % $tack""#), Path::new("/usr/local/bin/xr"), None);
         assert!(unit.contains(r#"ExecStart="/usr/local/bin/xr" --stack "/srv/my \"50 %% $$tack\"" --wait"#), "{unit}");
+        assert!(unit.contains(r#"MountsFor="/usr/local/bin/xr" "/srv/my \"50 %% $tack\"""#), "{unit}");
+    }
+
+    #[test]
+    fn a_program_that_others_may_replace_is_told_from_one_that_they_may_not() {
+        assert_eq!(changed_by_others(Path::new("/usr/bin/env")), None);
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("bin/xr");
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        fs::copy("/bin/true", &program).unwrap();
+        fs::set_permissions(dir.path().join("bin"), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(changed_by_others(&program).is_some());
     }
 
     #[test]

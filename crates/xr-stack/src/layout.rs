@@ -112,6 +112,12 @@ pub fn leads_out(root: &Path, path: &str) -> bool {
 }
 
 impl Layout {
+    /// What the compose files under `root` say, those for trying out too, one after the other. A missing one says nothing.
+    pub fn texts(&self, root: &Path) -> String {
+        let files = self.files.iter().chain(&self.dev_files);
+        files.filter_map(|file| std::fs::read_to_string(root.join(file)).ok()).collect()
+    }
+
     /// Finds everything under `root`, the manifest's word first.
     ///
     /// # Errors

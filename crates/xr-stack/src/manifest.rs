@@ -245,7 +245,7 @@ pub struct Hook {
 pub struct Backup {
     /// The file's name under `.xr/backups/`.
     pub name: String,
-    /// Services whose image has this name (`postgres` of `docker.io/library/postgres:15`).
+    /// Services whose image has this name (`postgres` of `docker.io/library/postgres:15`); `*` for all of them.
     pub image: String,
     /// Images of other names in which the same program serves (`postgis` for `postgres`).
     #[serde(default)]
@@ -257,6 +257,8 @@ pub struct Backup {
     pub restore: Option<Vec<String>>,
     /// Left out when the container has no such program on its PATH.
     pub requires_program: Option<String>,
+    /// Left out when this program and its arguments do not end with exit code 0 in the container.
+    pub requires: Option<Vec<String>>,
     /// What stands near the end of a backup that is complete.
     pub ends_with: Option<String>,
     /// Broken off when it has said nothing for this long; 10 minutes when not given.
@@ -293,7 +295,7 @@ impl RestorePart {
 impl Backup {
     /// Whether it is meant for an image with this last name.
     pub fn fits(&self, image: &str) -> bool {
-        self.image == image || self.kin.iter().any(|kin| kin == image)
+        self.image == "*" || self.image == image || self.kin.iter().any(|kin| kin == image)
     }
 
     /// The program and all its arguments for a part of putting a backup back; none when the manifest has no such program.

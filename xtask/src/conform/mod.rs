@@ -11,12 +11,9 @@ mod picture;
 mod random;
 mod side;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use anyhow::{Result, bail, ensure};
@@ -42,6 +39,9 @@ pub(crate) struct Conform {
     /// A debug build, as the tests have it, instead of what users get
     #[arg(long)]
     debug: bool,
+    /// Stacks that compose has brought up, which xr takes over
+    #[arg(long)]
+    adopt: bool,
     /// What every change must pass: a part of the table, and a few random stacks
     #[arg(long, exclusive = true)]
     sample: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Conform {
 
 impl Conform {
     fn sample() -> Self {
-        Self { only: Vec::new(), random: 3, seed: 1, debug: true, sample: true }
+        Self { only: Vec::new(), random: 3, seed: 1, debug: true, adopt: false, sample: true }
     }
 }
 
@@ -83,19 +83,20 @@ pub(crate) fn run(options: &Conform) -> Result<()> {
     let xr = folder.path().join("xr");
     let built = if options.debug { xr_sim::Programs::build()?.xr } else { crate::bench::release_binary()? };
     std::fs::copy(built, &xr)?;
+    let way = if options.adopt { Way::Adopt(xr) } else { Way::Xr(xr) };
     let images = images::publish(&lab, folder.path())?;
     let chosen = |case: &Case| options.only.is_empty() || options.only.iter().any(|part| case.name.contains(part));
     let every = if options.sample { EVERY } else { 1 };
     let compose = numbers(&lab.record()?.compose);
     let table: Vec<Case> = cases::table(&images, compose).into_iter().step_by(every).filter(chosen).collect();
-    let mut verdicts = judge_all(&lab, &xr, &table)?;
+    let mut verdicts = judge_all(&lab, &way, &table)?;
     let stacks = random::stacks(options.seed, options.random);
     let random: Vec<Case> = stacks.iter().map(|stack| stack.case(&images)).collect();
-    let of_random = judge_all(&lab, &xr, &random)?;
+    let of_random = judge_all(&lab, &way, &random)?;
     for (stack, (case, verdict)) in stacks.iter().zip(&of_random) {
         if matches!(verdict, Verdict::Different(_)) {
             let smallest = random::shrink(stack, &|smaller| {
-                matches!(judge(&lab, &xr, &smaller.case(&images)), Ok(Verdict::Different(_)))
+                matches!(judge(&lab, &way, &smaller.case(&images)), Ok(Verdict::Different(_)))
             });
             eprintln!("{}: the smallest that differs:\n{}", case.name, smallest.describe());
         }
@@ -109,7 +110,7 @@ pub(crate) fn run(options: &Conform) -> Result<()> {
     Ok(())
 }
 
-fn judge_all(lab: &Lab, xr: &Path, cases: &[Case]) -> Result<Vec<(Case, Verdict)>> {
+fn judge_all(lab: &Lab, way: &Way, cases: &[Case]) -> Result<Vec<(Case, Verdict)>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -119,7 +120,7 @@ fn judge_all(lab: &Lab, xr: &Path, cases: &[Case]) -> Result<Vec<(Case, Verdict)
                 cases.get(at).map(|case| (at, case))
             } {
                 let verdict =
-                    judge(lab, xr, case).unwrap_or_else(|error| Verdict::Different(vec![format!("{error:#}")]));
+                    judge(lab, way, case).unwrap_or_else(|error| Verdict::Different(vec![format!("{error:#}")]));
                 eprintln!("{}: {}", case.name, word(&verdict));
                 done.lock().unwrap_or_else(PoisonError::into_inner).push((at, case.clone(), verdict));
             }
@@ -137,10 +138,10 @@ fn judge_all(lab: &Lab, xr: &Path, cases: &[Case]) -> Result<Vec<(Case, Verdict)
 }
 
 /// Takes one case both ways.
-fn judge(lab: &Lab, xr: &Path, case: &Case) -> Result<Verdict> {
+fn judge(lab: &Lab, way: &Way, case: &Case) -> Result<Verdict> {
     let (by_compose, by_xr) = std::thread::scope(|scope| {
         let compose = scope.spawn(|| -> Result<ByCompose> { ByCompose::walk(&Side::new(lab, case, Way::Compose)?) });
-        let xr = Side::new(lab, case, Way::Xr(PathBuf::from(xr))).and_then(|side| ByXr::walk(&side));
+        let xr = Side::new(lab, case, way.clone()).and_then(|side| ByXr::walk(&side));
         (compose.join().unwrap_or_else(|_| bail!("a thread died")), xr)
     });
     let (compose, xr) = (by_compose?, by_xr?);

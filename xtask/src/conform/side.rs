@@ -28,6 +28,8 @@ pub(crate) enum Way {
     Compose,
     /// This binary.
     Xr(PathBuf),
+    /// Compose brings up the first version, and this binary takes it over.
+    Adopt(PathBuf),
 }
 
 /// What stands where after each part of the way; why not, where it was refused.
@@ -133,14 +135,25 @@ impl<'a> Side<'a> {
         self.write_own_files(version)?;
         let tag = format!("v1.{version}.0");
         match &self.way {
-            Way::Compose => {
-                cmd!("git", "fetch", "-q", "--tags").dir(self.root()).run()?;
-                cmd!("git", "checkout", "-q", &tag).dir(self.root()).run()?;
-                self.run(cmd!("docker", "compose", "up", "-d", "--remove-orphans"))
-            }
+            Way::Compose => self.up(&tag),
             Way::Xr(xr) if version == 0 => self.run(cmd!(xr, "install", "--yes")),
-            Way::Xr(xr) => self.run(cmd!(xr, "update", "--yes", "--to", tag)),
+            Way::Adopt(xr) if version == 0 => {
+                if let Err(why) = self.up(&tag)? {
+                    return Ok(Err(why));
+                }
+                let before = self.containers()?;
+                let taken = self.run(cmd!(xr, "install", "--yes"))?;
+                let made = self.containers()?.iter().any(|id| !before.contains(id));
+                Ok(if made { Err("xr install makes containers anew".to_owned()) } else { taken })
+            }
+            Way::Xr(xr) | Way::Adopt(xr) => self.run(cmd!(xr, "update", "--yes", "--to", tag)),
         }
+    }
+
+    fn up(&self, tag: &str) -> Result<Result<(), String>> {
+        cmd!("git", "fetch", "-q", "--tags").dir(self.root()).run()?;
+        cmd!("git", "checkout", "-q", tag).dir(self.root()).run()?;
+        self.run(cmd!("docker", "compose", "up", "-d", "--remove-orphans"))
     }
 
     /// Once nothing changes any more.
@@ -197,7 +210,7 @@ impl ByCompose {
 
 impl ByXr {
     pub fn walk(side: &Side<'_>) -> Result<Self> {
-        let Way::Xr(xr) = &side.way else { bail!("xr is not the way") };
+        let (Way::Xr(xr) | Way::Adopt(xr)) = &side.way else { bail!("xr is not the way") };
         let mut walked = Self {
             first: Err(String::new()),
             marked: None,

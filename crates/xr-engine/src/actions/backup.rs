@@ -18,6 +18,8 @@ use xr_stack::Backup;
 use super::Run;
 use crate::{World, dumps, failure::Failure, silence::silence, tail::Tail};
 
+/// How long the question may take whether there is anything to save.
+const ASKED: Duration = Duration::from_secs(30);
 /// How long a backup may say nothing when the manifest does not tell.
 const SILENCE: Duration = Duration::from_secs(600);
 
@@ -34,11 +36,20 @@ pub(crate) async fn sources(world: &World<'_>, backup: &Backup, containers: &[Co
             Some(program) => world.engine.has_program(&container.id, program).await?,
             None => true,
         };
-        if able {
+        if able && applies(world, backup, container).await {
             sources.push(container.clone());
         }
     }
     Ok(sources)
+}
+
+/// Whether there is anything to save, as the container itself says. One that cannot be asked has nothing.
+async fn applies(world: &World<'_>, backup: &Backup, container: &Container) -> bool {
+    let Some(argv) = &backup.requires else { return true };
+    let program = Program { argv, input: None, hear: &mut |_| Ok(()), setting: Setting::default() };
+    let heard = Notify::new();
+    let asked = world.engine.run_program(&container.id, program, silence(&heard, ASKED, &world.cancel));
+    matches!(asked.await, Ok(Some(0)))
 }
 
 pub(crate) async fn act(run: &Run<'_, '_>, index: usize, service: &str) -> std::result::Result<(), Failure> {

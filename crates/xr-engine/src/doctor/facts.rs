@@ -162,6 +162,8 @@ pub struct Settings {
     pub applied_template: Option<EnvFile>,
     /// Keys of the templates of all kept generations.
     pub known_keys: BTreeSet<String>,
+    /// What the compose files say, one after the other.
+    pub compose: String,
 }
 
 /// A file or folder whose mode or owner matters.

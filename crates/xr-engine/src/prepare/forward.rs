@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::PathBuf,
     time::Duration,
 };
@@ -173,6 +174,10 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     generation.changes.extend(unbuilt.map(|service| format!("{}: its image is built here", service.name)));
     let mut notes = resolution.notes;
     notes.extend(notes_on(&staged));
+    // Later they are what the admin has put there.
+    if current.is_none() && !staged.report.unread.is_empty() {
+        notes.push(unread(&staged));
+    }
     let previous_specs = match &current {
         Some(current) => current.specs_of(&observed.containers),
         None => adopt::specs(world, &staged, &services, &observed, tree_moves),
@@ -360,6 +365,17 @@ fn notes_on(staged: &Staged) -> Vec<String> {
         notes.push(format!("no longer in the template, kept: {}", report.obsolete.join(", ")));
     }
     notes
+}
+
+/// Settings of an older release in a fresh clone: what they led to is not mounted any more.
+fn unread(staged: &Staged) -> String {
+    let holds = |key: &String| {
+        let value = staged.env.get(key).map(|value| value.text).unwrap_or_default();
+        let folder = value.starts_with('/') && fs::read_dir(&value).is_ok_and(|mut entries| entries.next().is_some());
+        if folder { format!("{key} ({value} has files in it)") } else { key.clone() }
+    };
+    let keys: Vec<String> = staged.report.unread.iter().map(holds).collect();
+    format!("in {}, and read by nothing of this version: {}", staged.stack.layout.env, keys.join(", "))
 }
 
 fn version_id(generation: &Generation) -> String {

@@ -71,7 +71,7 @@ impl Tree {
         let present = Present { layout: &layout, checkout: Some(&self.checkout), generation: None, kept: None };
         let templates = Templates::read(&present, &layout, Some(to)).unwrap();
         let inputs = Inputs {
-            key_is_read: true,
+            compose: "image: acme/orbit:${IMAGE_TAG}",
             current: Some(&EnvFile::parse(mine.as_bytes()).unwrap()),
             old_template: templates.old.as_ref(),
             new_template: templates.new.as_ref(),

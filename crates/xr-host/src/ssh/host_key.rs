@@ -92,8 +92,12 @@ impl Ssh {
         let said = asked.run_async().await?.text();
         let value =
             |key: &str| said.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).unwrap_or_default();
-        let (host, port) = (value("hostname"), value("port"));
-        let name = if port == "22" { host.to_owned() } else { format!("[{host}]:{port}") };
+        let (host, port, alias) = (value("hostname"), value("port"), value("hostkeyalias"));
+        let name = match (alias, port) {
+            ("" | "none", "22") => host.to_owned(),
+            ("" | "none", _) => format!("[{host}]:{port}"),
+            (alias, _) => alias.to_owned(),
+        };
         let cmd = Cmd::new("ssh-keygen").args(["-q", "-R", &name, "-f"]).arg(&self.config.known_hosts);
         cmd.run_async().await.map(drop)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use xr_engine::{Prepared, Request, Wanted, apply, fleet::catch_up, prepare};
+use xr_engine::{Prepared, Request, Wanted, apply, fleet::catch_up, prepare, prune_past};
 use xr_model::{Result, Verdict, exit};
 
 use crate::{
@@ -74,6 +74,9 @@ pub async fn deploy(context: &Context, command: &'static str, request: &Request,
     // A run that changes something takes them along, as far as they are there.
     if outcome.verdict == Verdict::Unchanged {
         catch_up(&world).await;
+    }
+    if outcome.verdict == Verdict::Changed && !matches!(request.wanted, Wanted::Rollback { .. }) {
+        prune_past(&world).await;
     }
     Ok(outcome::show(context, outcome))
 }

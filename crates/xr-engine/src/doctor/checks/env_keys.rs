@@ -5,6 +5,7 @@ use xr_env_writer::{EnvFile, empty_secrets, is_placeholder, is_secret_key};
 use crate::{
     checks::opens_database,
     doctor::{facts::Facts, finding::Finding},
+    settings::unread,
 };
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
@@ -14,6 +15,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         found.extend(missing(facts, env, template));
         found.extend(obsolete(facts, env, template));
     }
+    found.extend(unread_keys(facts, env));
     found.extend(placeholders(facts, env));
     found.extend(empty(facts, env));
     if found.is_empty() {
@@ -56,6 +58,21 @@ fn obsolete(facts: &Facts, env: &EnvFile, template: &EnvFile) -> Vec<Finding> {
         .command(format!("sed -i '/^{key}=/d' {}", xr_model::shell(&facts.env_path())))
     })
     .collect()
+}
+
+/// Those of an older template are told as such.
+fn unread_keys(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
+    let settings = &facts.settings;
+    let unread = unread(env, settings.template.as_ref(), &facts.manifest, &settings.compose);
+    let unread = unread.into_iter().filter(|key| !settings.known_keys.contains(key));
+    unread
+        .map(|key| {
+            let line = env.get(&key).map_or(0, |value| value.line);
+            let evidence = format!("{key} is read by nothing of this version: another one's, or mistyped");
+            Finding::info("env.unread-key", format!("{}:{line}", facts.env_name()), evidence)
+                .command(format!("grep -n {key} {}", xr_model::shell(&facts.env_path())))
+        })
+        .collect()
 }
 
 /// Empty secrets that no rule asks for: theirs may be a service that asks for none, so it is said and left.
@@ -146,6 +163,21 @@ mod tests {
                 f.settings.known_keys = ["A".to_owned(), "OLD".to_owned()].into();
             });
             assert_eq!(words(&check(&facts)), [expect], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_no_file_of_the_version_reads_is_told_unless_a_service_gets_the_whole_file() {
+        for (compose, expect) in [
+            ("image: acme/orbit:${IMAGE_TAG}", "note env.unread-key"),
+            ("source: ${OLD_DIR:-/srv}", "ok env.keys"),
+            ("env_file: .env", "ok env.keys"),
+        ] {
+            let facts = changed(|f| {
+                f.settings.env = env("IMAGE_TAG=v1\nCOMPOSE_PROFILES=x\nOLD_DIR=/srv/old\n");
+                compose.clone_into(&mut f.settings.compose);
+            });
+            assert_eq!(words(&check(&facts)), [expect], "{compose:?}");
         }
     }
 

@@ -150,6 +150,7 @@ pub(crate) fn healthy() -> Facts {
             template: None,
             applied_template: None,
             known_keys: [].into(),
+            compose: String::new(),
         },
         places: vec![Place { path: "/srv/orbit/docker/.env".into(), mode: 0o600, wanted: 0o600, uid: 1000 }],
         read_only: vec![],

@@ -23,6 +23,7 @@ pub(super) fn read(root: &Path, home: &Home, layout: Option<&Layout>, history: &
             template: None,
             applied_template: None,
             known_keys: Default::default(),
+            compose: String::new(),
         };
     };
     let parse = |path: Option<PathBuf>| -> Option<EnvFile> { parse_env(&path?).ok().flatten() };
@@ -49,5 +50,6 @@ pub(super) fn read(root: &Path, home: &Home, layout: Option<&Layout>, history: &
         template: own.clone().or_else(|| parse(layout.template_path())),
         applied_template: generation.and_then(said_by),
         known_keys,
+        compose: layout.texts(root),
     }
 }

@@ -207,7 +207,7 @@ fn rest(text: &mut String, found: &Findings) {
          #[services.{table}]\n#beside = true\n\
          \n# How long everything must stay up before an update counts as a success.\n\
          #[health]\n#settle = \"10s\"\n\
-         \n# How many generations and backups `xr prune` keeps.\n\
+         \n# How many generations and backups stay after an update.\n\
          #[keep]\n#generations = 5\n#backups = 5\n\
          \n# What the machine must have, in MiB.\n\
          #[requirements]\n#memory_mib = 512\n#disk_mib = 1024\n"
