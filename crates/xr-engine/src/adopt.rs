@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path};
 
 use jiff::Timestamp;
-use xr_model::{Observed, Service};
+use xr_model::{Container, Observed, Service};
 use xr_stack::Compose;
 
 use crate::{World, mounted, staging, staging::Staged};
@@ -21,8 +21,11 @@ pub(crate) fn specs(
         return BTreeMap::new();
     }
     let layout = staged.stack.layout.under(&staging::root_of(world, staged.number));
+    let compose = Compose::of(&layout, &staged.invocation);
     // Without an answer everything is replaced, which is always right.
-    let hashes = Compose::of(&layout, &staged.invocation).hashes_under(&world.root).unwrap_or_default();
+    let hashes = compose.hashes_under(&world.root).unwrap_or_default();
+    let borrows = services.iter().any(|service| !service.tied_to.is_empty());
+    let kept = if borrows { compose.kept_under(&world.root).unwrap_or_default() } else { Vec::new() };
     // The hash tells nothing of the files that a container mounts, nor whether it has read them since they changed.
     let has_read = |service: &Service| {
         let paths = mounted::mounts(&staged.resolved.json, &service.name, &world.root);
@@ -31,40 +34,46 @@ pub(crate) fn specs(
                 && !paths.is_empty()
                 && paths.iter().all(|path| has_seen(observed, &service.name, &world.root.join(path))))
     };
-    same(services, observed, &hashes, &has_read)
+    same(services, observed, (&hashes, &kept), &has_read)
 }
 
 /// Whether all containers of a service were started after the last change to a file or folder.
 fn has_seen(observed: &Observed, service: &str, path: &Path) -> bool {
     let started = observed.of(service).map(|container| container.started_at.parse::<Timestamp>().ok()).min().flatten();
-    started.is_some_and(|started| !changed_since(path, started.as_second()))
+    started.is_some_and(|started| !changed_since(path, started.as_nanosecond() - NOTED))
 }
 
+/// How long after its first instruction a container may be noted as started, in nanoseconds.
+const NOTED: i128 = 200_000_000;
+
 /// By the time of the last change to the inode: an archive brings the other one along. What cannot be read may have changed.
-fn changed_since(path: &Path, second: i64) -> bool {
+fn changed_since(path: &Path, moment: i128) -> bool {
     let Ok(meta) = fs::symlink_metadata(path) else { return true };
     // What a link leads to is another matter, and seldom mounted.
-    if meta.is_symlink() || meta.ctime() >= second {
+    let changed = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
+    if meta.is_symlink() || changed >= moment {
         return true;
     }
     if !meta.is_dir() {
         return false;
     }
     let Ok(mut entries) = fs::read_dir(path) else { return true };
-    entries.any(|entry| entry.map_or(true, |entry| changed_since(&entry.path(), second)))
+    entries.any(|entry| entry.map_or(true, |entry| changed_since(&entry.path(), moment)))
 }
 
 fn same(
     services: &[Service],
     observed: &Observed,
-    hashes: &[(String, String)],
+    (hashes, kept): (&[(String, String)], &[String]),
     has_read: &dyn Fn(&Service) -> bool,
 ) -> BTreeMap<String, String> {
     let is_as_staged = |service: &&Service| {
         let hash = hashes.iter().find(|(name, _)| *name == service.name).map(|(_, hash)| hash);
-        observed.of(&service.name).next().is_some()
-            && observed.of(&service.name).all(|container| Some(&container.config_hash) == hash)
-            && has_read(service)
+        let as_wanted = |container: &Container| match service.tied_to.is_empty() {
+            true => Some(&container.config_hash) == hash,
+            false => kept.contains(&container.name),
+        };
+        observed.of(&service.name).next().is_some() && observed.of(&service.name).all(as_wanted) && has_read(service)
     };
     services.iter().filter(is_as_staged).map(|service| (service.name.clone(), service.definition())).collect()
 }
@@ -72,7 +81,7 @@ fn same(
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use xr_model::{Container, ContainerState, Health};
+    use xr_model::{ContainerState, Health};
     use xr_stack::{Manifest, Resolved};
 
     use super::*;
@@ -101,18 +110,23 @@ mod tests {
     #[test]
     fn a_container_of_the_same_hash_counts_as_recorded() {
         let names = ["db", "web", "proxy", "new"];
-        let config: serde_json::Map<_, _> = names.iter().map(|n| ((*n).to_owned(), json!({"image": n}))).collect();
+        let mut config: serde_json::Map<_, _> = names.iter().map(|n| ((*n).to_owned(), json!({"image": n}))).collect();
+        config.insert("beside".to_owned(), json!({"image": "x", "network_mode": "service:db"}));
         let config = json!({"name": "shop", "services": config}).to_string();
         let services = Resolved::parse(&config, &Manifest::default()).unwrap().services;
-        let containers = vec![container("db", "a"), container("proxy", "c"), container("web", "other")];
+        let containers =
+            vec![container("db", "a"), container("proxy", "c"), container("web", "other"), container("beside", "e")];
         let observed = Observed { containers, images: Vec::new(), fleet: Vec::new() };
         let hashes: Vec<_> = [("db", "a"), ("web", "b"), ("proxy", "c"), ("new", "d")]
             .map(|(service, hash)| (service.to_owned(), hash.to_owned()))
             .to_vec();
-        let kept = same(&services, &observed, &hashes, &|service| service.name != "proxy");
-        let db = services.iter().find(|s| s.name == "db").unwrap();
-        assert_eq!(kept, BTreeMap::from([("db".to_owned(), db.definition())]));
-        assert!(same(&services, &observed, &[], &|_| true).is_empty());
+        let kept = |by_compose: &[String]| {
+            let all = same(&services, &observed, (&hashes, by_compose), &|service| service.name != "proxy");
+            all.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[]), ["db"]);
+        assert_eq!(kept(&["shop-beside-1".to_owned(), "shop-web-1".to_owned()]), ["beside", "db"]);
+        assert!(same(&services, &observed, (&[], &[]), &|_| true).is_empty());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `docker compose`, called the same way everywhere; compose itself has no API.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 use xr_host::Cmd;
@@ -152,17 +155,7 @@ impl Compose {
 
     fn hashes_at(&self, real_root: &Path, above: &str) -> Result<Vec<(String, String)>> {
         // `config --hash` leaves `env_file` unresolved while `up` resolves it: the hash of the resolved configuration counts.
-        let resolved = self.command_under(above).args(["config", "--format", "json"]).run()?;
-        if resolved.code != 0 {
-            return Err(self.refused(&resolved.error_text()));
-        }
-        let config = self.as_under(real_root, &resolved.stdout);
-        let mut cmd = self.begun();
-        for profile in &self.profiles {
-            cmd = cmd.args(["--profile", profile.as_str()]);
-        }
-        let whole = with_absent_services(config.as_bytes()).unwrap_or(config.into_bytes());
-        let output = cmd.args(["-f", "-", "config", "--hash", "*"]).stdin(whole).own_group().run()?;
+        let output = self.of_resolved(real_root, above)?.args(["config", "--hash", "*"]).run()?;
         if output.code != 0 {
             return Err(self.refused(&output.error_text()));
         }
@@ -172,6 +165,32 @@ impl Compose {
             .filter_map(|line| line.split_once(' '))
             .map(|(s, h)| (s.to_owned(), h.trim().to_owned()))
             .collect())
+    }
+
+    /// The containers, by name, that `docker compose up` would leave as they are if a staged tree stood under `real_root`: its
+    /// own word. Of a service that borrows the namespaces or volumes of another one no hash can be told beforehand.
+    ///
+    /// # Errors
+    /// As [`Compose::hashes`].
+    pub fn kept_under(&self, real_root: &Path) -> Result<Vec<String>> {
+        let dry = ["--dry-run", "up", "--no-start", "--no-build", "--pull", "never"];
+        let output = self.of_resolved(real_root, "")?.args(dry).env("COMPOSE_PROGRESS", "plain").run()?;
+        if output.code != 0 {
+            return Err(self.refused(&output.error_text()));
+        }
+        Ok(left_alone(&output.error_text()))
+    }
+
+    /// `docker compose …` on the resolved configuration, up to the subcommand.
+    fn of_resolved(&self, real_root: &Path, above: &str) -> Result<Cmd> {
+        let resolved = self.command_under(above).args(["config", "--format", "json"]).run()?;
+        if resolved.code != 0 {
+            return Err(self.refused(&resolved.error_text()));
+        }
+        let config = self.as_under(real_root, &resolved.stdout);
+        let profiles = self.profiles.iter().flat_map(|profile| ["--profile", profile.as_str()]);
+        let whole = without_absent_needs(config.as_bytes()).unwrap_or(config.into_bytes());
+        Ok(self.begun().args(profiles).args(["-f", "-"]).stdin(whole).own_group())
     }
 
     fn refused(&self, said: &str) -> Fault {
@@ -206,17 +225,37 @@ impl Compose {
 }
 
 /// A resolved configuration no longer has the services whose profile is off, while what may do without them still names
-/// them: compose refuses to read that again. They are put back, switched off.
-fn with_absent_services(config: &[u8]) -> Option<Vec<u8>> {
+/// them: compose refuses to read that again. `up` forgets such needs before it hashes a service, and so they are left out.
+fn without_absent_needs(config: &[u8]) -> Option<Vec<u8>> {
     let mut json: Value = serde_json::from_slice(config).ok()?;
     let services = json["services"].as_object_mut()?;
-    let named = services.values().filter_map(|service| service["depends_on"].as_object()).flat_map(|all| all.keys());
-    let absent: Vec<String> = named.filter(|name| !services.contains_key(*name)).cloned().collect();
-    for name in absent {
-        services.insert(name, serde_json::json!({"image": "absent", "profiles": ["xr-absent"]}));
+    let present: BTreeSet<String> = services.keys().cloned().collect();
+    for service in services.values_mut() {
+        let Some(needs) = service.get_mut("depends_on").and_then(Value::as_object_mut) else { continue };
+        needs.retain(|name, _| present.contains(name));
+        if needs.is_empty() {
+            service.as_object_mut()?.remove("depends_on");
+        }
     }
     serde_json::to_vec(&json).ok()
 }
+
+/// Of what a dry run of `up --no-start` says, the containers that it finds as they should be. Those that it makes are
+/// `Creating` or `Recreate` before they are `Created`.
+fn left_alone(said: &str) -> Vec<String> {
+    let words = |line: &str| {
+        let (_, rest) = line.split_once("Container ")?;
+        let (name, state) = rest.trim().rsplit_once(' ')?;
+        Some((name.trim().to_owned(), state.to_owned()))
+    };
+    let told: Vec<(String, String)> = said.lines().filter_map(words).collect();
+    let others: BTreeSet<&str> =
+        told.iter().filter(|(_, state)| !LEFT.contains(&state.as_str())).map(|(name, _)| name.as_str()).collect();
+    told.iter().filter(|(name, _)| !others.contains(name.as_str())).map(|(name, _)| name.clone()).collect()
+}
+
+/// What compose calls a container that it has nothing to do with.
+const LEFT: [&str; 2] = ["Running", "Created"];
 
 /// The key that compose wants and `.env` lacks, from compose's complaint of a `${KEY:?}`: for the admin to set.
 pub fn missing_value(said: &str) -> Option<&str> {
@@ -235,11 +274,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_that_a_profile_leaves_out_are_put_back_switched_off() {
-        let config = br#"{"services": {"web": {"image": "w", "depends_on": {"db": {"required": false}}}}}"#;
-        let whole: Value = serde_json::from_slice(&with_absent_services(config).unwrap()).unwrap();
-        assert_eq!(whole["services"]["db"]["profiles"][0], "xr-absent");
-        assert_eq!(whole["services"]["web"]["image"], "w");
+    fn needs_of_services_that_a_profile_leaves_out_are_forgotten() {
+        let config = br#"{"services": {
+            "web": {"image": "w", "depends_on": {"db": {"required": false}}},
+            "alone": {"image": "x"},
+            "app": {"image": "a", "depends_on": {"db": {"required": false}, "web": {"required": true}}}
+        }}"#;
+        let whole: Value = serde_json::from_slice(&without_absent_needs(config).unwrap()).unwrap();
+        assert_eq!(whole["services"]["web"], serde_json::json!({"image": "w"}));
+        assert_eq!(whole["services"]["alone"], serde_json::json!({"image": "x"}));
+        assert_eq!(whole["services"]["app"]["depends_on"], serde_json::json!({"web": {"required": true}}));
+    }
+
+    #[test]
+    fn of_a_dry_run_those_are_kept_that_nothing_is_done_to() {
+        let said = " DRY-RUN MODE -  Container adp-a-1  Running \n DRY-RUN MODE -  Container adp-job-1  Created\n\
+                    DRY-RUN MODE -  Container adp-e-1  Recreate\n DRY-RUN MODE -  Container adp-e-1  Recreated\n\
+                    DRY-RUN MODE -  Container new-1  Creating\n DRY-RUN MODE -  Container new-1  Created\n\
+                    DRY-RUN MODE -  Network adp_default  Created\n";
+        assert_eq!(left_alone(said), ["adp-a-1", "adp-job-1"]);
     }
 
     #[test]

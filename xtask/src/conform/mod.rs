@@ -171,6 +171,7 @@ fn judge(lab: &Lab, way: &Way, case: &Case) -> Result<Verdict> {
             (Err(why), Ok(_)) => different.push(format!("update: compose refuses: {why}")),
         }
     }
+    different.extend(xr.found.iter().map(|found| format!("doctor: {found}")));
     if different.is_empty() {
         different.extend(
             xr.marked.iter().zip(&xr.back).flat_map(|(was, is)| compare::differences("rollback", was, is, true)),

@@ -45,6 +45,8 @@ pub(crate) struct ByXr {
     pub second: Result<Picture, String>,
     /// After the rollback, or after an update that was refused.
     pub back: Option<Picture>,
+    /// What `xr doctor` finds wrong after the update.
+    pub found: Option<String>,
     /// Containers that compose makes anew after all.
     pub recreated: Vec<String>,
     pub nothing_runs: bool,
@@ -216,6 +218,7 @@ impl ByXr {
             marked: None,
             second: Err(String::new()),
             back: None,
+            found: None,
             recreated: Vec::new(),
             nothing_runs: false,
         };
@@ -233,6 +236,7 @@ impl ByXr {
             return Ok(walked);
         }
         walked.second = Ok(side.picture()?);
+        walked.found = side.run(cmd!(xr, "doctor"))?.err();
         if let Err(why) = side.run(cmd!(xr, "rollback", "--yes"))? {
             bail!("xr rollback: {why}");
         }
