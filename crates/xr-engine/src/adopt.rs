@@ -3,10 +3,24 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path};
 
 use jiff::Timestamp;
-use xr_model::{Container, Observed, Service};
-use xr_stack::Compose;
+use xr_model::{Container, Generation, Observed, Result, Service};
+use xr_stack::{Compose, Foretold};
 
 use crate::{World, mounted, staging, staging::Staged};
+
+/// What compose would do to what runs where no generation, or none that knew its networks, tells how that was defined.
+pub(crate) fn foretell(
+    world: &World<'_>,
+    staged: &Staged,
+    current: Option<&Generation>,
+    observed: &Observed,
+) -> Result<Foretold> {
+    if observed.containers.is_empty() || current.is_some_and(|current| !current.networks.is_empty()) {
+        return Ok(Foretold::default());
+    }
+    let layout = staged.stack.layout.under(&staging::root_of(world, staged.number));
+    Compose::of(&layout, &staged.invocation).foretell(&world.root)
+}
 
 /// The definitions of services whose containers compose made from just these files and settings: nothing of them has to be
 /// made anew. There is no generation that could tell, so compose's own hash does.
@@ -15,17 +29,15 @@ pub(crate) fn specs(
     staged: &Staged,
     services: &[Service],
     observed: &Observed,
+    foretold: &Foretold,
     tree_moves: bool,
 ) -> BTreeMap<String, String> {
     if observed.containers.is_empty() {
         return BTreeMap::new();
     }
     let layout = staged.stack.layout.under(&staging::root_of(world, staged.number));
-    let compose = Compose::of(&layout, &staged.invocation);
     // Without an answer everything is replaced, which is always right.
-    let hashes = compose.hashes_under(&world.root).unwrap_or_default();
-    let borrows = services.iter().any(|service| !service.tied_to.is_empty());
-    let kept = if borrows { compose.kept_under(&world.root).unwrap_or_default() } else { Vec::new() };
+    let hashes = Compose::of(&layout, &staged.invocation).hashes_under(&world.root).unwrap_or_default();
     // The hash tells nothing of the files that a container mounts, nor whether it has read them since they changed.
     let has_read = |service: &Service| {
         let paths = mounted::mounts(&staged.resolved.json, &service.name, &world.root);
@@ -34,7 +46,7 @@ pub(crate) fn specs(
                 && !paths.is_empty()
                 && paths.iter().all(|path| has_seen(observed, &service.name, &world.root.join(path))))
     };
-    same(services, observed, (&hashes, &kept), &has_read)
+    same(services, observed, (&hashes, &foretold.kept), &has_read)
 }
 
 /// Whether all containers of a service were started after the last change to a file or folder.

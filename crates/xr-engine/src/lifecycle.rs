@@ -181,6 +181,7 @@ async fn present(world: &World<'_>, kind: RunKind) -> Result<Prepared> {
             from_version: Some(generation.version.clone()),
             generation: generation.number,
             version: generation.version.clone(),
+            kept: Vec::new(),
             stages: Vec::new(),
         },
         notes: Vec::new(),

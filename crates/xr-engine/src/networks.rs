@@ -45,7 +45,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Those of them that are there, and were defined otherwise by the generation that serves.
+/// Those of them that are there, and were defined otherwise by the generation that serves, or of which compose has `foretold`
+/// that it makes them anew.
 ///
 /// # Errors
 /// When the engine does not answer.
@@ -53,11 +54,12 @@ pub(crate) async fn remade(
     world: &World<'_>,
     current: Option<&Generation>,
     wanted: &BTreeMap<String, String>,
+    foretold: &[String],
 ) -> Result<Vec<RemadeNetwork>> {
     let mut remade = Vec::new();
-    let Some(current) = current else { return Ok(remade) };
-    for (name, digest) in &current.networks {
-        if wanted.get(name).is_some_and(|wanted| wanted != digest)
+    for (name, digest) in wanted {
+        let before = current.and_then(|current| current.networks.get(name));
+        if (before.is_some_and(|before| before != digest) || foretold.contains(name))
             && let Some(definition) = world.engine.network_definition(name).await?
         {
             remade.push(RemadeNetwork { name: name.clone(), definition });

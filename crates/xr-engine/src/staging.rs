@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -301,6 +301,15 @@ fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
         if from.is_file() && !to.exists() && !publishers.contains_key(file) {
             copy(&from, &to)?;
         }
+    }
+    // Settings behind a link of the admin's own are where they are in the staged tree too.
+    let link = layout.directory_path().join(".env");
+    let there = staged.join(&layout.directory).join(".env");
+    if let Ok(target) = fs::read_link(&link)
+        && layout.env_path() != link
+        && fs::symlink_metadata(&there).is_err()
+    {
+        symlink(target, &there).map_err(Fault::at(format!("cannot write {}", there.display())))?;
     }
     Ok(())
 }

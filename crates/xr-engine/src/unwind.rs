@@ -227,7 +227,7 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     }
     let mut was_running: Vec<_> = plan
         .steps()
-        .flat_map(|step| swaps_of(&step.action))
+        .flat_map(|step| step.action.swaps())
         .flat_map(|swap| &swap.old)
         .filter(|c| c.is_running())
         .collect();
@@ -236,8 +236,10 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
     was_running.dedup_by(|a, b| a.id == b.id);
     let waits = was_running.iter().map(|before| serves_again(world, before, project));
     future::join_all(waits).await.into_iter().collect::<Result<Vec<()>>>()?;
-    if let (Some(old), false) = (&old, was_running.is_empty()) {
-        kept_serve(world, plan, old, project).await?;
+    match &old {
+        Some(old) if !was_running.is_empty() => kept_serve(world, plan, old, project).await?,
+        Some(_) => {}
+        None => start_all(world, ended_meanwhile(world, plan, project).await?, project).await?,
     }
     let mut running = world.containers(project).await?;
     running.retain(Container::is_running);
@@ -270,12 +272,29 @@ async fn kept_serve(world: &World<'_>, plan: &Plan, old: &Generation, project: &
     let all: Vec<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
     let down = judge::judge(old, &observed, &[], &all).into_iter().filter_map(|wrong| wrong.container);
     // What a step named is as it was before: what the admin had stopped is none of this.
-    let named =
-        |container: &Container| plan.steps().flat_map(|step| swaps_of(&step.action)).any(|s| s.has(&container.id));
+    let named = |container: &Container| plan.steps().flat_map(|step| step.action.swaps()).any(|s| s.has(&container.id));
     let down = down
         .filter(|container| !named(container))
         .filter(|container| matches!(container.state, ContainerState::Exited(_) | ContainerState::Created));
-    let starts = down.map(async |container| {
+    start_all(world, down.collect(), project).await
+}
+
+/// What ran before a first install, was named by no step and runs no more. A job that has ended well has done what it is for.
+async fn ended_meanwhile(world: &World<'_>, plan: &Plan, project: &str) -> Result<Vec<Container>> {
+    let mut ended = world.containers(project).await?;
+    ended.retain(|container| {
+        plan.kept.contains(&container.id)
+            && match container.state {
+                ContainerState::Exited(0) => container.is_started_again(),
+                ContainerState::Exited(_) | ContainerState::Created => true,
+                _ => false,
+            }
+    });
+    Ok(ended)
+}
+
+async fn start_all(world: &World<'_>, containers: Vec<Container>, project: &str) -> Result<()> {
+    let starts = containers.into_iter().map(async |container| {
         world.engine.start(&container.id).await?;
         serves_again(world, &container, project).await
     });
@@ -293,12 +312,4 @@ async fn serves_again(world: &World<'_>, before: &Container, project: &str) -> R
         return if now.is_up() { Ok(()) } else { Err(gone()) };
     }
     await_container(world, &now, expect, &|| false, &Cancel::default()).await.map(drop).map_err(|failure| failure.fault)
-}
-
-fn swaps_of(action: &Action) -> Vec<&Swap> {
-    match action {
-        Action::CreateContainers { swaps } | Action::RemoveOld { swaps } => swaps.iter().collect(),
-        Action::SwitchOver { swap, .. } | Action::Restart { swap, .. } | Action::StopOld { swap } => vec![swap],
-        _ => Vec::new(),
-    }
 }

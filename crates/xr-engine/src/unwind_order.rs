@@ -62,7 +62,15 @@ mod tests {
         let started: BTreeSet<StepId> = steps.iter().map(|step| step.id).collect();
         let version = "v1.0.0".parse().unwrap();
         let stages = vec![Stage { name: String::new(), steps }];
-        let plan = Plan { kind: RunKind::Rollback, from: Some(2), from_version: None, generation: 1, version, stages };
+        let plan = Plan {
+            kind: RunKind::Rollback,
+            from: Some(2),
+            from_version: None,
+            generation: 1,
+            version,
+            kept: vec![],
+            stages,
+        };
         order(&plan, &started).iter().map(|step| step.action.title()).collect()
     }
 

@@ -172,7 +172,15 @@ mod tests {
 
     fn plan(generation: u32) -> Plan {
         let version: Version = "v1.0.0".parse().unwrap();
-        Plan { kind: RunKind::Update, from: Some(1), from_version: None, generation, version, stages: vec![] }
+        Plan {
+            kind: RunKind::Update,
+            from: Some(1),
+            from_version: None,
+            generation,
+            version,
+            kept: vec![],
+            stages: vec![],
+        }
     }
 
     fn home() -> (tempfile::TempDir, Home) {

@@ -53,6 +53,9 @@ pub struct Plan {
     pub generation: u32,
     /// The version to be.
     pub version: Version,
+    /// Containers that run and that no step names, by id: they run afterwards, whatever becomes of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
     /// The order.
     pub stages: Vec<Stage>,
 }
@@ -288,6 +291,17 @@ pub enum Action {
 }
 
 impl Action {
+    /// The services that it replaces, starts, stops or removes containers of.
+    pub fn swaps(&self) -> &[Swap] {
+        match self {
+            Self::CreateContainers { swaps } | Self::RemoveOld { swaps } => swaps,
+            Self::SwitchOver { swap, .. } | Self::Restart { swap, .. } | Self::StopOld { swap } => {
+                std::slice::from_ref(swap)
+            }
+            _ => &[],
+        }
+    }
+
     /// A short title in the imperative, for progress and the plan's table.
     pub fn title(&self) -> String {
         match self {

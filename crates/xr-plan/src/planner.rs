@@ -76,8 +76,20 @@ pub fn plan(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
         from_version: origin.version.clone(),
         generation: desired.generation,
         version: desired.version.clone(),
+        kept: kept(&build.stages, observed),
         stages: build.stages,
     }
+}
+
+/// Containers that run and that no step names.
+fn kept(stages: &[Stage], observed: &Observed) -> Vec<String> {
+    let named = |id: &str| {
+        let mut swaps = stages.iter().flat_map(|stage| &stage.steps).flat_map(|step| step.action.swaps());
+        swaps.any(|swap| swap.has(id))
+    };
+    let running = observed.containers.iter().filter(|container| container.is_running());
+    let kept = running.filter(|container| !stages.is_empty() && !named(&container.id));
+    kept.map(|container| container.id.clone()).collect()
 }
 
 /// Containers of services that were in the last generation and are in no more.

@@ -167,18 +167,16 @@ impl Compose {
             .collect())
     }
 
-    /// The containers, by name, that `docker compose up` would leave as they are if a staged tree stood under `real_root`: its
-    /// own word. Of a service that borrows the namespaces or volumes of another one no hash can be told beforehand.
+    /// What `docker compose up` would leave as it is and what it would make anew if a staged tree stood under `real_root`: its own
+    /// word. Of a service that borrows the namespaces or volumes of another one no hash can be told beforehand, and none of a
+    /// network. An image that is not there yet ends it early; what it has said by then counts.
     ///
     /// # Errors
     /// As [`Compose::hashes`].
-    pub fn kept_under(&self, real_root: &Path) -> Result<Vec<String>> {
+    pub fn foretell(&self, real_root: &Path) -> Result<Foretold> {
         let dry = ["--dry-run", "up", "--no-start", "--no-build", "--pull", "never"];
         let output = self.of_resolved(real_root, "")?.args(dry).env("COMPOSE_PROGRESS", "plain").run()?;
-        if output.code != 0 {
-            return Err(self.refused(&output.error_text()));
-        }
-        Ok(left_alone(&output.error_text()))
+        Ok(Foretold::read(&output.error_text()))
     }
 
     /// `docker compose …` on the resolved configuration, up to the subcommand.
@@ -240,22 +238,36 @@ fn without_absent_needs(config: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&json).ok()
 }
 
-/// Of what a dry run of `up --no-start` says, the containers that it finds as they should be. Those that it makes are
-/// `Creating` or `Recreate` before they are `Created`.
-fn left_alone(said: &str) -> Vec<String> {
-    let words = |line: &str| {
-        let (_, rest) = line.split_once("Container ")?;
-        let (name, state) = rest.trim().rsplit_once(' ')?;
-        Some((name.trim().to_owned(), state.to_owned()))
-    };
-    let told: Vec<(String, String)> = said.lines().filter_map(words).collect();
-    let others: BTreeSet<&str> =
-        told.iter().filter(|(_, state)| !LEFT.contains(&state.as_str())).map(|(name, _)| name.as_str()).collect();
-    told.iter().filter(|(name, _)| !others.contains(name.as_str())).map(|(name, _)| name.clone()).collect()
+/// What `docker compose up` would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foretold {
+    /// Containers that it would not make anew, by name.
+    pub kept: Vec<String>,
+    /// Networks that it would make anew, by name; compose does so since 2.31.
+    pub networks: Vec<String>,
 }
 
-/// What compose calls a container that it has nothing to do with.
-const LEFT: [&str; 2] = ["Running", "Created"];
+impl Foretold {
+    /// From what a dry run says: ` DRY-RUN MODE -  Container shop-web-1  Running`. A container that is made is `Creating` or
+    /// `Recreate` before it is `Created`; one that is taken off a network for a while is `Stopped`, then `Running`.
+    fn read(said: &str) -> Self {
+        let words = |line: &str, kind: &str| {
+            let (_, rest) = line.split_once(kind)?;
+            let (name, state) = rest.trim().rsplit_once(' ')?;
+            Some((name.trim().to_owned(), state.to_owned()))
+        };
+        let containers: Vec<_> = said.lines().filter_map(|line| words(line, "Container ")).collect();
+        let is =
+            |name: &str, states: &[&str]| containers.iter().any(|(n, s)| n == name && states.contains(&s.as_str()));
+        let names: BTreeSet<&String> = containers.iter().map(|(name, _)| name).collect();
+        let kept = |name: &&&String| is(name, &["Running", "Created"]) && !is(name, &["Creating", "Recreate"]);
+        let networks = said.lines().filter_map(|line| words(line, "Network "));
+        Self {
+            kept: names.iter().filter(kept).map(|name| (*name).clone()).collect(),
+            networks: networks.filter(|(_, state)| state == "Removed").map(|(name, _)| name).collect(),
+        }
+    }
+}
 
 /// The key that compose wants and `.env` lacks, from compose's complaint of a `${KEY:?}`: for the admin to set.
 pub fn missing_value(said: &str) -> Option<&str> {
@@ -287,12 +299,16 @@ mod tests {
     }
 
     #[test]
-    fn of_a_dry_run_those_are_kept_that_nothing_is_done_to() {
-        let said = " DRY-RUN MODE -  Container adp-a-1  Running \n DRY-RUN MODE -  Container adp-job-1  Created\n\
+    fn of_a_dry_run_those_are_kept_that_are_not_made_anew() {
+        let said = " DRY-RUN MODE -  Container adp-db-1  Stopping\n DRY-RUN MODE -  Container adp-db-1  Stopped\n\
+                    DRY-RUN MODE -  Network adp_back  Removed\n DRY-RUN MODE -  Container adp-db-1  Running \n\
+                    DRY-RUN MODE -  Container adp-job-1  Created\n\
                     DRY-RUN MODE -  Container adp-e-1  Recreate\n DRY-RUN MODE -  Container adp-e-1  Recreated\n\
                     DRY-RUN MODE -  Container new-1  Creating\n DRY-RUN MODE -  Container new-1  Created\n\
                     DRY-RUN MODE -  Network adp_default  Created\n";
-        assert_eq!(left_alone(said), ["adp-a-1", "adp-job-1"]);
+        let foretold = Foretold::read(said);
+        assert_eq!(foretold.kept, ["adp-db-1", "adp-job-1"]);
+        assert_eq!(foretold.networks, ["adp_back"]);
     }
 
     #[test]

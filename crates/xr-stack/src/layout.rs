@@ -1,6 +1,6 @@
 //! Where a stack's files stand. Every default fits what products do; `xr.toml` can say otherwise.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use xr_model::{Fault, Result, is_file_name, stays_inside};
 
@@ -111,6 +111,36 @@ pub fn leads_out(root: &Path, path: &str) -> bool {
     real.map_or(link, |real| !real.starts_with(&root))
 }
 
+/// Where a file is that may be a symbolic link to another one of the stack, which git and xr then know by its own name. A link
+/// that leads out is left as it is.
+fn followed(root: &Path, path: &str) -> String {
+    const LONGEST: usize = 8;
+    let mut real = path.to_owned();
+    for _ in 0..LONGEST {
+        let Ok(target) = std::fs::read_link(root.join(&real)) else { break };
+        let folder = Path::new(&real).parent().unwrap_or(Path::new(""));
+        match inside(&folder.join(target)) {
+            Some(next) => real = next,
+            None => return path.to_owned(),
+        }
+    }
+    if leads_out(root, &real) { path.to_owned() } else { real }
+}
+
+/// A path from the stack's root without `.` and `..`; none when it leads above it.
+fn inside(path: &Path) -> Option<String> {
+    let mut parts = Vec::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => parts.push(name.to_str()?),
+            Component::CurDir => {}
+            Component::ParentDir => drop(parts.pop()?),
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(parts.join("/"))
+}
+
 impl Layout {
     /// What the compose files under `root` say, those for trying out too, one after the other. A missing one says nothing.
     pub fn texts(&self, root: &Path) -> String {
@@ -164,7 +194,7 @@ impl Layout {
         });
         Ok(Self {
             root: root.to_owned(),
-            env: manifest.compose.env.clone().unwrap_or_else(|| join(&directory, ".env")),
+            env: followed(root, &manifest.compose.env.clone().unwrap_or_else(|| join(&directory, ".env"))),
             template,
             version: manifest.version.file.clone(),
             directory,
@@ -243,6 +273,22 @@ mod tests {
         assert_eq!(layout.files, ["docker/docker-compose.yml", "docker/docker-compose.override.yml"]);
         assert_eq!((layout.directory.as_str(), layout.env.as_str()), ("docker", "docker/.env"));
         assert_eq!(layout.template.as_deref(), Some("docker/.env.example"));
+    }
+
+    #[test]
+    fn settings_behind_a_link_are_known_by_their_own_name() {
+        let dir = tree(&["docker/docker-compose.yml", "product.conf"]);
+        let env_of = |target: &str| {
+            let link = dir.path().join("docker/.env");
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(target, link).unwrap();
+            Layout::find(dir.path(), &Manifest::default()).unwrap().env
+        };
+        assert_eq!(env_of("../product.conf"), "product.conf");
+        assert_eq!(env_of("./not-yet.conf"), "docker/not-yet.conf");
+        assert_eq!(env_of("../../outside.conf"), "docker/.env");
+        assert_eq!(env_of("/etc/product.conf"), "docker/.env");
+        assert_eq!(env_of(".env"), "docker/.env");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod services;
 mod site;
 
 pub use agent::{AgentSpec, Place, agent};
-pub use compose::{Compose, Resolved, missing_value};
+pub use compose::{Compose, Foretold, Resolved, missing_value};
 pub use inline_files::{InlineFile, inline_files};
 pub use layout::{Layout, find_root, leads_out};
 pub use lifecycle::{LifecycleHook, Moment, lifecycle_hooks};

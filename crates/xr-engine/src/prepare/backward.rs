@@ -63,7 +63,7 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
     }
     // A bundle that is unpacked again is asked for.
     let left = current.commit.as_ref().filter(|_| target.version < current.version).map(|_| current.version.clone());
-    let remade_networks = networks::remade(world, Some(&current), &target.networks).await?;
+    let remade_networks = networks::remade(world, Some(&current), &target.networks, &[]).await?;
     let desired = Desired {
         remade_networks,
         version: target.version.clone(),

@@ -178,11 +178,12 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     if current.is_none() && !staged.report.unread.is_empty() {
         notes.push(unread(&staged));
     }
+    let foretold = adopt::foretell(world, &staged, current.as_ref(), &observed)?;
     let previous_specs = match &current {
         Some(current) => current.specs_of(&observed.containers),
-        None => adopt::specs(world, &staged, &services, &observed, tree_moves),
+        None => adopt::specs(world, &staged, &services, &observed, &foretold, tree_moves),
     };
-    let remade_networks = networks::remade(world, current.as_ref(), &generation.networks).await?;
+    let remade_networks = networks::remade(world, current.as_ref(), &generation.networks, &foretold.networks).await?;
     let desired = Desired {
         remade_networks,
         version: resolution.version,

@@ -178,6 +178,7 @@ impl Prepared {
             from_version: None,
             generation: desired.generation,
             version: desired.version.clone(),
+            kept: Vec::new(),
             stages: Vec::new(),
         };
         let origin = origin(kind, current.as_ref(), &manifest);
