@@ -17,7 +17,7 @@ use std::sync::{
 };
 
 use anyhow::{Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use xr_lab::Lab;
 
 use side::{ByCompose, ByXr, Side, Way};
@@ -39,17 +39,24 @@ pub(crate) struct Conform {
     /// A debug build, as the tests have it, instead of what users get
     #[arg(long)]
     debug: bool,
-    /// Stacks that compose has brought up, which xr takes over
-    #[arg(long)]
-    adopt: bool,
+    /// Stacks that compose has brought up, which xr takes over: as they are, or with the second version at once
+    #[arg(long, value_enum)]
+    adopt: Option<Adopt>,
     /// What every change must pass: a part of the table, and a few random stacks
     #[arg(long, exclusive = true)]
     sample: bool,
 }
 
+/// When a stack is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Adopt {
+    AsItIs,
+    Late,
+}
+
 impl Conform {
     fn sample() -> Self {
-        Self { only: Vec::new(), random: 3, seed: 1, debug: true, adopt: false, sample: true }
+        Self { only: Vec::new(), random: 3, seed: 1, debug: true, adopt: None, sample: true }
     }
 }
 
@@ -83,7 +90,11 @@ pub(crate) fn run(options: &Conform) -> Result<()> {
     let xr = folder.path().join("xr");
     let built = if options.debug { xr_sim::Programs::build()?.xr } else { crate::bench::release_binary()? };
     std::fs::copy(built, &xr)?;
-    let way = if options.adopt { Way::Adopt(xr) } else { Way::Xr(xr) };
+    let way = match options.adopt {
+        None => Way::Xr(xr),
+        Some(Adopt::AsItIs) => Way::Adopt(xr),
+        Some(Adopt::Late) => Way::AdoptLate(xr),
+    };
     let images = images::publish(&lab, folder.path())?;
     let chosen = |case: &Case| options.only.is_empty() || options.only.iter().any(|part| case.name.contains(part));
     let every = if options.sample { EVERY } else { 1 };

@@ -30,6 +30,8 @@ pub(crate) enum Way {
     Xr(PathBuf),
     /// Compose brings up the first version, and this binary takes it over.
     Adopt(PathBuf),
+    /// Compose brings up the first version, and this binary takes it over with the second one.
+    AdoptLate(PathBuf),
 }
 
 /// What stands where after each part of the way; why not, where it was refused.
@@ -138,6 +140,8 @@ impl<'a> Side<'a> {
         let tag = format!("v1.{version}.0");
         match &self.way {
             Way::Compose => self.up(&tag),
+            Way::AdoptLate(_) if version == 0 => self.up(&tag),
+            Way::AdoptLate(xr) => self.run(cmd!(xr, "install", "--yes", "--version", tag)),
             Way::Xr(xr) if version == 0 => self.run(cmd!(xr, "install", "--yes")),
             Way::Adopt(xr) if version == 0 => {
                 if let Err(why) = self.up(&tag)? {
@@ -212,7 +216,7 @@ impl ByCompose {
 
 impl ByXr {
     pub fn walk(side: &Side<'_>) -> Result<Self> {
-        let (Way::Xr(xr) | Way::Adopt(xr)) = &side.way else { bail!("xr is not the way") };
+        let (Way::Xr(xr) | Way::Adopt(xr) | Way::AdoptLate(xr)) = &side.way else { bail!("xr is not the way") };
         let mut walked = Self {
             first: Err(String::new()),
             marked: None,
@@ -237,10 +241,13 @@ impl ByXr {
         }
         walked.second = Ok(side.picture()?);
         walked.found = side.run(cmd!(xr, "doctor"))?.err();
-        if let Err(why) = side.run(cmd!(xr, "rollback", "--yes"))? {
-            bail!("xr rollback: {why}");
+        // What was never installed by xr is nothing to go back to.
+        if !matches!(side.way, Way::AdoptLate(_)) {
+            if let Err(why) = side.run(cmd!(xr, "rollback", "--yes"))? {
+                bail!("xr rollback: {why}");
+            }
+            walked.back = Some(side.picture()?);
         }
-        walked.back = Some(side.picture()?);
         let before = side.containers()?;
         if let Err(why) = side.run(cmd!("docker", "compose", "up", "-d"))? {
             bail!("docker compose up -d by hand: {why}");
