@@ -46,7 +46,7 @@ pub(crate) fn specs(
                 && !paths.is_empty()
                 && paths.iter().all(|path| has_seen(observed, &service.name, &world.root.join(path))))
     };
-    same(services, observed, (&hashes, &foretold.kept), &has_read)
+    same(services, observed, &hashes, &|container| foretold.keeps(&container.name), &has_read)
 }
 
 /// Whether all containers of a service were started after the last change to a file or folder.
@@ -76,14 +76,15 @@ fn changed_since(path: &Path, moment: i128) -> bool {
 fn same(
     services: &[Service],
     observed: &Observed,
-    (hashes, kept): (&[(String, String)], &[String]),
+    hashes: &[(String, String)],
+    keeps: &dyn Fn(&Container) -> bool,
     has_read: &dyn Fn(&Service) -> bool,
 ) -> BTreeMap<String, String> {
     let is_as_staged = |service: &&Service| {
         let hash = hashes.iter().find(|(name, _)| *name == service.name).map(|(_, hash)| hash);
         let as_wanted = |container: &Container| match service.tied_to.is_empty() {
             true => Some(&container.config_hash) == hash,
-            false => kept.contains(&container.name),
+            false => keeps(container),
         };
         observed.of(&service.name).next().is_some() && observed.of(&service.name).all(as_wanted) && has_read(service)
     };
@@ -132,13 +133,13 @@ mod tests {
         let hashes: Vec<_> = [("db", "a"), ("web", "b"), ("proxy", "c"), ("new", "d")]
             .map(|(service, hash)| (service.to_owned(), hash.to_owned()))
             .to_vec();
-        let kept = |by_compose: &[String]| {
-            let all = same(&services, &observed, (&hashes, by_compose), &|service| service.name != "proxy");
+        let kept = |by_compose: bool| {
+            let all = same(&services, &observed, &hashes, &|_| by_compose, &|service| service.name != "proxy");
             all.into_keys().collect::<Vec<_>>()
         };
-        assert_eq!(kept(&[]), ["db"]);
-        assert_eq!(kept(&["shop-beside-1".to_owned(), "shop-web-1".to_owned()]), ["beside", "db"]);
-        assert!(same(&services, &observed, (&[], &[]), &|_| true).is_empty());
+        assert_eq!(kept(false), ["db"]);
+        assert_eq!(kept(true), ["beside", "db"]);
+        assert!(same(&services, &observed, &[], &|_| false, &|_| true).is_empty());
     }
 
     #[test]

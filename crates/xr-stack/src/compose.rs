@@ -176,7 +176,7 @@ impl Compose {
     pub fn foretell(&self, real_root: &Path) -> Result<Foretold> {
         let dry = ["--dry-run", "up", "--no-start", "--no-build", "--pull", "never"];
         let output = self.of_resolved(real_root, "")?.args(dry).env("COMPOSE_PROGRESS", "plain").run()?;
-        Ok(Foretold::read(&output.error_text()))
+        Ok(Foretold::read(&output.error_text(), output.code == 0))
     }
 
     /// `docker compose …` on the resolved configuration, up to the subcommand.
@@ -241,8 +241,12 @@ fn without_absent_needs(config: &[u8]) -> Option<Vec<u8>> {
 /// What `docker compose up` would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Foretold {
-    /// Containers that it would not make anew, by name.
-    pub kept: Vec<String>,
+    /// Containers that it would leave as they are, by name, of those that it came to.
+    left: BTreeSet<String>,
+    /// Containers that it would make, by name.
+    made: BTreeSet<String>,
+    /// Whether it came to all of them: one that has ended is not told of by every compose.
+    whole: bool,
     /// Networks that it would make anew, by name; compose does so since 2.31.
     pub networks: Vec<String>,
 }
@@ -250,22 +254,27 @@ pub struct Foretold {
 impl Foretold {
     /// From what a dry run says: ` DRY-RUN MODE -  Container shop-web-1  Running`. A container that is made is `Creating` or
     /// `Recreate` before it is `Created`; one that is taken off a network for a while is `Stopped`, then `Running`.
-    fn read(said: &str) -> Self {
+    fn read(said: &str, whole: bool) -> Self {
         let words = |line: &str, kind: &str| {
             let (_, rest) = line.split_once(kind)?;
             let (name, state) = rest.trim().rsplit_once(' ')?;
             Some((name.trim().to_owned(), state.to_owned()))
         };
-        let containers: Vec<_> = said.lines().filter_map(|line| words(line, "Container ")).collect();
-        let is =
-            |name: &str, states: &[&str]| containers.iter().any(|(n, s)| n == name && states.contains(&s.as_str()));
-        let names: BTreeSet<&String> = containers.iter().map(|(name, _)| name).collect();
-        let kept = |name: &&&String| is(name, &["Running", "Created"]) && !is(name, &["Creating", "Recreate"]);
-        let networks = said.lines().filter_map(|line| words(line, "Network "));
+        let of = |kind: &str, states: &[&str]| -> BTreeSet<String> {
+            let told = said.lines().filter_map(|line| words(line, kind));
+            told.filter(|(_, state)| states.contains(&state.as_str())).map(|(name, _)| name).collect()
+        };
         Self {
-            kept: names.iter().filter(kept).map(|name| (*name).clone()).collect(),
-            networks: networks.filter(|(_, state)| state == "Removed").map(|(name, _)| name).collect(),
+            left: of("Container ", &["Running", "Created"]),
+            made: of("Container ", &["Creating", "Recreate"]),
+            whole,
+            networks: of("Network ", &["Removed"]).into_iter().collect(),
         }
+    }
+
+    /// Whether it would leave the container of this name as it is.
+    pub fn keeps(&self, name: &str) -> bool {
+        (self.whole || self.left.contains(name)) && !self.made.contains(name)
     }
 }
 
@@ -306,8 +315,15 @@ mod tests {
                     DRY-RUN MODE -  Container adp-e-1  Recreate\n DRY-RUN MODE -  Container adp-e-1  Recreated\n\
                     DRY-RUN MODE -  Container new-1  Creating\n DRY-RUN MODE -  Container new-1  Created\n\
                     DRY-RUN MODE -  Network adp_default  Created\n";
-        let foretold = Foretold::read(said);
-        assert_eq!(foretold.kept, ["adp-db-1", "adp-job-1"]);
+        let foretold = Foretold::read(said, true);
+        let kept = |foretold: &Foretold| -> Vec<&str> {
+            ["adp-db-1", "adp-e-1", "adp-ended-1", "adp-job-1", "new-1"]
+                .into_iter()
+                .filter(|name| foretold.keeps(name))
+                .collect()
+        };
+        assert_eq!(kept(&foretold), ["adp-db-1", "adp-ended-1", "adp-job-1"]);
+        assert_eq!(kept(&Foretold::read(said, false)), ["adp-db-1", "adp-job-1"]);
         assert_eq!(foretold.networks, ["adp_back"]);
     }
 

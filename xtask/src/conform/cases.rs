@@ -1,7 +1,7 @@
 //! The table: a small stack for each element of the
 //! [compose specification](https://github.com/compose-spec/compose-spec/blob/main/spec.md) that an engine acts on.
 
-use super::{Case, images::Images};
+use super::{Case, Start, images::Images};
 
 /// A case of the table: name, first version, what is replaced in it for the second, lines of `.env`, further files.
 type Row = (
@@ -569,7 +569,12 @@ pub(crate) fn table(images: &Images, compose: (u32, u32)) -> Vec<Case> {
                 let further = files.iter().map(|(name, text)| ((*name).to_owned(), with_images(text, images)));
                 std::iter::once(("compose.yaml".to_owned(), with_images(text, images))).chain(further).collect()
             };
-            Case { name: (*name).to_owned(), versions: [version(first), version(&second)], env: (*env).to_owned() }
+            Case {
+                name: (*name).to_owned(),
+                versions: [version(first), version(&second)],
+                env: (*env).to_owned(),
+                start: Start::Installed,
+            }
         })
         .collect()
 }

@@ -11,6 +11,7 @@ mod picture;
 mod random;
 mod side;
 
+use std::path::Path;
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
@@ -39,24 +40,28 @@ pub(crate) struct Conform {
     /// A debug build, as the tests have it, instead of what users get
     #[arg(long)]
     debug: bool,
-    /// Stacks that compose has brought up, which xr takes over: as they are, or with the second version at once
-    #[arg(long, value_enum)]
-    adopt: Option<Adopt>,
+    /// How the stacks come into xr's hands
+    #[arg(long, value_enum, default_value_t = Start::Installed)]
+    start: Start,
     /// What every change must pass: a part of the table, and a few random stacks
     #[arg(long, exclusive = true)]
     sample: bool,
 }
 
-/// When a stack is taken over.
+/// How a stack comes into xr's hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Adopt {
-    AsItIs,
+pub(crate) enum Start {
+    /// It is installed by xr.
+    Installed,
+    /// Compose has brought it up, and xr takes it over as it is.
+    TakenOver,
+    /// Compose has brought it up, and xr takes it over with the second version at once.
     Late,
 }
 
 impl Conform {
     fn sample() -> Self {
-        Self { only: Vec::new(), random: 3, seed: 1, debug: true, adopt: None, sample: true }
+        Self { only: Vec::new(), random: 3, seed: 1, debug: true, start: Start::Installed, sample: true }
     }
 }
 
@@ -71,6 +76,19 @@ pub(crate) struct Case {
     pub versions: [Vec<(String, String)>; 2],
     /// Lines of `.env` beside those that differ between the two ways.
     pub env: String,
+    pub start: Start,
+}
+
+impl Case {
+    fn by(mut self, start: Start) -> Self {
+        self.start = start;
+        match start {
+            Start::Installed => {}
+            Start::TakenOver => self.name += ", taken over",
+            Start::Late => self.name += ", taken over late",
+        }
+        self
+    }
 }
 
 /// How a case went.
@@ -90,24 +108,27 @@ pub(crate) fn run(options: &Conform) -> Result<()> {
     let xr = folder.path().join("xr");
     let built = if options.debug { xr_sim::Programs::build()?.xr } else { crate::bench::release_binary()? };
     std::fs::copy(built, &xr)?;
-    let way = match options.adopt {
-        None => Way::Xr(xr),
-        Some(Adopt::AsItIs) => Way::Adopt(xr),
-        Some(Adopt::Late) => Way::AdoptLate(xr),
-    };
     let images = images::publish(&lab, folder.path())?;
     let chosen = |case: &Case| options.only.is_empty() || options.only.iter().any(|part| case.name.contains(part));
-    let every = if options.sample { EVERY } else { 1 };
     let compose = numbers(&lab.record()?.compose);
-    let table: Vec<Case> = cases::table(&images, compose).into_iter().step_by(every).filter(chosen).collect();
-    let mut verdicts = judge_all(&lab, &way, &table)?;
+    let table = cases::table(&images, compose);
+    let every = |start, from: usize, step: usize| {
+        table.iter().skip(from).step_by(step).cloned().map(move |case| case.by(start))
+    };
+    let table: Vec<Case> = if options.sample {
+        let taken_over = every(Start::TakenOver, 1, 2 * EVERY).chain(every(Start::Late, 6, 2 * EVERY));
+        every(Start::Installed, 0, EVERY).chain(taken_over).collect()
+    } else {
+        every(options.start, 0, 1).filter(chosen).collect()
+    };
+    let mut verdicts = judge_all(&lab, &xr, &table)?;
     let stacks = random::stacks(options.seed, options.random);
-    let random: Vec<Case> = stacks.iter().map(|stack| stack.case(&images)).collect();
-    let of_random = judge_all(&lab, &way, &random)?;
+    let random: Vec<Case> = stacks.iter().map(|stack| stack.case(&images).by(options.start)).collect();
+    let of_random = judge_all(&lab, &xr, &random)?;
     for (stack, (case, verdict)) in stacks.iter().zip(&of_random) {
         if matches!(verdict, Verdict::Different(_)) {
             let smallest = random::shrink(stack, &|smaller| {
-                matches!(judge(&lab, &way, &smaller.case(&images)), Ok(Verdict::Different(_)))
+                matches!(judge(&lab, &xr, &smaller.case(&images).by(options.start)), Ok(Verdict::Different(_)))
             });
             eprintln!("{}: the smallest that differs:\n{}", case.name, smallest.describe());
         }
@@ -121,7 +142,7 @@ pub(crate) fn run(options: &Conform) -> Result<()> {
     Ok(())
 }
 
-fn judge_all(lab: &Lab, way: &Way, cases: &[Case]) -> Result<Vec<(Case, Verdict)>> {
+fn judge_all(lab: &Lab, xr: &Path, cases: &[Case]) -> Result<Vec<(Case, Verdict)>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -131,7 +152,7 @@ fn judge_all(lab: &Lab, way: &Way, cases: &[Case]) -> Result<Vec<(Case, Verdict)
                 cases.get(at).map(|case| (at, case))
             } {
                 let verdict =
-                    judge(lab, way, case).unwrap_or_else(|error| Verdict::Different(vec![format!("{error:#}")]));
+                    judge(lab, xr, case).unwrap_or_else(|error| Verdict::Different(vec![format!("{error:#}")]));
                 eprintln!("{}: {}", case.name, word(&verdict));
                 done.lock().unwrap_or_else(PoisonError::into_inner).push((at, case.clone(), verdict));
             }
@@ -149,10 +170,10 @@ fn judge_all(lab: &Lab, way: &Way, cases: &[Case]) -> Result<Vec<(Case, Verdict)
 }
 
 /// Takes one case both ways.
-fn judge(lab: &Lab, way: &Way, case: &Case) -> Result<Verdict> {
+fn judge(lab: &Lab, xr: &Path, case: &Case) -> Result<Verdict> {
     let (by_compose, by_xr) = std::thread::scope(|scope| {
         let compose = scope.spawn(|| -> Result<ByCompose> { ByCompose::walk(&Side::new(lab, case, Way::Compose)?) });
-        let xr = Side::new(lab, case, way.clone()).and_then(|side| ByXr::walk(&side));
+        let xr = Side::new(lab, case, Way::Xr(xr.to_owned())).and_then(|side| ByXr::walk(&side));
         (compose.join().unwrap_or_else(|_| bail!("a thread died")), xr)
     });
     let (compose, xr) = (by_compose?, by_xr?);

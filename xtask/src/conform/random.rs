@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Case, images::Images};
+use super::{Case, Start, images::Images};
 use crate::crash::chance::Chance;
 
 /// What a service may have: a name, and what it adds to its definition in the first and in the second version.
@@ -104,7 +104,12 @@ impl Stack {
             vec![("compose.yaml".to_owned(), text)]
         };
         let name = format!("random {}: {}", self.number, self.describe());
-        Case { name, versions: [version(false), version(true)], env: "WORD=spoken\n".to_owned() }
+        Case {
+            name,
+            versions: [version(false), version(true)],
+            env: "WORD=spoken\n".to_owned(),
+            start: Start::Installed,
+        }
     }
 
     fn compose(&self, images: &Images, second: bool) -> Value {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use xr_lab::{Lab, surround};
 
 use super::{
-    Case,
+    Case, Start,
     picture::{self, Picture},
 };
 
@@ -28,10 +28,6 @@ pub(crate) enum Way {
     Compose,
     /// This binary.
     Xr(PathBuf),
-    /// Compose brings up the first version, and this binary takes it over.
-    Adopt(PathBuf),
-    /// Compose brings up the first version, and this binary takes it over with the second one.
-    AdoptLate(PathBuf),
 }
 
 /// What stands where after each part of the way; why not, where it was refused.
@@ -138,12 +134,10 @@ impl<'a> Side<'a> {
         }
         self.write_own_files(version)?;
         let tag = format!("v1.{version}.0");
-        match &self.way {
-            Way::Compose => self.up(&tag),
-            Way::AdoptLate(_) if version == 0 => self.up(&tag),
-            Way::AdoptLate(xr) => self.run(cmd!(xr, "install", "--yes", "--version", tag)),
-            Way::Xr(xr) if version == 0 => self.run(cmd!(xr, "install", "--yes")),
-            Way::Adopt(xr) if version == 0 => {
+        match (&self.way, self.case.start, version) {
+            (Way::Compose, ..) | (_, Start::Late, 0) => self.up(&tag),
+            (Way::Xr(xr), Start::Installed, 0) => self.run(cmd!(xr, "install", "--yes")),
+            (Way::Xr(xr), Start::TakenOver, 0) => {
                 if let Err(why) = self.up(&tag)? {
                     return Ok(Err(why));
                 }
@@ -152,7 +146,8 @@ impl<'a> Side<'a> {
                 let made = self.containers()?.iter().any(|id| !before.contains(id));
                 Ok(if made { Err("xr install makes containers anew".to_owned()) } else { taken })
             }
-            Way::Xr(xr) | Way::Adopt(xr) => self.run(cmd!(xr, "update", "--yes", "--to", tag)),
+            (Way::Xr(xr), Start::Late, _) => self.run(cmd!(xr, "install", "--yes", "--version", tag)),
+            (Way::Xr(xr), ..) => self.run(cmd!(xr, "update", "--yes", "--to", tag)),
         }
     }
 
@@ -216,7 +211,7 @@ impl ByCompose {
 
 impl ByXr {
     pub fn walk(side: &Side<'_>) -> Result<Self> {
-        let (Way::Xr(xr) | Way::Adopt(xr) | Way::AdoptLate(xr)) = &side.way else { bail!("xr is not the way") };
+        let Way::Xr(xr) = &side.way else { bail!("xr is not the way") };
         let mut walked = Self {
             first: Err(String::new()),
             marked: None,
@@ -242,7 +237,7 @@ impl ByXr {
         walked.second = Ok(side.picture()?);
         walked.found = side.run(cmd!(xr, "doctor"))?.err();
         // What was never installed by xr is nothing to go back to.
-        if !matches!(side.way, Way::AdoptLate(_)) {
+        if side.case.start != Start::Late {
             if let Err(why) = side.run(cmd!(xr, "rollback", "--yes"))? {
                 bail!("xr rollback: {why}");
             }
