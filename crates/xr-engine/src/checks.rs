@@ -43,7 +43,7 @@ pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
         )));
     }
     if let (None, Some(current)) = (&env, &current) {
-        let kept = crate::staging::root_of(world, current.number).join(&layout.env);
+        let kept = layout.env_in(&crate::staging::root_of(world, current.number));
         return Err(Fault::new(format!(
             "{} is missing; it holds this installation's settings and secrets",
             layout.env_path().display()
@@ -264,7 +264,7 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
 /// An `.env` that is to change and has been mounted cannot be replaced as a whole, which is how a file changes at one moment.
 fn replaceable(world: &World<'_>, prepared: &Prepared) -> Result<()> {
     let path = world.stack.layout.env_path();
-    let staged = staging::root_of(world, prepared.generation.number).join(&world.stack.layout.env);
+    let staged = world.stack.layout.env_in(&staging::root_of(world, prepared.generation.number));
     let changes = match (fs::read(&staged), fs::read(&path)) {
         (Ok(staged), Ok(now)) => staged != now,
         _ => false,

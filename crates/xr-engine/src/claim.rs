@@ -22,7 +22,7 @@ pub async fn project(world: &World<'_>) -> Result<String> {
     let proven = recorded.is_some() || !read_runs(&world.home)?.is_empty();
     let project = match recorded {
         Some(generation) => generation.invocation.project,
-        None => guess(world)?,
+        None => guess(world).map_err(|fault| world.without_secrets(fault))?,
     };
     let ours = told_of_neighbours(world, &project).await?;
     if proven || ours {
@@ -64,7 +64,9 @@ pub(crate) async fn refuse_neighbour(world: &World<'_>, project: &str, services:
         theirs.folder, theirs.service, theirs.name
     ))
     .hint(format!(
-        "give one of the two a name of its own: COMPOSE_PROJECT_NAME in its .env; or stop the other: docker compose --project-directory {} down",
+        "give {} a name of its own: COMPOSE_PROJECT_NAME in its .env; or stop the other: docker compose --project-directory {} down",
+        // What has volumes of the old name would begin without them.
+        if world.generations.current()?.is_some() { "the other" } else { "one of the two" },
         xr_model::shell(&theirs.folder)
     )))
 }

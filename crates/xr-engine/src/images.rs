@@ -2,7 +2,9 @@
 
 use xr_env_writer::EnvFile;
 use xr_image_puller::{PullError, resolve_all};
-use xr_model::{Fault, Generation, ImageRef, ImageSource, Mode, PinnedImage, Result, Service, Version, exit};
+use xr_model::{
+    Fault, Generation, ImageRef, ImageSource, Level, LocalImage, Mode, PinnedImage, Result, Service, Version, exit,
+};
 use xr_stack::Manifest;
 
 use crate::World;
@@ -161,8 +163,12 @@ pub(crate) async fn pin(
         {
             // Built or loaded here and in no registry: what is on the disk is what there is.
             let local = world.engine.image(reference.as_str()).await?;
-            match local.filter(|local| local.repo_digests.is_empty()) {
+            match local.filter(came_from_nowhere) {
                 Some(local) => {
+                    if !local.repo_digests.is_empty() {
+                        let text = format!("{}; the image on this host is taken", error.into_fault().chain());
+                        world.say(Level::Warning, text);
+                    }
                     let image = images.iter_mut().filter(|image| image.reference == reference);
                     image.for_each(|image| image.image_id.clone_from(&local.id));
                 }
@@ -180,6 +186,12 @@ pub(crate) async fn pin(
         }
     }
     Ok(images)
+}
+
+/// Whether nothing tells of a registry that a local image came from. In containerd's store each has a digest, which is its id
+/// also where it was built or loaded here.
+fn came_from_nowhere(local: &LocalImage) -> bool {
+    local.repo_digests.iter().all(|known| known.ends_with(&local.id))
 }
 
 fn is_not_here(image: &PinnedImage) -> Fault {
@@ -237,6 +249,18 @@ fn refuse_repushed(world: &World<'_>, images: &[PinnedImage], how: &Pinning<'_>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_whose_only_digest_is_its_own_id_may_have_been_built_here() {
+        let local = |digests: &[&str]| LocalImage {
+            id: "sha256:aa".to_owned(),
+            tags: Vec::new(),
+            repo_digests: digests.iter().map(|digest| (*digest).to_owned()).collect(),
+            size: 1,
+        };
+        assert!(came_from_nowhere(&local(&[])) && came_from_nowhere(&local(&["acme/app@sha256:aa"])));
+        assert!(!came_from_nowhere(&local(&["acme/app@sha256:bb"])));
+    }
 
     #[test]
     fn a_workers_image_is_derived_from_the_servers_last_name() {

@@ -3,7 +3,7 @@
 //! A start is planned and journalled like an update whose target is what serves already, so it needs neither a
 //! registry nor a git remote. Settings that changed since are not its business: see [`settings_changed`].
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use futures_util::future;
 use xr_journal::RunLock;
@@ -45,11 +45,13 @@ pub fn settings_changed(world: &World<'_>, generation: &Generation) -> Result<bo
     if version.trim().parse().ok().as_ref() != Some(&generation.version) {
         return Ok(false);
     }
-    let differs = |path: &str| {
-        let (recorded, present) = (fs::read(staged.join(path)), fs::read(world.root.join(path)));
+    let differ = |recorded: &Path, present: &Path| {
+        let (recorded, present) = (fs::read(recorded), fs::read(present));
         matches!((recorded, present), (Ok(recorded), Ok(present)) if recorded != present)
     };
-    Ok(differs(&layout.env) || generation.invocation.files.iter().any(|file| differs(file)))
+    let mut files = generation.invocation.files.iter();
+    Ok(differ(&layout.env_in(&staged), &layout.env_path())
+        || files.any(|file| differ(&staged.join(file), &world.root.join(file))))
 }
 
 /// Services in layers, each of which depends only on those before it.

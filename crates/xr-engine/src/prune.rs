@@ -9,6 +9,7 @@ use std::{
 use xr_host::Tenant;
 use xr_journal::{read_runs, run_order};
 use xr_model::{Fault, Generation, Level, LocalImage, PinnedImage, Result};
+use xr_stack::Keep;
 
 use crate::{
     World,
@@ -59,9 +60,12 @@ impl Prunable {
 /// # Errors
 /// When a record or the engine cannot be read.
 pub async fn prunable(world: &World<'_>) -> Result<Prunable> {
+    past_policy(world, &world.stack.manifest.keep).await
+}
+
+async fn past_policy(world: &World<'_>, keep: &Keep) -> Result<Prunable> {
     let current = lifecycle::installed(world)?;
     let all = world.generations.all()?;
-    let keep = &world.stack.manifest.keep;
     let kept = kept(&all, &current, keep.generations);
     let (stay, go): (Vec<&Generation>, Vec<&Generation>) = all.iter().partition(|g| kept.contains(&g.number));
     let tenants = world.engine.tenants().await?;
@@ -250,19 +254,20 @@ pub async fn prune(world: &World<'_>, what: &Prunable) -> Result<(u64, u64)> {
 
 /// After a version has come: when there are more generations than the policy keeps, removes those past it with what only they
 /// had. Other images of the product stay: nobody was asked. What cannot be removed is told: the version serves all the same.
-pub async fn prune_past(world: &World<'_>) {
-    let keep = world.stack.manifest.keep.generations;
+pub async fn prune_past(world: &World<'_>, keep: &Keep) {
     let work = async {
         let all = world.generations.all()?;
-        if all.len() <= keep {
+        if all.len() <= keep.generations {
             return Ok(None);
         }
-        let mut what = prunable(world).await?;
+        let mut what = past_policy(world, keep).await?;
         if what.generations.is_empty() {
             return Ok(None);
         }
         let go = |generation: &&Generation| what.generations.iter().any(|(number, _)| *number == generation.number);
-        let former: Vec<&PinnedImage> = all.iter().filter(go).flat_map(|generation| &generation.images).collect();
+        // What came by no registry could not be had again.
+        let former = all.iter().filter(go).flat_map(|generation| &generation.images);
+        let former: Vec<&PinnedImage> = former.filter(|image| image.digest.is_some()).collect();
         let had = |image: &OldImage| {
             former
                 .iter()
@@ -279,12 +284,14 @@ pub async fn prune_past(world: &World<'_>) {
                 what.generations.iter().map(|(number, name)| format!("{number} ({name})")).collect();
             let (backups, images) = (what.backups.len(), what.images.len());
             let text = format!(
-                "removed generation {} with {images} images and {backups} files of backups: [keep] generations = {keep}",
+                "removed generation {}, {images} images and {backups} files of backups: [keep] in xr.toml",
                 gone.join(", ")
             );
             world.say(Level::Info, text);
         }
-        Err(fault) => world.say(Level::Warning, format!("old generations stay: {}; xr prune", fault.chain())),
+        Err(fault) => {
+            world.say(Level::Warning, format!("what is past [keep] stays, or some of it: {}; xr prune", fault.chain()))
+        }
     }
 }
 

@@ -17,6 +17,7 @@ fn generation(number: u32, parent: Option<u32>, images: Vec<PinnedImage>) -> Gen
     Generation {
         ended: Vec::new(),
         unnamed_volumes: Vec::new(),
+        networks_made: std::collections::BTreeMap::new(),
         networks: std::collections::BTreeMap::new(),
         config_hashes: std::collections::BTreeMap::new(),
         format: GENERATION_FORMAT,

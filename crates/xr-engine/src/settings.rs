@@ -50,13 +50,14 @@ pub(crate) struct Inputs<'a> {
     pub set: &'a BTreeMap<String, String>,
 }
 
+/// What in a compose file tells that other files are read than it names, or the settings as a whole: by a service that gets the
+/// file or mounts its folder.
+const READ_WHOLE: [&str; 8] = [".env", "env_file", "include:", "extends:", " ./:", "\"./:", "'./:", " .:"];
+
 /// Keys of an `.env` that no template, no compose file and no `xr.toml` names: an older release's, or mistyped ones. None where
 /// a service gets the whole file or other files are read besides: any key may be read there.
 pub(crate) fn unread(env: &EnvFile, template: Option<&EnvFile>, manifest: &Manifest, compose: &str) -> Vec<String> {
-    if compose.is_empty()
-        || env.contains("COMPOSE_FILE")
-        || [".env", "env_file", "include:", "extends:"].iter().any(|part| compose.contains(part))
-    {
+    if compose.is_empty() || env.contains("COMPOSE_FILE") || READ_WHOLE.iter().any(|part| compose.contains(part)) {
         return Vec::new();
     }
     let said = serde_json::to_string(manifest).unwrap_or_default();
@@ -218,7 +219,10 @@ pub(crate) fn compose_files(layout: &Layout, env: &EnvFile, mode: Mode) -> Vec<S
     let named: Vec<String> = asked
         .split(separator.as_str())
         .filter(|file| !file.is_empty())
-        .map(|file| if layout.directory.is_empty() { file.to_owned() } else { format!("{}/{file}", layout.directory) })
+        .map(|file| {
+            let whole = layout.directory.is_empty() || std::path::Path::new(file).is_absolute();
+            if whole { file.to_owned() } else { format!("{}/{file}", layout.directory) }
+        })
         .collect();
     if named.is_empty() { layout.files.clone() } else { named }
 }

@@ -302,11 +302,15 @@ fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
             copy(&from, &to)?;
         }
     }
-    // Settings behind a link of the admin's own are where they are in the staged tree too.
-    let link = layout.directory_path().join(".env");
-    let there = staged.join(&layout.directory).join(".env");
-    if let Ok(target) = fs::read_link(&link)
-        && layout.env_path() != link
+    link_settings(world, staged)
+}
+
+/// Settings behind a link of the admin's own are where they are in the staged tree too.
+fn link_settings(world: &World<'_>, staged: &Path) -> Result<()> {
+    let layout = &world.stack.layout;
+    let there = staged.join(&layout.env_name);
+    if layout.env != layout.env_name
+        && let Ok(target) = fs::read_link(world.root.join(&layout.env_name))
         && fs::symlink_metadata(&there).is_err()
     {
         symlink(target, &there).map_err(Fault::at(format!("cannot write {}", there.display())))?;
@@ -322,7 +326,8 @@ fn copy_tree_files(world: &World<'_>, staged: &Path) -> Result<()> {
     let entries = fs::read_dir(&folder).map_err(Fault::at(format!("cannot read {}", folder.display())))?;
     for entry in entries.filter_map(std::result::Result::ok) {
         let small_file = entry.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST);
-        if small_file && entry.path() != layout.env_path() {
+        let settings = [layout.env_path(), world.root.join(&layout.env_name)].contains(&entry.path());
+        if small_file && !settings {
             copy(&entry.path(), &staged.join(&layout.directory).join(entry.file_name()))?;
         }
     }
@@ -333,7 +338,7 @@ fn copy_tree_files(world: &World<'_>, staged: &Path) -> Result<()> {
             copy(&from, &to)?;
         }
     }
-    Ok(())
+    link_settings(world, staged)
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -285,7 +285,10 @@ async fn ended_meanwhile(world: &World<'_>, plan: &Plan, project: &str) -> Resul
     ended.retain(|container| {
         plan.kept.contains(&container.id)
             && match container.state {
-                ContainerState::Exited(0) => container.is_started_again(),
+                ContainerState::Exited(0) => {
+                    let serves = !container.ports.is_empty() || container.health != Health::None;
+                    container.is_started_again() || serves || !container.mounts.is_empty()
+                }
                 ContainerState::Exited(_) | ContainerState::Created => true,
                 _ => false,
             }
@@ -293,12 +296,23 @@ async fn ended_meanwhile(world: &World<'_>, plan: &Plan, project: &str) -> Resul
     Ok(ended)
 }
 
+/// Who borrows a network starts after its lender: what cannot start is tried again as long as others could.
 async fn start_all(world: &World<'_>, containers: Vec<Container>, project: &str) -> Result<()> {
-    let starts = containers.into_iter().map(async |container| {
-        world.engine.start(&container.id).await?;
-        serves_again(world, &container, project).await
-    });
-    future::join_all(starts).await.into_iter().collect::<Result<Vec<()>>>().map(drop)
+    let mut waiting: Vec<&Container> = containers.iter().collect();
+    while !waiting.is_empty() {
+        let mut refused = Vec::new();
+        for container in &waiting {
+            if let Err(fault) = world.engine.start(&container.id).await {
+                refused.push((*container, fault));
+            }
+        }
+        if refused.len() == waiting.len() {
+            return refused.into_iter().next().map_or(Ok(()), |(_, fault)| Err(fault));
+        }
+        waiting = refused.into_iter().map(|(container, _)| container).collect();
+    }
+    let serve = containers.iter().map(|container| serves_again(world, container, project));
+    future::join_all(serve).await.into_iter().collect::<Result<Vec<()>>>().map(drop)
 }
 
 async fn serves_again(world: &World<'_>, before: &Container, project: &str) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Whose volumes they are. Their label tells a compose project's name only, and two products easily share one (`docker`, when
 //! both keep their compose file in `docker/`): what a label says is no reason to delete data.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use serde_json::Value;
 use xr_host::Tenant;
@@ -111,7 +111,13 @@ pub(crate) async fn warn_of_earlier(world: &World<'_>, staged: &Staged) -> Resul
         return Ok(());
     }
     let project = &staged.resolved.project;
-    let there = world.engine.volumes(project).await?;
+    // What containers of this folder have is no riddle.
+    let folder = fs::canonicalize(world.stack.layout.directory_path()).ok();
+    let tenants = world.engine.tenants().await?;
+    let ours = tenants.iter().filter(|one| one.project == *project && fs::canonicalize(&one.folder).ok() == folder);
+    let mounted: BTreeSet<&String> = ours.flat_map(|one| &one.volumes).collect();
+    let mut there = world.engine.volumes(project).await?;
+    there.retain(|name| !mounted.contains(name));
     if there.is_empty() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use xr_env_writer::{EnvFile, secret_values};
 use xr_host::{Engine, Identity, Ssh, owner_of};
 use xr_image_puller::{Credentials, Retry, Sender, Sources};
-use xr_journal::{Generations, Home, sync_disk};
+use xr_journal::{Generations, Home, sync_disk, unfinished};
 use xr_model::{
     Container, Event, Fault, Generation, Invocation, Level, Observed, PinnedImage, Redactor, Result, Worker,
 };
@@ -84,7 +84,7 @@ impl<'a> World<'a> {
 
     fn around(place: Place, root: &Path, xr: &'static str, events: Sink<'a>, cancel: Cancel) -> Result<Self> {
         let Place { home, site, checkout } = place;
-        let stack = xr_stack::load(root)?;
+        let stack = xr_stack::load(root).or_else(|fault| staged_stack(&home, root).ok_or(fault))?;
         let turns = Semaphore::new(site.fleet.at_once.clamp(1, 256));
         Ok(Self {
             site,
@@ -233,7 +233,9 @@ impl<'a> World<'a> {
 
     /// Learns the secrets of a file of settings that is about to count.
     pub(crate) fn learn_secrets(&self, env: &EnvFile, manifest: &Manifest) {
-        self.redactor().learn(secret_values(env, &manifest.secret_keys()));
+        let names = names(&self.stack.layout);
+        let values = secret_values(env, &manifest.secret_keys()).into_iter();
+        self.redactor().learn(values.filter(|value| !names.contains(value.as_str())));
     }
 
     fn redactor(&self) -> MutexGuard<'_, Redactor> {
@@ -300,15 +302,25 @@ impl Place {
     }
 }
 
+/// The stack as the generation that serves has it, while a run is open that may have been killed in the middle of its switch of
+/// the tree: that can be ended then all the same.
+fn staged_stack(home: &Home, root: &Path) -> Option<Stack> {
+    unfinished(home).ok()??;
+    let generations = Generations::of(home);
+    let current = generations.current().ok()??;
+    let stack = xr_stack::load(&crate::staging::root_in(&generations, root, current.number)).ok()?;
+    Some(Stack { layout: stack.layout.under(root), ..stack })
+}
+
 /// The secrets of the settings as they are and as each kept generation has them: an old container knows old ones. What
 /// cannot be read holds none that could be told; where that matters, it is a fault of its own.
 pub(crate) fn secrets(home: &Home, layout: &Layout, manifest: &Manifest) -> Redactor {
     let name = layout.root.file_name().unwrap_or_default();
     let kept = std::fs::read_dir(home.generations()).into_iter().flatten().flatten();
-    let kept = kept.map(|generation| generation.path().join("files").join(name).join(&layout.env));
+    let kept = kept.map(|generation| generation.path().join("files").join(name));
     let names = names(layout);
     let mut redactor = Redactor::default();
-    for path in kept.chain([layout.env_path()]) {
+    for path in kept.map(|root| layout.env_in(&root)).chain([layout.env_path()]) {
         if let Ok(Some(file)) = crate::settings::parse_env(&path) {
             let values = secret_values(&file, &manifest.secret_keys()).into_iter();
             redactor.learn(values.filter(|value| !names.contains(value.as_str())));

@@ -110,8 +110,8 @@ impl PullError {
                 "it may still be being published: try again later, or choose another version".to_owned()
             }
             Self::Denied(_) => match registry.as_str() {
-                "docker.io" => "`docker login` if it is private; else check the name and the tag".to_owned(),
-                host => format!("`docker login {host}` if it is private; else check the name and the tag"),
+                "docker.io" => format!("`{}` if it is private; else check the name and the tag", login()),
+                host => format!("`{} {host}` if it is private; else check the name and the tag", login()),
             },
             Self::Unreachable(failure) if failure.detail.contains("HTTP response to HTTPS client") => {
                 format!("{registry} does not speak TLS: name it in insecure-registries of /etc/docker/daemon.json")
@@ -122,7 +122,7 @@ impl PullError {
             Self::Unreachable(_) => {
                 "check the network and DNS of the engine's host, or add a mirror to .xr/site.toml".to_owned()
             }
-            Self::RateLimited(_) => "`docker login`, or add a mirror to .xr/site.toml, or try again later".to_owned(),
+            Self::RateLimited(_) => format!("`{}`, or add a mirror to .xr/site.toml, or try again later", login()),
             Self::DigestMismatch(_) => {
                 "do not trust this registry or mirror until its owner has explained it".to_owned()
             }
@@ -141,4 +141,8 @@ impl From<PullError> for Fault {
     fn from(error: PullError) -> Self {
         error.into_fault()
     }
+}
+/// The command that logs in as the user who xr runs as: a login of one's own counts for nothing under sudo.
+fn login() -> &'static str {
+    if std::env::var_os("SUDO_USER").is_some() { "sudo docker login" } else { "docker login" }
 }

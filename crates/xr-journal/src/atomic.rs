@@ -104,7 +104,8 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
         if rustix::process::geteuid().is_root() && above.uid() != 0 {
             std::os::unix::fs::chown(path, Some(above.uid()), Some(above.gid()))?;
         }
-        Ok(())
+        // Without that a power cut may leave what is in it and not the folder.
+        File::open(parent)?.sync_all()
     };
     make().map_err(|error| {
         let fault = refused("make", path, error);

@@ -1,7 +1,7 @@
 //! What the journals tell of runs. What cannot be read is never taken for "nothing happened".
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -24,6 +24,8 @@ pub struct PastRun {
     pub started: BTreeSet<StepId>,
     /// Steps that were done.
     pub done: BTreeSet<StepId>,
+    /// Of these, those that had nothing to do, and why.
+    pub skipped: BTreeMap<StepId, String>,
     /// Whether the way back had begun, and why.
     pub unwinding: Option<String>,
     /// How it ended; none when it did not.
@@ -104,8 +106,8 @@ fn read_run(path: &Path) -> Result<Option<PastRun>> {
             }
             (Record::RunStarted { at, plan, .. }, _) => {
                 let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                let (started, done) = (BTreeSet::new(), BTreeSet::new());
-                run = Some(PastRun { id, at, plan, started, done, unwinding: None, outcome: None });
+                let (started, done, skipped) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+                run = Some(PastRun { id, at, plan, started, done, skipped, unwinding: None, outcome: None });
             }
             (_, None) => {
                 let fault = Fault::new(format!("{}:1: the beginning of this journal is lost", path.display()));
@@ -114,8 +116,9 @@ fn read_run(path: &Path) -> Result<Option<PastRun>> {
             (Record::StepStarted { step }, Some(run)) => {
                 run.started.insert(step);
             }
-            (Record::StepDone { step, .. }, Some(run)) => {
+            (Record::StepDone { step, skipped, .. }, Some(run)) => {
                 run.done.insert(step);
+                run.skipped.extend(skipped.map(|why| (step, why)));
             }
             (Record::UnwindStarted { cause }, Some(run)) => run.unwinding = Some(cause),
             (Record::RunEnded { outcome, .. }, Some(run)) => run.outcome = Some(outcome),

@@ -104,6 +104,9 @@ pub struct Generation {
     /// SHA-256 of the definition of each of its networks, by the network's name on the engine; those of others left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<String, String>,
+    /// SHA-256 of what the engine said of each of them when this was recorded, by the network's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks_made: BTreeMap<String, String>,
     /// Compose's hash of what each service's containers were made from, when it was recorded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config_hashes: BTreeMap<String, String>,

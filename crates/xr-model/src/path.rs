@@ -2,10 +2,12 @@
 
 use std::path::{Component, Path};
 
-/// Whether a path from a root stays below it: relative, not empty, without `..`. A symbolic link may still lead out.
+/// Whether a path from a root stays below it: relative, not empty, without `..` and control characters. A symbolic link may still lead out.
 pub fn stays_inside(path: &str) -> bool {
     let mut parts = Path::new(path).components();
-    !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    !path.is_empty()
+        && !path.contains(char::is_control)
+        && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 /// Whether this is the name of one file: no folder, not hidden by being none.
@@ -32,6 +34,7 @@ mod tests {
             ("..", false, false),
             (".", true, false),
             ("", false, false),
+            ("a\nb", false, true),
         ] {
             assert_eq!((stays_inside(path), is_file_name(path)), (inside, name), "{path}");
         }

@@ -317,7 +317,10 @@ impl Action {
             }
             Self::SwapData { restore } => format!("put back the data of {}", restore.name),
             Self::DropAside { restore } => format!("throw away the data that {} replaced", restore.name),
-            Self::TagImages { images } => format!("pin {} images", images.len()),
+            Self::TagImages { images } => match images.len() {
+                1 => "pin 1 image".to_owned(),
+                number => format!("pin {number} images"),
+            },
             Self::SwitchFiles { .. } => "switch tree, VERSION and .env".into(),
             Self::RemakeNetworks { networks, .. } => {
                 let names: Vec<&str> = networks.iter().map(|network| network.name.as_str()).collect();

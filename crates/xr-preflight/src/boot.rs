@@ -28,9 +28,10 @@ pub fn enable(project: &str, root: &Path, xr: &Path) -> Result<Option<String>> {
     }
     if let Some(path) = changed_by_others(xr) {
         return Err(Fault::new(format!(
-            "others than root may change {}, and the unit would run it as root: sudo install -m 755 {} /usr/local/bin/xr",
+            "others than root may change {0}, and the unit would run xr as root: chown root {1} && chmod go-w {1}, or xr \
+             elsewhere",
             path.display(),
-            xr_model::shell(&xr),
+            xr_model::shell(&path),
         )));
     }
     let (name, path) = unit(project);
@@ -67,10 +68,19 @@ pub fn remove(project: &str) -> Result<Option<String>> {
 
 /// The program itself or a folder above it, where others than root may put something else in its place.
 fn changed_by_others(program: &Path) -> Option<&Path> {
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    // `staff`, which Debian once gave /usr/local to, has nobody in it as a rule.
+    let has_members = |gid: u32| {
+        let is = |field: Option<&str>| field == Some(gid.to_string().as_str());
+        let listed =
+            |line: &str| is(line.split(':').nth(2)) && line.split(':').nth(3).is_some_and(|all| !all.is_empty());
+        groups.lines().any(listed) || users.lines().any(|line| is(line.split(':').nth(3)))
+    };
     program.ancestors().find(|path| {
         fs::metadata(path).is_ok_and(|meta| {
             let sticky = meta.is_dir() && meta.mode() & 0o1000 != 0;
-            let group = meta.mode() & 0o020 != 0 && meta.gid() != 0;
+            let group = meta.mode() & 0o020 != 0 && meta.gid() != 0 && has_members(meta.gid());
             meta.uid() != 0 || (!sticky && (group || meta.mode() & 0o002 != 0))
         })
     })

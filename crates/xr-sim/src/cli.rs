@@ -181,7 +181,9 @@ fn create(
     {
         let mut engine = shared.engine();
         for network in all("networks").values() {
-            engine.make_network(network["name"].as_str().unwrap_or_default(), own.clone());
+            let mut labels = network["labels"].as_object().cloned().unwrap_or_default();
+            labels.extend(own.as_object().cloned().unwrap_or_default());
+            engine.make_network(network["name"].as_str().unwrap_or_default(), Value::Object(labels));
         }
         for volume in all("volumes").values() {
             engine.make_volume(volume["name"].as_str().unwrap_or_default(), own.clone());

@@ -217,6 +217,9 @@ impl Engine {
 
     fn start_program(&mut self, id: &str) -> Done {
         let container = &self.containers[id];
+        if let Some(gone) = container.networks.keys().find(|name| !self.networks.contains_key(*name)) {
+            return Err((404, format!("network {gone} not found")));
+        }
         for (_, port) in container.ports() {
             if self.containers.values().any(|c| c.is_up() && c.id != id && c.publishes(port)) {
                 let words = format!(
@@ -372,6 +375,17 @@ impl Engine {
         let id = self.new_id();
         let network = json!({"Name": name, "Id": id, "Driver": "bridge", "Labels": labels, "Options": {}});
         self.networks.entry(name.to_owned()).or_insert(network);
+    }
+
+    /// # Errors
+    /// 409 when there is one of this name.
+    pub(crate) fn create_network(&mut self, body: &Value) -> Result<String, Refused> {
+        let name = body["Name"].as_str().unwrap_or_default().to_owned();
+        if self.networks.contains_key(&name) {
+            return Err((409, format!("network with name {name} already exists")));
+        }
+        self.make_network(&name, body["Labels"].clone());
+        self.network(&name).map(|network| network["Id"].as_str().unwrap_or_default().to_owned())
     }
 
     pub(crate) fn remove_network(&mut self, key: &str) -> Done {

@@ -319,6 +319,13 @@ impl World {
                 &found.networks.get(&network).with_context(|| format!("{service} is on no network"))?["Aliases"];
             ensure!(aliases.as_array().is_some_and(|all| all.iter().any(|a| a == service)), "{service} is {aliases}");
         }
+        let store = format!("{}_store", self.project);
+        let release = engine.network(&store).map(|network| network["Labels"]["release"].clone());
+        ensure!(release.as_ref().is_ok_and(|is| is == version), "the network {store} is that of {release:?}");
+        ensure!(
+            all.iter().any(|c| c.service() == "archive" && c.networks.contains_key(&store)),
+            "nobody is on {store}"
+        );
         let note = all.iter().find(|c| c.service() == "archive").and_then(|c| c.files.get("/etc/note"));
         ensure!(note.is_some_and(|note| *note == format!("archive of {version}\n")), "its note says {note:?}");
         let answer = engine.answer(self.port);

@@ -38,6 +38,8 @@ pub struct Layout {
     pub dev_files: Vec<String>,
     /// The settings file, whether it exists or not.
     pub env: String,
+    /// The link that leads to it, or itself.
+    pub env_name: String,
     /// Its template, when there is one.
     pub template: Option<String>,
     /// The version file, whether it exists or not.
@@ -124,7 +126,13 @@ fn followed(root: &Path, path: &str) -> String {
             None => return path.to_owned(),
         }
     }
-    if leads_out(root, &real) { path.to_owned() } else { real }
+    // A folder above it may be a link too, and `..` then leads elsewhere.
+    let folder_of = |path: &str| root.join(path).parent().and_then(|folder| folder.canonicalize().ok());
+    let same = match (root.join(path).canonicalize(), root.join(&real).canonicalize()) {
+        (Ok(behind), Ok(real)) => behind == real,
+        _ => folder_of(path).is_some() && folder_of(&real).is_some(),
+    };
+    if same && !leads_out(root, &real) { real } else { path.to_owned() }
 }
 
 /// A path from the stack's root without `.` and `..`; none when it leads above it.
@@ -192,9 +200,11 @@ impl Layout {
                 .flat_map(|folder| TEMPLATE_NAMES.iter().map(move |name| join(folder, name)))
                 .find(|path| root.join(path).is_file())
         });
+        let env_name = manifest.compose.env.clone().unwrap_or_else(|| join(&directory, ".env"));
         Ok(Self {
             root: root.to_owned(),
-            env: followed(root, &manifest.compose.env.clone().unwrap_or_else(|| join(&directory, ".env"))),
+            env: followed(root, &env_name),
+            env_name,
             template,
             version: manifest.version.file.clone(),
             directory,
@@ -224,6 +234,12 @@ impl Layout {
     /// The settings file's path.
     pub fn env_path(&self) -> PathBuf {
         self.root.join(&self.env)
+    }
+
+    /// The settings of a copy of the stack under another root, which may be older than the link to them.
+    pub fn env_in(&self, root: &Path) -> PathBuf {
+        let path = root.join(&self.env);
+        if path.exists() { path } else { root.join(&self.env_name) }
     }
 
     /// The template's path.

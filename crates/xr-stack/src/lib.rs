@@ -24,7 +24,7 @@ pub use inline_files::{InlineFile, inline_files};
 pub use layout::{Layout, find_root, leads_out};
 pub use lifecycle::{LifecycleHook, Moment, lifecycle_hooks};
 pub use manifest::{
-    Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Manifest, Profile,
+    Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Keep, Manifest, Profile,
     Requirements, RestorePart, SecretKey, ServiceRule, Smoke, Trust, WorkerRule,
 };
 pub use presets::{Stack, load, read_small, trust_of};

@@ -134,6 +134,9 @@ fn spec(definition: &Value, inline_files: Option<&str>) -> String {
         if let Some(resources) = definition["deploy"].get("resources") {
             map.insert("resources".to_owned(), resources.clone());
         }
+        if let Some(policy) = definition["deploy"].get("restart_policy").filter(|policy| !policy.is_null()) {
+            map.insert("restart_policy".to_owned(), policy.clone());
+        }
         map.sort_keys();
     }
     // As compose prints it, so that it is what earlier generations have.

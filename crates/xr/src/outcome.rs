@@ -67,7 +67,7 @@ fn words(context: &Context, outcome: &Outcome) {
             err(&format!("{} failed; nothing is running, .env is kept", outcome.command.as_str()))
         }
         Verdict::Failed if outcome.serving.is_none() => err(&format!(
-            "{} failed; nothing changed: {} is stopped, as it was before",
+            "{} failed; nothing changed: {} does not serve, as before",
             outcome.command.as_str(),
             version(&outcome.from)
         )),
@@ -90,7 +90,7 @@ fn words(context: &Context, outcome: &Outcome) {
             version(&outcome.to)
         )),
         Verdict::Interrupted if outcome.from.is_some() && outcome.serving.is_none() => err(&format!(
-            "{} was interrupted: {} is stopped, as it was before",
+            "{} was interrupted: {} does not serve, as before",
             outcome.command.as_str(),
             version(&outcome.from)
         )),

@@ -203,13 +203,13 @@ fn judge(lab: &Lab, xr: &Path, case: &Case) -> Result<Verdict> {
             (Err(why), Ok(_)) => different.push(format!("update: compose refuses: {why}")),
         }
     }
-    different.extend(xr.found.iter().map(|found| format!("doctor: {found}")));
     if different.is_empty() {
         different.extend(
             xr.marked.iter().zip(&xr.back).flat_map(|(was, is)| compare::differences("rollback", was, is, true)),
         );
         different.extend(xr.recreated.iter().map(|name| format!("docker compose up -d by hand recreates {name}")));
     }
+    different.extend(xr.found.iter().map(|found| format!("doctor: {found}")));
     Ok(if different.is_empty() { Verdict::Equal } else { Verdict::Different(different) })
 }
 

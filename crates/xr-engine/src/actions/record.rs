@@ -3,7 +3,7 @@
 use xr_model::{Container, ContainerState, Fault, Generation, RunKind, Service};
 
 use super::Run;
-use crate::{clock, failure::Failure, health, judge, volumes};
+use crate::{clock, failure::Failure, health, judge, networks, volumes};
 
 pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
     let world = run.world;
@@ -22,6 +22,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
         now.retain(|container| !old.contains(&container.id.as_str()));
         generation.ended = ended(&generation.services, &now);
         generation.config_hashes = Generation::hashes_of(&now);
+        generation.networks_made = networks::as_made(&world.engine, generation.networks.keys()).await?;
         generation.unnamed_volumes = volumes::unnamed_of(&generation.services, &now);
         world.generations.record(&generation)?;
     }

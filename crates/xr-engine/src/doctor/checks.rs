@@ -10,6 +10,7 @@ mod generations;
 mod images;
 mod leftovers;
 mod machine;
+mod networks;
 mod permissions;
 mod ports;
 mod project;
@@ -43,11 +44,12 @@ const ALWAYS: [Check; 11] = [
 ];
 
 /// What compares the present with the generation that serves: not while a run is between two of them.
-const AT_REST: [Check; 9] = [
+const AT_REST: [Check; 10] = [
     versions::check,
     containers::check,
     leftovers::check,
     drift::check,
+    networks::check,
     images::check,
     tags::check,
     env_keys::check,

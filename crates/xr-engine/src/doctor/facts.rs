@@ -63,6 +63,8 @@ pub struct Facts {
     pub project: String,
     /// Other folders that containers of this project name were made from.
     pub strangers: Vec<String>,
+    /// How the engine describes the networks of the generation that serves, as [`Generation::networks_made`].
+    pub networks: Seen<BTreeMap<String, String>>,
     /// The containers of the project; before the first install those of other folders are left out.
     pub containers: Seen<Vec<Container>>,
     /// Last words of containers in trouble, by id.

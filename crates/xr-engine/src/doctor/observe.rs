@@ -105,6 +105,7 @@ pub async fn observe(root: &Path, look: Look, told: impl Future<Output = Option<
         engine: engine.info,
         project: ground.project,
         strangers: engine.strangers,
+        networks: engine.networks,
         containers: engine.containers,
         last_words: engine.last_words,
         secrets: known_secrets,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use xr_model::{Fault, Generation, Observed, Restore, Result};
+use xr_model::{Fault, Generation, Level, Observed, Restore, Result};
 use xr_stack::{Backup, Manifest};
 
 use crate::{World, actions::backup, checks, dumps};
@@ -23,10 +23,15 @@ pub(super) async fn restores(
     target: &Generation,
 ) -> Result<Vec<Restore>> {
     let mut restores = Vec::new();
+    let mut left: Vec<(&str, String)> = Vec::new();
     let mut sources = 0;
     for (index, one) in manifest.backups.iter().enumerate() {
         let containers = backup::sources(world, one, &observed.containers).await?;
         sources += containers.len();
+        if one.restore.is_none() {
+            left.extend(containers.into_iter().map(|container| (one.name.as_str(), container.service)));
+            continue;
+        }
         let known = dumps::of_generation(world, target.number, &one.name)?;
         // Data of a database that does not run cannot be put back, least of all into another one. One that is no more has
         // kept what it had.
@@ -38,13 +43,6 @@ pub(super) async fn restores(
                 .hint("xr start; xr rollback goes back and leaves the data alone"));
         }
         for container in &containers {
-            if one.restore.is_none() {
-                return Err(Fault::new(format!(
-                    "nothing says how backup `{}` of {} is put back",
-                    one.name, container.service
-                ))
-                .hint(format!("set `restore` in xr.toml, or put it back by hand: ls {}", folder(world))));
-            }
             if containers.len() > 1 && known.iter().any(|dump| dump.service.is_none()) {
                 let services: Vec<&str> = containers.iter().map(|container| container.service.as_str()).collect();
                 return Err(Fault::new(format!(
@@ -82,6 +80,16 @@ pub(super) async fn restores(
     if sources == 0 {
         return Err(Fault::new("no database of the stack runs whose data could be put back")
             .hint("xr start; data outside of the stack are put back where they are"));
+    }
+    if let (true, Some((backup, service))) = (restores.is_empty(), left.first()) {
+        return Err(Fault::new(format!("nothing says how backup `{backup}` of {service} is put back"))
+            .hint(format!("set `restore` in xr.toml, or put it back by hand: ls {}", folder(world))));
+    }
+    for (backup, service) in left {
+        let text = format!(
+            "the data of {service} stay as they are: nothing says how backup `{backup}` is put back (`restore` in xr.toml, or by hand)"
+        );
+        world.say(Level::Warning, text);
     }
     if restores.is_empty() {
         return Err(Fault::new(format!("no dump of generation {} is of a database that runs", target.number))

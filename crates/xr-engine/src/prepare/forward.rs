@@ -157,6 +157,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         services: services.clone(),
         ended: Vec::new(),
         unnamed_volumes: Vec::new(),
+        networks_made: BTreeMap::new(),
         config_hashes: BTreeMap::new(),
         networks: networks::defined(&staged.resolved.json),
         images: images.clone(),
@@ -328,7 +329,8 @@ fn unchanged(world: &World<'_>, current: Generation, running: &BTreeSet<String>,
     let parts = Parts {
         kind: RunKind::Update,
         desired,
-        generation: current.clone(),
+        // What it changed when it came is not what happens now.
+        generation: Generation { changes: Vec::new(), ..current.clone() },
         manifest: world.stack.manifest.clone(),
         current: Some(current),
         observed: Observed::default(),
@@ -376,7 +378,7 @@ fn unread(staged: &Staged) -> String {
         if folder { format!("{key} ({value} has files in it)") } else { key.clone() }
     };
     let keys: Vec<String> = staged.report.unread.iter().map(holds).collect();
-    format!("in {}, and read by nothing of this version: {}", staged.stack.layout.env, keys.join(", "))
+    format!("in {}, and named by no file of this version: {}", staged.stack.layout.env, keys.join(", "))
 }
 
 fn version_id(generation: &Generation) -> String {

@@ -214,6 +214,11 @@ impl Prepared {
         }
     }
 
+    /// How much of the past stays once this version has come, as its own manifest says.
+    pub fn keep(&self) -> &xr_stack::Keep {
+        &self.manifest.keep
+    }
+
     /// What will change, a line each.
     pub fn changes(&self) -> &[String] {
         &self.generation.changes

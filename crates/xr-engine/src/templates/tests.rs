@@ -60,6 +60,7 @@ impl Tree {
             files,
             dev_files: vec![],
             env: ".env".into(),
+            env_name: ".env".into(),
             template,
             version: "VERSION".into(),
         }

@@ -76,7 +76,7 @@ pub async fn deploy(context: &Context, command: &'static str, request: &Request,
         catch_up(&world).await;
     }
     if outcome.verdict == Verdict::Changed && !matches!(request.wanted, Wanted::Rollback { .. }) {
-        prune_past(&world).await;
+        prune_past(&world, prepared.keep()).await;
     }
     Ok(outcome::show(context, outcome))
 }

@@ -171,7 +171,11 @@ fn steps(run: &PastRun) -> Vec<(&'static str, String)> {
         (false, true) => "begun",
         (false, false) => "not reached",
     };
-    run.plan.steps().map(|step| (state(step), step.action.title())).collect()
+    let told = |step: &xr_model::Step| match run.skipped.get(&step.id) {
+        Some(why) => ("skipped", format!("{}: {why}", step.action.title())),
+        None => (state(step), step.action.title()),
+    };
+    run.plan.steps().map(told).collect()
 }
 
 fn generation_json(generation: &Generation, current: Option<u32>) -> Value {

@@ -52,7 +52,7 @@ impl Renderer {
             ),
             Progress::Quiet => (Box::new(lines::warnings), nothing()),
             _ => {
-                let verbose = globals.verbose > 0 || terminal;
+                let verbose = globals.verbose > 0 || terminal || matches!(globals.progress, Progress::Plain);
                 (Box::new(move |event| lines::show(event, verbose)), nothing())
             }
         };

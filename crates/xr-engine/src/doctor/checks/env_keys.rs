@@ -68,7 +68,7 @@ fn unread_keys(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
     unread
         .map(|key| {
             let line = env.get(&key).map_or(0, |value| value.line);
-            let evidence = format!("{key} is read by nothing of this version: another one's, or mistyped");
+            let evidence = format!("{key} is named by no file of this version: it is another one's, or mistyped");
             Finding::info("env.unread-key", format!("{}:{line}", facts.env_name()), evidence)
                 .command(format!("grep -n {key} {}", xr_model::shell(&facts.env_path())))
         })

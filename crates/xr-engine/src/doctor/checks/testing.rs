@@ -100,6 +100,7 @@ pub(crate) fn healthy() -> Facts {
     let generation = Generation {
         ended: Vec::new(),
         unnamed_volumes: Vec::new(),
+        networks_made: std::collections::BTreeMap::new(),
         networks: std::collections::BTreeMap::new(),
         config_hashes: std::collections::BTreeMap::new(),
         format: GENERATION_FORMAT,
@@ -127,6 +128,7 @@ pub(crate) fn healthy() -> Facts {
             files: vec!["docker/docker-compose.yml".into()],
             dev_files: vec![],
             env: "docker/.env".into(),
+            env_name: "docker/.env".into(),
             template: Some("docker/.env.example".into()),
             version: "VERSION".into(),
         }),
@@ -163,6 +165,7 @@ pub(crate) fn healthy() -> Facts {
         }),
         project: "orbit".into(),
         strangers: vec![],
+        networks: Ok([].into()),
         containers: Ok(services.iter().map(running).collect()),
         last_words: [].into(),
         secrets: Default::default(),

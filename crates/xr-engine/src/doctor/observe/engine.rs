@@ -21,7 +21,7 @@ use crate::{
     checks::STACK_DISK,
     claim,
     doctor::facts::{Facts, History, Seen, Trouble},
-    listening,
+    listening, networks,
 };
 
 /// What was said.
@@ -29,6 +29,7 @@ pub(super) struct Answers {
     pub info: Seen<EngineInfo>,
     pub containers: Seen<Vec<Container>>,
     pub strangers: Vec<String>,
+    pub networks: Seen<BTreeMap<String, String>>,
     pub last_words: BTreeMap<String, Vec<String>>,
     pub images: Seen<Vec<LocalImage>>,
     pub machine: Vec<Check>,
@@ -52,6 +53,7 @@ pub(super) async fn read(ground: &Ground, history: &History, manifest: &Manifest
                 info: Err(fault.into()),
                 containers,
                 strangers: Vec::new(),
+                networks: Err(no_engine()),
                 last_words: BTreeMap::new(),
                 images,
                 machine,
@@ -81,11 +83,14 @@ pub(super) async fn read(ground: &Ground, history: &History, manifest: &Manifest
     };
     let registry = registry(&engine, ground, history, look);
     let images = engine.all_images();
-    let ((info, mut machine), (containers, strangers, last_words), images, registry) =
-        tokio::join!(about, containers, images, registry);
+    let current = history.current.as_ref().ok().and_then(Option::as_ref);
+    let networks = networks::as_made(&engine, current.into_iter().flat_map(|current| current.networks_made.keys()));
+    let ((info, mut machine), (containers, strangers, last_words), images, networks, registry) =
+        tokio::join!(about, containers, images, networks, registry);
     // It answered: whatever its group says, this user may.
     machine.retain(|check| check.name != "docker socket");
-    Answers { info, containers, strangers, last_words, images: images.map_err(Trouble::from), machine, registry }
+    let (images, networks) = (images.map_err(Trouble::from), networks.map_err(Trouble::from));
+    Answers { info, containers, strangers, networks, last_words, images, machine, registry }
 }
 
 /// Those containers that were made from another folder.

@@ -46,7 +46,7 @@ pub(super) fn read(root: &Path, home: &Home, layout: Option<&Layout>, history: &
     let known_keys = templates.flat_map(|t| t.keys().into_iter().map(str::to_owned).collect::<Vec<_>>()).collect();
     Settings {
         env: parse_env(&layout.env_path()).map_err(Trouble::from),
-        copy: current.and_then(|n| of(n, Some(&layout.env))).filter(|path| path.exists()),
+        copy: current.map(|n| layout.env_in(&history::files(root, home, n))).filter(|path| path.exists()),
         template: own.clone().or_else(|| parse(layout.template_path())),
         applied_template: generation.and_then(said_by),
         known_keys,

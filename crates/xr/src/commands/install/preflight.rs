@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use xr_journal::{Home, Ownership, write_atomic};
+use xr_journal::{Home, Ownership, RunLock, write_atomic};
 use xr_model::{Fault, Level, Result};
 use xr_preflight::{
     Grade,
@@ -111,6 +111,8 @@ fn install(context: &Context, args: &Install) -> Result<bool> {
 fn remember_mirrors(context: &Context, args: &Install, root: &Path) -> Result<()> {
     let home = Home::of(root);
     home.create()?;
+    // Others write the file too, such as `xr worker add`.
+    let _lock = RunLock::take(&home, "install", &xr_engine::now())?;
     let mut site = Site::read(&home.site())?;
     for mirror in &args.registry_mirror {
         let host = mirror.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').to_owned();

@@ -1,10 +1,10 @@
 //! `xr worker exec` and `logs`.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 
 use xr_engine::fleet;
 use xr_host::Said;
-use xr_model::{Result, exit};
+use xr_model::{Result, exit, printable};
 
 use super::{Exec, Logs};
 use crate::context::Context;
@@ -30,11 +30,19 @@ pub async fn logs(context: &Context, args: &Logs) -> Result<u8> {
     }
 }
 
-/// Passes on what a program on another host says, as it says it.
+/// Passes on what a program on another host says, as it says it; on a terminal without what would steer that.
 pub fn tell(said: Said<'_>) {
     // A reader that has gone away wants no more of it.
     let _ = match said {
-        Said::Out(bytes) => stdout().write_all(bytes).and_then(|()| stdout().flush()),
-        Said::Error(bytes) => stderr().write_all(bytes),
+        Said::Out(bytes) => pass_on(stdout(), bytes),
+        Said::Error(bytes) => pass_on(stderr(), bytes),
     };
+}
+
+fn pass_on(mut stream: impl Write + IsTerminal, bytes: &[u8]) -> io::Result<()> {
+    match stream.is_terminal() {
+        true => stream.write_all(printable(&String::from_utf8_lossy(bytes)).as_bytes())?,
+        false => stream.write_all(bytes)?,
+    }
+    stream.flush()
 }
