@@ -4,6 +4,7 @@
 //! ([`docker::install`], [`certificate::ensure_self_signed`], [`folders`]) may be repeated and then do nothing.
 //! **Nothing here prints or prompts.**
 
+mod any_certificate;
 mod check;
 
 pub mod boot;

@@ -2,8 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use tokio_postgres::{Client, Config, Error, NoTls, error::SqlState};
+use tokio_postgres::{Client, Config, Error, error::SqlState};
+use tokio_postgres_rustls::MakeRustlsConnect;
 use xr_model::{Fault, Result, exit};
+
+use crate::any_certificate;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(60);
@@ -58,10 +61,10 @@ pub struct PostgresReport {
     pub may_create_tables: bool,
 }
 
-/// Connects, as the product will; with `create_missing`, makes a database that is not there.
+/// Connects, as the product will, by TLS where the server has it; with `create_missing`, makes a database that is not there.
 ///
 /// # Errors
-/// Host unreachable ([`exit::TRY_LATER`]), password wrong, TLS demanded, database missing, no right to create it.
+/// Host unreachable ([`exit::TRY_LATER`]), password wrong, database missing, no right to create it.
 /// No message holds the password.
 pub async fn check(target: &PostgresTarget, create_missing: bool) -> Result<PostgresReport> {
     let (client, created) =
@@ -106,13 +109,15 @@ async fn create(target: &PostgresTarget) -> Result<()> {
 enum Refusal {
     Silent(Duration),
     Server(Error),
+    Tls(rustls::Error),
 }
 
 async fn connect(target: &PostgresTarget, database: &str) -> std::result::Result<Client, Refusal> {
     let mut config = Config::new();
     config.host(&target.host).port(target.port).user(&target.user).dbname(database);
     config.password(&target.password.0).connect_timeout(CONNECT).application_name("xr");
-    let (client, connection) = within(CONNECT, config.connect(NoTls)).await?;
+    let tls = MakeRustlsConnect::new(any_certificate::client().map_err(Refusal::Tls)?);
+    let (client, connection) = within(CONNECT, config.connect(tls)).await?;
     // Ends with the client; its error is the client's too.
     tokio::spawn(connection);
     Ok(client)
@@ -135,6 +140,7 @@ impl Refusal {
                     .code(exit::TRY_LATER)
                     .hint(reach);
             }
+            Self::Tls(error) => return Fault::new(format!("{target}: no TLS")).because(error).hint(reach),
             Self::Server(error) => error,
         };
         let Some(said) = error.as_db_error() else {
@@ -143,14 +149,6 @@ impl Refusal {
         let fault = match *said.code() {
             SqlState::INVALID_PASSWORD => Fault::new(format!("{target}: wrong password for {}", target.user))
                 .hint(format!("psql {} -d {}", arguments(target), target.database)),
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION if demands_tls(said.message()) => Fault::new(format!(
-                "{target}: the server lets {} in over TLS only, which xr does not speak to PostgreSQL",
-                target.user
-            ))
-            .hint(format!(
-                "allow this host without TLS in the server's pg_hba.conf (host, not hostssl), for user {}",
-                target.user
-            )),
             SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
                 Fault::new(format!("{target}: the server does not let {} in from here", target.user))
                     .hint("add this machine to the server's pg_hba.conf, then: select pg_reload_conf();")
@@ -159,12 +157,6 @@ impl Refusal {
         };
         fault.because(said.to_string())
     }
-}
-
-fn demands_tls(message: &str) -> bool {
-    ["no encryption", "SSL off", "SSL required", "SSL connection is required"]
-        .iter()
-        .any(|words| message.contains(words))
 }
 
 fn arguments(target: &PostgresTarget) -> String {
