@@ -293,9 +293,14 @@ impl RestorePart {
 }
 
 impl Backup {
+    /// Whether it is meant for services of every image.
+    pub fn is_for_all(&self) -> bool {
+        self.image == "*"
+    }
+
     /// Whether it is meant for an image with this last name.
     pub fn fits(&self, image: &str) -> bool {
-        self.image == "*" || self.image == image || self.kin.iter().any(|kin| kin == image)
+        self.is_for_all() || self.image == image || self.kin.iter().any(|kin| kin == image)
     }
 
     /// The program and all its arguments for a part of putting a backup back; none when the manifest has no such program.

@@ -40,7 +40,9 @@ async fn able(world: &World<'_>, backup: &Backup, containers: &[Container]) -> R
     for container in containers.iter().filter(|c| c.is_running()) {
         let image = ImageRef::new(container.image.clone());
         let fits = image.name().rsplit('/').next().is_some_and(|name| backup.fits(name));
-        if !fits || sources.iter().any(|other| other.service == container.service) {
+        // What is meant for every image is about what is mounted.
+        let holds_nothing = backup.is_for_all() && container.mounts.is_empty();
+        if !fits || holds_nothing || sources.iter().any(|other| other.service == container.service) {
             continue;
         }
         let able = match &backup.requires_program {
