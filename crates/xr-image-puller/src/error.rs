@@ -142,6 +142,7 @@ impl From<PullError> for Fault {
         error.into_fault()
     }
 }
+
 /// The command that logs in as the user who xr runs as: a login of one's own counts for nothing under sudo.
 fn login() -> &'static str {
     if std::env::var_os("SUDO_USER").is_some() { "sudo docker login" } else { "docker login" }

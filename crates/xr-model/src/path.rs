@@ -2,7 +2,8 @@
 
 use std::path::{Component, Path};
 
-/// Whether a path from a root stays below it: relative, not empty, without `..` and control characters. A symbolic link may still lead out.
+/// Whether a path from a root stays below it: relative, not empty, without `..` and control characters. A symbolic link may
+/// still lead out.
 pub fn stays_inside(path: &str) -> bool {
     let mut parts = Path::new(path).components();
     !path.is_empty()

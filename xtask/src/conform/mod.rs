@@ -11,10 +11,12 @@ mod picture;
 mod random;
 mod side;
 
-use std::path::Path;
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use anyhow::{Result, bail, ensure};
@@ -76,6 +78,7 @@ pub(crate) struct Case {
     pub versions: [Vec<(String, String)>; 2],
     /// Lines of `.env` beside those that differ between the two ways.
     pub env: String,
+    /// How it comes into xr's hands.
     pub start: Start,
 }
 
