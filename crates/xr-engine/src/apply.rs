@@ -12,7 +12,7 @@ use crate::{
     checks::{self, Demand},
     clock,
     failure::Failure,
-    files, fleet,
+    files, fleet, judge,
     obstacle::obstacle,
     prepare::Prepared,
     unwind, watch,
@@ -56,6 +56,7 @@ impl Prepared {
             log: Vec::new(),
             hint: None,
             undo: None,
+            problems: Vec::new(),
             try_later: false,
         }
     }
@@ -130,7 +131,10 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
                 Ok(verdict)
             };
             let mut outcome = match verdict {
-                Ok(verdict) => prepared.outcome(verdict, begun),
+                Ok(verdict) => {
+                    let problems = if touched { still_wrong(world, prepared).await } else { Vec::new() };
+                    Outcome { problems, ..prepared.outcome(verdict, begun) }
+                }
                 Err(fault) => {
                     let fault = world.without_secrets(fault);
                     let mut outcome = prepared.outcome(Verdict::Degraded, begun);
@@ -156,6 +160,13 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         prepared.abandon(world);
     }
     outcome
+}
+
+/// What of the version that serves again is not as it should be: it was so before, and a way back does not mend it.
+async fn still_wrong(world: &World<'_>, prepared: &Prepared) -> Vec<String> {
+    let old = prepared.plan.from.and_then(|from| world.generations.read(from).ok());
+    let containers = world.containers(&prepared.generation.invocation.project).await;
+    old.zip(containers.ok()).map(|(old, containers)| judge::problems(&old, &containers)).unwrap_or_default()
 }
 
 /// A product whose first-run hooks all found nothing to run is up, and may lack its tables and its first user.

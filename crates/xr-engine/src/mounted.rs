@@ -5,19 +5,29 @@ use std::path::Path;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use xr_env_writer::EnvFile;
 use xr_model::Result;
-use xr_stack::Resolved;
+use xr_stack::{Resolved, inline_files};
 
-use crate::{World, own_files::OwnFiles};
+use crate::{World, own_files::OwnFiles, settings};
 
 /// Notes with each service what the files contain that it mounts from the tree of `commit`; of a bundle, what the files
-/// contain that its generation keeps.
+/// contain that its generation keeps; and what compose writes into it out of variables.
 pub(crate) fn note(
     world: &World<'_>,
     resolved: &mut Resolved,
+    env: &EnvFile,
     commit: Option<&str>,
     kept: Option<(&OwnFiles, &Path)>,
 ) -> Result<()> {
+    let value = |key: &str| settings::variable(Some(env), key);
+    let injected: Vec<(String, Vec<String>)> = resolved
+        .services
+        .iter()
+        .filter(|service| service.injected)
+        .map(|service| (service.name.clone(), from_variables(&resolved.json, &service.name, &value)))
+        .collect();
+    injected.iter().for_each(|(service, contents)| put(resolved, service, contents));
     if let Some((own, staged)) = kept {
         own.contents(staged).into_iter().for_each(|(service, contents)| put(resolved, service, &contents));
     }
@@ -42,10 +52,19 @@ pub(crate) fn note(
     Ok(())
 }
 
+/// The files whose content is a variable's value, and what that is.
+fn from_variables(config: &Value, service: &str, value: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let files = inline_files(config, service, value).into_iter();
+    let fixed = inline_files(config, service, &|_| Some(String::new()));
+    let of_variables = files.filter(|file| !fixed.contains(file));
+    of_variables.map(|file| format!("{} {}", file.path, file.content)).collect()
+}
+
+/// Adds to what a service's files contain.
 fn put(resolved: &mut Resolved, service: &str, contents: &[String]) {
     let service = resolved.services.iter_mut().find(|other| other.name == service);
     if let Some(service) = service.filter(|_| !contents.is_empty()) {
-        let digest = Sha256::digest(contents.join("\n"));
+        let digest = Sha256::digest(format!("{}{}", service.content, contents.join("\n")));
         service.content = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     }
 }
@@ -93,5 +112,19 @@ mod tests {
         });
         assert_eq!(mounts(&config, "proxy", Path::new("/srv/shop")), ["conf/motd", "conf/nginx.conf"]);
         assert!(mounts(&config, "other", Path::new("/srv/shop")).is_empty());
+    }
+
+    #[test]
+    fn what_compose_writes_out_of_variables_counts_and_what_stands_in_the_compose_file_counts_there() {
+        let config = json!({
+            "services": {"web": {"configs": [{"source": "motd"}], "secrets": [{"source": "token"}]}},
+            "configs": {"motd": {"content": "hello"}},
+            "secrets": {"token": {"environment": "TOKEN"}},
+        });
+        let with = |token: &'static str| from_variables(&config, "web", &|_| Some(token.to_owned()));
+        assert_eq!(
+            (with("a"), with("b")),
+            (vec!["/run/secrets/token a".to_owned()], vec!["/run/secrets/token b".to_owned()])
+        );
     }
 }

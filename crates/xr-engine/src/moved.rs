@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use xr_model::{Container, Fault, Generation, Level, MountKind, Observed, Result, Service};
+use xr_model::{Container, Fault, Generation, ImageRef, Level, MountKind, Observed, Result, Service};
 
 use crate::{
     World,
@@ -135,8 +135,8 @@ fn carry(moved: &Moved<'_>, image: &str) -> Option<String> {
     Some(format!("docker run --rm --user 0 -v {old}:/from:ro -v {new}:/to --entrypoint cp {image} -a /from/. /to/"))
 }
 
-/// What the services have mounted writable that stay: by their containers, and of a service that has none, by the generation
-/// that serves.
+/// What the services have mounted writable that stay, or that take another's place: by their containers, and of a service that
+/// has none, by the generation that serves.
 async fn present(
     world: &World<'_>,
     current: Option<&Generation>,
@@ -162,7 +162,27 @@ async fn present(
         volumes.retain(|_, place| matches!(place, Place::Volume(_)));
         found.push(Present { service: name.to_owned(), image: None, places: volumes });
     }
+    let before: Vec<&str> = observed.containers.iter().map(|container| container.service.as_str()).collect();
+    for container in &observed.containers {
+        let image = ImageRef::new(container.image.clone());
+        let heir = heir(&container.service, &image, &before, services);
+        if let Some(heir) = heir.filter(|heir| !found.iter().any(|one| one.service == *heir)) {
+            let (image, places) = (Some(container.image.clone()), mounted(container));
+            found.push(Present { service: heir.to_owned(), image, places });
+        }
+    }
     Ok(found)
+}
+
+/// The service that takes the place of one that is no more: a new one of the same program, of which there is one only.
+fn heir<'a>(service: &str, image: &ImageRef, before: &[&str], services: &'a [Service]) -> Option<&'a str> {
+    if services.iter().any(|one| one.name == service) {
+        return None;
+    }
+    let program = |image: &ImageRef| image.name().rsplit('/').next().map(str::to_owned);
+    let same = |one: &&Service| !before.contains(&one.name.as_str()) && program(&one.image) == program(image);
+    let mut heirs = services.iter().filter(same);
+    heirs.next().filter(|_| heirs.next().is_none()).map(|heir| heir.name.as_str())
 }
 
 /// What a container may write that outlives it, where there is something.
@@ -230,7 +250,7 @@ fn plain(target: &str) -> String {
 /// Whether nothing is there: not now, and not in the release's tree.
 async fn is_empty(world: &World<'_>, new: &New<'_>, place: &Place) -> Result<bool> {
     Ok(match place {
-        Place::Volume(name) => !world.engine.has_volume(name).await?,
+        Place::Volume(name) => world.engine.volume_is_empty(name).await?,
         Place::Path(path) => !holds_something(path) && !is_released(world, new, path)?,
         Place::Memory => true,
     })
@@ -322,6 +342,18 @@ mod tests {
         assert_eq!(told(&json!([]), &names, &[]), [""; 0]);
         let both = json!([volume("pg", "/data")[0], volume("more", "/more")[0]]);
         assert_eq!(told(&both, &names, &["docker_pg"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_new_service_of_the_same_program_takes_the_place_of_one_that_is_no_more() {
+        let services = config(&json!([]), &json!({}), &json!([])).services;
+        let heir = |service: &str, image: &str, before: &[&str]| {
+            super::heir(service, &ImageRef::new(image.to_owned()), before, &services).map(str::to_owned)
+        };
+        assert_eq!(heir("database", "docker.io/library/postgres:15", &["database"]).as_deref(), Some("db"));
+        assert_eq!(heir("database", "mysql:8", &["database"]), None);
+        assert_eq!(heir("database", "postgres:15", &["database", "db"]), None);
+        assert_eq!(heir("db", "postgres:15", &["db"]), None);
     }
 
     #[test]

@@ -75,6 +75,11 @@ pub(crate) fn as_written(compose: &Compose) -> Result<Value> {
     Ok(if output.code == 0 { serde_json::from_slice(&output.stdout).unwrap_or_default() } else { Value::Null })
 }
 
+/// The `env_file`s of all services.
+pub(crate) fn env_file_paths(written: &Value) -> Vec<PathBuf> {
+    env_files(written).into_iter().map(|source| source.path).collect()
+}
+
 /// Copies the `env_file`s to a staged tree, which compose cannot read without them.
 pub(crate) fn keep_env_files(world: &World<'_>, written: &Value, staged: &Path) -> Result<()> {
     let (files, _) = chosen(&world.root, &env_files(written), &[]);

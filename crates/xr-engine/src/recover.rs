@@ -79,6 +79,7 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
         log: Vec::new(),
         hint: why.map(|fault| format!("the way back failed: {}; xr doctor", fault.chain())),
         undo: None,
+        problems: Vec::new(),
         try_later: false,
     };
     let ended = Record::RunEnded { at: clock::now(), outcome: outcome.clone() };

@@ -1,6 +1,6 @@
 //! The `.env` of the next generation: the admin's values over the template, secrets made, the version pinned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xr_env_writer::{EnvFile, MergeRules, SecretRule, empty_secrets, merge};
 use xr_model::{Fault, Mode, Result, Version};
@@ -23,6 +23,8 @@ pub struct EnvReport {
     pub floating: Option<String>,
     /// Keys that nothing of the release reads.
     pub unread: Vec<String>,
+    /// Variables of the compose files that only the shell xr was started from sets.
+    pub of_the_shell: Vec<String>,
     /// Keys whose template default changed while the admin had the old default.
     pub defaults_changed: Vec<String>,
 }
@@ -68,6 +70,17 @@ pub(crate) fn unread(env: &EnvFile, template: Option<&EnvFile>, manifest: &Manif
     env.keys().into_iter().filter(|key| !known(key)).map(str::to_owned).collect()
 }
 
+/// The variables that compose files read, each once; `$$` is a dollar.
+fn variables(compose: &str) -> BTreeSet<&str> {
+    let lines = compose.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let parts = lines.flat_map(|line| line.split("$$").flat_map(|part| part.split('$').skip(1)));
+    let names = parts.map(|part| {
+        let part = part.strip_prefix('{').unwrap_or(part);
+        &part[..part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(part.len())]
+    });
+    names.filter(|name| name.starts_with(|c: char| !c.is_ascii_digit())).collect()
+}
+
 /// Reads an `.env`; `None` when there is none.
 ///
 /// # Errors
@@ -86,6 +99,11 @@ pub fn read_env(path: &std::path::Path) -> Result<Option<EnvFile>> {
         .hint("keep one of the lines; `xr doctor --fix` keeps the last, as compose does"));
     }
     Ok(Some(file))
+}
+
+/// The value of a variable as compose finds it: of `.env`, else of the shell that xr was started from.
+pub(crate) fn variable(env: Option<&EnvFile>, key: &str) -> Option<String> {
+    env.and_then(|env| env.get(key)).map(|value| value.text).or_else(|| std::env::var(key).ok())
 }
 
 /// As [`read_env`], duplicates allowed.
@@ -163,8 +181,11 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
     let unanswered = |key: &String| !inputs.set.contains_key(key);
     let changed = merged.template_changed.into_iter().map(|change| change.key);
     let unread = unread(&file, inputs.new_template, inputs.manifest, inputs.compose);
+    let elsewhere = |name: &&str| !file.contains(name) && std::env::var_os(name).is_some();
+    let of_the_shell = variables(inputs.compose).into_iter().filter(elsewhere).map(str::to_owned).collect();
     let report = EnvReport {
         unread,
+        of_the_shell,
         added: merged.added,
         generated: merged.generated,
         obsolete: merged.obsolete,
@@ -225,4 +246,15 @@ pub(crate) fn compose_files(layout: &Layout, env: &EnvFile, mode: Mode) -> Vec<S
         })
         .collect();
     if named.is_empty() { layout.files.clone() } else { named }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_of_compose_files_are_known_in_every_spelling() {
+        let text = "a: $HOME/x:${DATA:-${FALLBACK}}\n# $COMMENT\nb: $$NOT ${1} $ {no}\nc: \"$$$YES\"\n";
+        assert_eq!(variables(text).into_iter().collect::<Vec<_>>(), ["DATA", "FALLBACK", "HOME", "YES"]);
+    }
 }

@@ -147,7 +147,11 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         written = own_files::as_written(&Compose::new(layout, &files, &["*".to_owned()]))?;
         own_files::keep_env_files(world, &written, &root)?;
     }
-    let resolved = resolve(&stack, &root, &world.root, &env, order.mode);
+    let bring = |path: &Path| bring(world, order.commit, &root, path);
+    if !is_bundle {
+        bring_optional(&stack, &root, &settings::compose_files(&stack.layout, &env, order.mode), &bring)?;
+    }
+    let resolved = resolve(&stack, &root, &world.root, (&env, order.mode), &bring);
     let (compose, files, profiles, mut resolved) =
         resolved.map_err(|fault| as_released(world, order, &stack, &root, fault))?;
     drop(compose);
@@ -155,7 +159,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         true => Some(own_files::keep(world, &stack, [&written, &resolved.json], number)?),
         false => None,
     };
-    mounted::note(world, &mut resolved, order.commit, own.as_ref().map(|own| (own, root.as_path())))?;
+    mounted::note(world, &mut resolved, &env, order.commit, own.as_ref().map(|own| (own, root.as_path())))?;
     let mut left_out: Vec<String> = Vec::new();
     for name in order.without {
         match stack.manifest.optional.get(name) {
@@ -216,13 +220,16 @@ fn as_released(world: &World<'_>, order: &Order<'_>, stack: &Stack, staged: &Pat
 
 type Call = (Compose, Vec<String>, Vec<String>, Resolved);
 
-fn resolve(stack: &Stack, staged: &Path, real: &Path, env: &EnvFile, mode: Mode) -> Result<Call> {
+/// Puts a file that a staged tree lacks there; whether there was one to put.
+type Bring<'a> = &'a dyn Fn(&Path) -> Result<bool>;
+
+fn resolve(stack: &Stack, staged: &Path, real: &Path, (env, mode): (&EnvFile, Mode), bring: Bring<'_>) -> Result<Call> {
     let layout = stack.layout.under(staged);
     let call = |files: Vec<String>| -> Result<Call> {
         let text: String = files.iter().filter_map(|file| fs::read_to_string(staged.join(file)).ok()).collect();
         let profiles = settings::profiles(&stack.manifest, env, &text);
         let compose = Compose::new(&layout, &files, &profiles);
-        let resolved = resolve_with_own_files(&compose, stack, staged, real).map_err(|fault| Fault {
+        let resolved = resolve_with_more_files(&compose, stack, (staged, real), bring).map_err(|fault| Fault {
             message: fault.message.replace(&staged.display().to_string(), &real.display().to_string()),
             hint: fault.hint.map(|hint| hint.replace(&staged.display().to_string(), &real.display().to_string())),
             ..fault
@@ -246,27 +253,65 @@ fn resolve(stack: &Stack, staged: &Path, real: &Path, env: &EnvFile, mode: Mode)
     }
 }
 
-/// How many files of the admin's a release may read.
-const OWN_FILES: usize = 100;
+/// How many files may be read besides those of compose's folder.
+const MORE_FILES: usize = 100;
 
-/// Compose reads files of the admin's that git does not have: an `env_file` with secrets, an include. It names the first that
-/// is not there, and when the stack has it, it is copied.
-fn resolve_with_own_files(compose: &Compose, stack: &Stack, staged: &Path, real: &Path) -> Result<Resolved> {
-    for _ in 0..OWN_FILES {
-        match compose.resolve(real, &stack.manifest) {
-            Err(fault) => {
-                let lacked = named_below(&fault.message, staged).find(|path| is_lacked(path, staged, real));
-                let Some(path) = lacked else { return Err(fault) };
-                copy(&real.join(&path), &staged.join(&path))?;
-            }
+/// Compose reads files that stand elsewhere in the tree, and files of the admin's that git does not have: an include, an
+/// `env_file` with secrets. It names the first that is not there, which is then brought.
+fn resolve_with_more_files(
+    compose: &Compose,
+    stack: &Stack,
+    (staged, real): (&Path, &Path),
+    bring: Bring<'_>,
+) -> Result<Resolved> {
+    'more: for _ in 0..MORE_FILES {
+        let fault = match compose.resolve(real, &stack.manifest) {
+            Err(fault) => fault,
             resolved => return resolved,
+        };
+        for path in named_below(&fault.message, staged) {
+            if bring(&path)? {
+                continue 'more;
+            }
         }
+        return Err(fault);
     }
     compose.resolve(real, &stack.manifest)
 }
 
-fn is_lacked(path: &Path, staged: &Path, real: &Path) -> bool {
-    !path.as_os_str().is_empty() && !staged.join(path).exists() && real.join(path).is_file()
+/// An `env_file` that need not be there is passed over by compose without a word, so all are asked for.
+fn bring_optional(stack: &Stack, staged: &Path, files: &[String], bring: Bring<'_>) -> Result<()> {
+    let text = stack.layout.texts(staged);
+    if !text.contains("env_file") || !text.contains("required") {
+        return Ok(());
+    }
+    let written = own_files::as_written(&Compose::new(&stack.layout.under(staged), files, &["*".to_owned()]))?;
+    for path in own_files::env_file_paths(&written) {
+        if let Ok(below) = path.strip_prefix(staged) {
+            bring(below)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts a file that a staged tree lacks there, the release's own, else the admin's. What the publisher had and has no more is
+/// gone, not the admin's.
+fn bring(world: &World<'_>, commit: Option<&str>, staged: &Path, path: &Path) -> Result<bool> {
+    let (to, from) = (staged.join(path), world.root.join(path));
+    let name = path.to_string_lossy();
+    if name.is_empty() || to.exists() {
+        return Ok(false);
+    }
+    if let (Some(commit), Some(checkout)) = (commit, &world.checkout) {
+        checkout.stage(commit, &[&name], staged)?;
+        if to.exists() || !checkout.ids(&checkout.head()?.commit, &[&name])?.is_empty() {
+            return Ok(to.exists());
+        }
+    }
+    if !from.is_file() {
+        return Ok(false);
+    }
+    copy(&from, &to).map(|()| true)
 }
 
 /// What a message may name below a folder: a path ends where the message says so, which it does in several ways.

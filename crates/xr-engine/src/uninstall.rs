@@ -6,7 +6,7 @@ use futures_util::future;
 use xr_env_writer::secret_values;
 use xr_host::Tenant;
 use xr_journal::{Journal, read_runs, unfinished};
-use xr_model::{Container, Fault, Level, Outcome, PinnedImage, Record, Result, Verdict};
+use xr_model::{Container, Fault, Level, MountKind, Outcome, PinnedImage, Record, Result, Verdict};
 
 use crate::{World, claim, clock, files, lifecycle, prune, settings, volumes};
 
@@ -40,6 +40,8 @@ pub struct Belongings {
     pub images: Vec<String>,
     /// `.xr/`, `.env`, and a VERSION that xr made.
     pub records: Vec<PathBuf>,
+    /// Folders and files of the host that containers write, and those that xr made for the product; they are never removed.
+    pub places: Vec<PathBuf>,
 }
 
 /// Finds what belongs to the stack.
@@ -50,14 +52,21 @@ pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
     let project = claim::project(world).await?;
     let mut tenants = world.engine.tenants().await?;
     let folder = world.stack.layout.directory_path();
-    // A neighbour of the same name is somebody else.
+    // A neighbour of the same name is somebody else. Networks tell no folder, and may be its own.
+    let mut shared = false;
     for tenant in tenants.iter_mut().filter(|tenant| claim::is_neighbours(&tenant.folder, &folder)) {
+        shared |= tenant.project == project;
         tenant.project.clear();
     }
     let (networks, volumes) =
         future::join(world.engine.networks(&project), volumes::of_stack(world, &project, &tenants)).await;
     let (mut networks, volumes) = (networks?, volumes?);
     networks.sort();
+    if shared && !networks.is_empty() {
+        let text = format!("another stack of the name {project} is on this host: {} stay", networks.join(", "));
+        world.say(Level::Warning, text);
+        networks.clear();
+    }
     let layout = &world.stack.layout;
     let mut records = vec![world.home.path().to_owned(), layout.env_path()];
     if made_version(world)? {
@@ -65,6 +74,7 @@ pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
     }
     records.retain(|path| path.exists());
     let containers = lifecycle::stoppable(world, &[]).await?;
+    let places = places(world, &containers.concat(), &records);
     let mut own_volumes = volumes.ours;
     own_volumes.extend(volumes::unnamed(&containers.concat(), &tenants, &project));
     Ok(Belongings {
@@ -75,8 +85,23 @@ pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
         other_volumes: volumes.others,
         images: images(world, &tenants, &project).await?,
         records,
+        places,
         project,
     })
+}
+
+/// What the containers write on the host, and what the manifest has xr make there, as far as it exists. The stack's own folder
+/// and those above it are nobody's to tell of, nor is a socket.
+fn places(world: &World<'_>, containers: &[Container], records: &[PathBuf]) -> Vec<PathBuf> {
+    let mounts = containers.iter().flat_map(|container| &container.mounts);
+    let written = mounts.filter(|mount| mount.kind == MountKind::Bind && mount.writable);
+    let written = written.map(|mount| PathBuf::from(&mount.source));
+    let manifest = &world.stack.manifest;
+    let made = manifest.folders.iter().map(|folder| folder.path.replace("{name}", &world.stack.name));
+    let made = made.chain(manifest.certificate.iter().map(|certificate| certificate.directory.clone()));
+    let all: BTreeSet<PathBuf> = written.chain(made.map(|path| world.root.join(path))).collect();
+    let told = |path: &PathBuf| !world.root.starts_with(path) && !records.contains(path);
+    all.into_iter().filter(told).filter(|path| path.is_dir() || path.is_file()).collect()
 }
 
 /// Whether VERSION is xr's own: there was none before the first run, git knows of none, and it says what xr wrote.
@@ -194,6 +219,7 @@ fn end_unfinished(world: &World<'_>) -> Result<()> {
         log: Vec::new(),
         hint: None,
         undo: None,
+        problems: Vec::new(),
         try_later: false,
     };
     Journal::open(&world.home, &past.id)?.append(&Record::RunEnded { at: clock::now(), outcome })?;

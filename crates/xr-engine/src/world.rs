@@ -84,7 +84,10 @@ impl<'a> World<'a> {
 
     fn around(place: Place, root: &Path, xr: &'static str, events: Sink<'a>, cancel: Cancel) -> Result<Self> {
         let Place { home, site, checkout } = place;
-        let stack = xr_stack::load(root).or_else(|fault| staged_stack(&home, root).ok_or(fault))?;
+        let stack = match xr_stack::load(root) {
+            Ok(stack) if is_cut(&stack, root) => staged_stack(&home, root).unwrap_or(stack),
+            loaded => loaded.or_else(|fault| staged_stack(&home, root).ok_or(fault))?,
+        };
         let turns = Semaphore::new(site.fleet.at_once.clamp(1, 256));
         Ok(Self {
             site,
@@ -300,6 +303,12 @@ impl Place {
         let checkout = Checkout::open(root)?.map(|checkout| checkout.patience(site.network.patience));
         Ok(Self { home, site, checkout })
     }
+}
+
+/// Whether a file that describes the stack is empty, as a power cut leaves one that was just being written.
+fn is_cut(stack: &Stack, root: &Path) -> bool {
+    let mut files = stack.layout.files.iter().map(String::as_str).chain(["xr.toml"]);
+    files.any(|file| std::fs::metadata(root.join(file)).is_ok_and(|meta| meta.len() == 0))
 }
 
 /// The stack as the generation that serves has it, while a run is open that may have been killed in the middle of its switch of

@@ -39,7 +39,7 @@ pub fn is_secret_key(key: &str) -> bool {
 
 /// Whether a random text can serve as this secret. What somebody else issues (an API key, a token, a mail password) or
 /// what has a form (a private key) cannot be invented here.
-pub(crate) fn can_be_generated(key: &str) -> bool {
+pub fn can_be_generated(key: &str) -> bool {
     let words = words(key);
     is_secret_key(key) && !words.iter().any(|word| ISSUED.contains(&word.as_str()))
 }

@@ -19,7 +19,10 @@ use bollard::{
 use futures_util::{StreamExt, future};
 use xr_model::{Attachment, Container, ContainerState, Fault, Health, Port, Result};
 
-use crate::engine::{Engine, is_status};
+use crate::{
+    engine::{Engine, is_status},
+    networks::asked,
+};
 
 /// [The engine's own](https://docs.docker.com/reference/dockerfile/#healthcheck).
 const RETRIES: u32 = 3;
@@ -284,6 +287,7 @@ fn describe(found: ContainerInspectResponse) -> Container {
     let (networks, held) = found.network_settings.map_or((None, None), |n| (n.networks, n.ports));
     let networks = networks.unwrap_or_default();
     let attachments = networks.into_iter().map(|(network, at)| Attachment {
+        settings: serde_json::to_value(asked(&at)).unwrap_or_default(),
         container: id.clone(),
         network,
         aliases: at.aliases.unwrap_or_default().into_iter().filter(|alias| !is_short_id(alias, &id)).collect(),

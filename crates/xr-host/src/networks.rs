@@ -1,6 +1,9 @@
 //! A project's networks and volumes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::Ipv4Addr,
+};
 
 use bollard::{
     models::{
@@ -35,6 +38,23 @@ impl Engine {
         match self.docker.inspect_volume(name).await {
             Ok(_) => Ok(true),
             Err(error) if is_status(&error, 404) => Ok(false),
+            Err(error) => Err(Fault::new(format!("cannot inspect volume {name}")).because(error)),
+        }
+    }
+
+    /// Whether a volume holds nothing, or is not there. One whose files cannot be looked at from here holds something.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn volume_is_empty(&self, name: &str) -> Result<bool> {
+        match self.docker.inspect_volume(name).await {
+            // The options of a driver may have it elsewhere.
+            Ok(volume) if volume.driver == "local" && volume.options.is_empty() => {
+                let files = std::fs::read_dir(volume.mountpoint);
+                Ok(files.is_ok_and(|mut files| files.next().is_none()))
+            }
+            Ok(_) => Ok(false),
+            Err(error) if is_status(&error, 404) => Ok(true),
             Err(error) => Err(Fault::new(format!("cannot inspect volume {name}")).because(error)),
         }
     }
@@ -147,8 +167,12 @@ impl Engine {
             return Ok(());
         }
         let ipam = place.ipv4.clone().map(|ip| EndpointIpamConfig { ipv4_address: Some(ip), ..Default::default() });
-        let settings =
-            EndpointSettings { aliases: Some(place.aliases.clone()), ipam_config: ipam, ..Default::default() };
+        let asked: EndpointSettings = if place.settings.is_null() {
+            EndpointSettings { ipam_config: ipam, ..Default::default() }
+        } else {
+            serde_json::from_value(place.settings.clone()).map_err(Fault::at("cannot read a container's place"))?
+        };
+        let settings = EndpointSettings { aliases: Some(place.aliases.clone()), ..asked };
         self.connect_with(&place.network, &place.container, settings).await
     }
 
@@ -158,5 +182,47 @@ impl Engine {
             .connect_network(network, request)
             .await
             .map_err(Fault::at(format!("cannot put a container on network {network}")))
+    }
+}
+
+/// What was asked of a container's place on a network, of all that the engine says of it; its names there apart.
+pub(crate) fn asked(at: &EndpointSettings) -> EndpointSettings {
+    // An address of the engine's own making may be another container's by the time it is asked for again.
+    let address = at.ip_address.as_deref().and_then(|address| address.parse::<Ipv4Addr>().ok());
+    let made = address.map(|address| {
+        let [a, b, c, d] = address.octets();
+        format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    });
+    EndpointSettings {
+        ipam_config: at.ipam_config.clone(),
+        links: at.links.clone(),
+        driver_opts: at.driver_opts.clone(),
+        gw_priority: at.gw_priority,
+        mac_address: at.mac_address.clone().filter(|mac| !mac.is_empty() && made.as_ref() != Some(mac)),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_asked_for_with_all_that_was_asked_before_and_nothing_of_the_engines_own() {
+        let at = |mac: &str| EndpointSettings {
+            ipam_config: Some(EndpointIpamConfig {
+                ipv4_address: Some("10.9.0.9".to_owned()),
+                ipv6_address: Some("fd00::9".to_owned()),
+                link_local_ips: None,
+            }),
+            links: Some(vec!["db:database".to_owned()]),
+            ip_address: Some("10.9.0.9".to_owned()),
+            mac_address: Some(mac.to_owned()),
+            gateway: Some("10.9.0.1".to_owned()),
+            ..Default::default()
+        };
+        let again = asked(&at("02:42:ac:11:00:07"));
+        assert_eq!(again, EndpointSettings { ip_address: None, gateway: None, ..at("02:42:ac:11:00:07") });
+        assert_eq!(asked(&at("02:42:0a:09:00:09")).mac_address, None);
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     containers::{CONFIG_HASH, is_short_id, short},
     engine::Engine,
     mounts::plain,
+    networks::asked,
 };
 
 /// What a twin has that the container does not have which it is made from.
@@ -83,21 +84,12 @@ fn body(found: ContainerInspectResponse, twin: &Twin<'_>) -> Result<Option<Reque
     let mut endpoints: Vec<(String, EndpointSettings)> = networks
         .into_iter()
         .map(|(network, at)| {
+            let asked = asked(&at);
             let aliases = at.aliases.map(|all| {
                 let kept = all.into_iter().filter(|alias| !is_short_id(alias, &id));
                 kept.map(|alias| if alias == old_name { twin.name.to_owned() } else { alias }).collect()
             });
-            let kept = EndpointSettings {
-                aliases,
-                ipam_config: at.ipam_config,
-                links: at.links,
-                driver_opts: at.driver_opts,
-                gw_priority: at.gw_priority,
-                // One that was never started has none but what was asked for.
-                mac_address: at.mac_address.filter(|address| !address.is_empty()),
-                ..Default::default()
-            };
-            (network, kept)
+            (network, EndpointSettings { aliases, ..asked })
         })
         .collect();
     // An engine before API 1.44 takes one network at creation; the others are connected after it.

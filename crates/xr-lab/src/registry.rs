@@ -1,5 +1,6 @@
 //! A registry that tests may stop, start and change under the feet of those who pull.
 
+use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use duct::cmd;
 
+use crate::lab::lock_file;
 use crate::shell::run;
 use crate::{Daemon, Engine, Layout, wait_for};
 
@@ -74,12 +76,24 @@ impl Registry {
     pub fn push(&self, engine: &Engine, local: &str, name: &str) -> Result<String> {
         let remote = format!("{}/{name}", self.address());
         engine.docker(&["tag", local, &remote])?;
+        let _turn = self.turn()?;
         engine.docker(&["push", "--quiet", &remote])?;
-        self.digest(name)?.with_context(|| format!("{name} is not in the registry after its push"))
+        self.ask(name)?.with_context(|| format!("{name} is not in the registry after its push"))
     }
 
     /// The digest of `repository:tag`, if the registry has it.
     pub fn digest(&self, name: &str) -> Result<Option<String>> {
+        let _turn = self.turn()?;
+        self.ask(name)
+    }
+
+    /// One test after the other: whoever asks for a tag, or pushes it too, while it is being written is told of a fault of the
+    /// server.
+    fn turn(&self) -> Result<File> {
+        lock_file(&self.layout, &format!("{}.push", self.name))
+    }
+
+    fn ask(&self, name: &str) -> Result<Option<String>> {
         let (repository, tag) = split(name)?;
         let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.address());
         let head = run("ask the registry", cmd!("curl", "-sSI", "-H", format!("Accept: {MANIFESTS}"), url))?;

@@ -1,6 +1,9 @@
 //! Where a stack's files stand. Every default fits what products do; `xr.toml` can say otherwise.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Component, Path, PathBuf},
+};
 
 use xr_model::{Fault, Result, is_file_name, stays_inside};
 
@@ -149,11 +152,48 @@ fn inside(path: &Path) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// The YAML files that a compose file names, as paths from the stack's root.
+fn named(file: &str, text: &str) -> Vec<String> {
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let words = text.split(|c: char| c.is_whitespace() || "\"'[]{},".contains(c));
+    words.filter(|word| is_yaml(word)).filter_map(|word| inside(&folder.join(word))).collect()
+}
+
+fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yml") || name.ends_with(".yaml")
+}
+
 impl Layout {
-    /// What the compose files under `root` say, those for trying out too, one after the other. A missing one says nothing.
+    /// What the compose files under `root` say, those for trying out too and those that may be read besides, one after the
+    /// other. A missing one says nothing.
     pub fn texts(&self, root: &Path) -> String {
         let files = self.files.iter().chain(&self.dev_files);
-        files.filter_map(|file| std::fs::read_to_string(root.join(file)).ok()).collect()
+        let own: String = files.filter_map(|file| std::fs::read_to_string(root.join(file)).ok()).collect();
+        own + &self.further_texts(root)
+    }
+
+    /// What other files under `root` say that compose may read: those beside its own that are called after it, which
+    /// `COMPOSE_FILE` can name, and those that any of them names (`include`, `extends`).
+    pub fn further_texts(&self, root: &Path) -> String {
+        const MOST: usize = 100;
+        let own = self.files.iter().chain(&self.dev_files);
+        let mut seen: BTreeSet<String> = own.clone().cloned().collect();
+        let read = |file: &String| std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        let mut next: Vec<String> = own.flat_map(|file| named(file, &read(file))).collect();
+        let beside = std::fs::read_dir(root.join(&self.directory)).into_iter().flatten().flatten();
+        let beside = beside.filter_map(|entry| entry.file_name().into_string().ok());
+        next.extend(beside.filter(|name| name.contains("compose") && is_yaml(name)).map(|n| join(&self.directory, &n)));
+        next.sort_unstable_by(|a, b| b.cmp(a));
+        let mut texts = String::new();
+        while let Some(file) = next.pop().filter(|_| seen.len() < MOST) {
+            if root.join(&file).is_file() && !leads_out(root, &file) && seen.insert(file.clone()) {
+                let text = read(&file);
+                next.extend(named(&file, &text));
+                texts.push_str(&text);
+                texts.push('\n');
+            }
+        }
+        texts
     }
 
     /// Finds everything under `root`, the manifest's word first.
@@ -264,6 +304,7 @@ impl Layout {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "writes the files that are read")]
 mod tests {
     use super::*;
 
@@ -289,6 +330,24 @@ mod tests {
         assert_eq!(layout.files, ["docker/docker-compose.yml", "docker/docker-compose.override.yml"]);
         assert_eq!((layout.directory.as_str(), layout.env.as_str()), ("docker", "docker/.env"));
         assert_eq!(layout.template.as_deref(), Some("docker/.env.example"));
+    }
+
+    #[test]
+    fn files_that_compose_may_read_besides_are_those_of_its_name_and_those_that_are_named() {
+        let dir = tree(&["docker/docker-compose.yml", "docker/compose.apps.yml", "docker/prometheus.yml"]);
+        let write = |file: &str, text: &str| {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("docker/docker-compose.yml", "include:\n  - ../common/base.yaml\nx: [./prometheus.yml:/etc/p.yml]\n");
+        write("docker/compose.apps.yml", "# apps\n");
+        write("docker/prometheus.yml", "# mounted\n");
+        write("common/base.yaml", "# base\na: {extends: {file: \"more/it.yml\"}}\nb: /etc/outside.yml\n");
+        write("common/more/it.yml", "# it\ninclude: [../base.yaml]\n");
+        let texts = Layout::find(dir.path(), &Manifest::default()).unwrap().further_texts(dir.path());
+        let comments: Vec<&str> = texts.lines().filter(|line| line.starts_with('#')).collect();
+        assert_eq!(comments, ["# base", "# it", "# apps"]);
     }
 
     #[test]

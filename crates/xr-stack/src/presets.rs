@@ -85,8 +85,9 @@ pub fn load(root: &Path) -> Result<Stack> {
     merge(&mut merged, own_table);
     let key_is_named = merged.get("version").is_some_and(|version| version.get("key").is_some());
     let mut manifest = parse(merged)?;
-    if let (false, Some(key)) = (key_is_named, scan::version_key(&scan::services(&production))) {
-        manifest.version.key = key;
+    if !key_is_named {
+        let key = scan::version_key(&production).or_else(|| scan::version_key(&layout.further_texts(root)));
+        manifest.version.key = key.unwrap_or(manifest.version.key);
     }
     inherit_restores(&mut manifest)?;
     let fallback = root.file_name().map_or_else(|| "stack".to_owned(), |name| name.to_string_lossy().into_owned());
@@ -220,10 +221,13 @@ mod tests {
             ("acme/web:${APP_VERSION:-v1}", "[version]\nkey = \"RELEASE\"\n", "RELEASE"),
             ("acme/web:${APP_VERSION:-v1}", "[version]\nfile = \"version.txt\"\n", "APP_VERSION"),
             ("acme/web:v1", "", "IMAGE_TAG"),
+            ("acme/web:v1\ninclude: [apps/web.yml]", "", "WEB_RELEASE"),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let compose = format!("services:\n  web:\n    image: {image}\n");
             fs::write(dir.path().join("compose.yaml"), compose).unwrap();
+            fs::create_dir(dir.path().join("apps")).unwrap();
+            fs::write(dir.path().join("apps/web.yml"), "services: {a: {image: \"acme/a:$WEB_RELEASE\"}}\n").unwrap();
             if !manifest.is_empty() {
                 fs::write(dir.path().join("xr.toml"), manifest).unwrap();
             }

@@ -66,22 +66,74 @@ fn unquoted(text: &str) -> &str {
     text.trim_matches(['"', '\''])
 }
 
-/// The variable that stands where the tag of an image stands: `APP_VERSION` of `acme/app:${APP_VERSION:-latest}`.
-fn tag_variable(image: &str) -> Option<&str> {
-    let (_, tag) = image.rsplit_once(":$").or_else(|| image.rsplit_once(":v$"))?;
-    let name = tag.trim_start_matches('{');
-    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
-    Some(&name[..end]).filter(|name| !name.is_empty())
+/// Images as written, wherever a compose file has one: of services, behind an anchor, in an `x-` field, in block or flow style.
+fn images(text: &str) -> Vec<&str> {
+    let lines = text.lines().map(|line| line.split(" #").next().unwrap_or_default());
+    let lines = lines.filter(|line| !line.trim_start().starts_with('#'));
+    let mut found = Vec::new();
+    for line in lines {
+        for (at, _) in line.match_indices("image") {
+            let alone = line[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || "{,\"'".contains(c));
+            let rest = line[at + "image".len()..].trim_start_matches(['"', '\'']);
+            if let Some(value) = rest.strip_prefix(':').filter(|_| alone) {
+                found.extend(scalar(value));
+            }
+        }
+    }
+    found
 }
 
-/// The variable that the product's own images take their tag from: the one that most of them share.
+/// The scalar that `text` begins with, without its anchor and its quotes. None when it is an alias or nothing.
+fn scalar(text: &str) -> Option<&str> {
+    let mut text = text.trim_start();
+    if text.starts_with('&') {
+        text = text.split_once(' ')?.1.trim_start();
+    }
+    let scalar = match text.chars().next()? {
+        '*' => return None,
+        quote @ ('"' | '\'') => text[1..].split(quote).next()?,
+        _ => &text[..after_braces(text, |c| c.is_whitespace() || c == ',' || c == '}').unwrap_or(text.len())],
+    };
+    Some(scalar).filter(|scalar| !scalar.is_empty())
+}
+
+/// Where the first character that `wanted` accepts stands in `text` outside `${…}`.
+fn after_braces(text: &str, wanted: impl Fn(char) -> bool) -> Option<usize> {
+    let mut depth = 0_usize;
+    text.char_indices().find_map(|(at, c)| {
+        match c {
+            '{' if text[..at].ends_with('$') => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            c if depth == 0 && wanted(c) => return Some(at),
+            _ => {}
+        }
+        None
+    })
+}
+
+/// An image's name and the variable in its tag: `acme/app` and `APP_VERSION` of `acme/app:alpine-${APP_VERSION:-latest}`.
+fn tag_variable(image: &str) -> Option<(&str, &str)> {
+    let (mut name, mut tag) = (image, None);
+    let mut from = 0;
+    while let Some(at) = after_braces(&image[from..], |c| c == ':').map(|at| from + at) {
+        (name, tag) = (&image[..at], Some(&image[at + 1..]));
+        from = at + 1;
+    }
+    // The port of a registry is none.
+    let variable = tag.filter(|tag| !tag.contains('/'))?.split_once('$')?.1.trim_start_matches('{');
+    let end = variable.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(variable.len());
+    Some((name, &variable[..end])).filter(|(_, variable)| !variable.is_empty())
+}
+
+/// The variable that the product's own images take their tag from, of all that compose files say: the one that most of them
+/// share.
 ///
 /// An official image (`postgres`, without a namespace) is nobody's own, and `REDIS_VERSION` of `bitnami/redis` is redis's.
 /// None when no image has such a variable, or several have a claim to it.
-pub fn version_key(services: &[ServiceLines]) -> Option<String> {
+pub fn version_key(text: &str) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for image in services.iter().filter_map(|service| service.image.as_deref()) {
-        if let Some(variable) = tag_variable(image).filter(|variable| !is_anothers(image, variable)) {
+    for (name, variable) in images(text).into_iter().filter_map(tag_variable) {
+        if !is_anothers(name, variable) {
             *counts.entry(variable).or_default() += 1;
         }
     }
@@ -101,11 +153,11 @@ pub fn version_key(services: &[ServiceLines]) -> Option<String> {
     }
 }
 
-fn is_anothers(image: &str, variable: &str) -> bool {
-    let (name, _) = image.rsplit_once(":$").or_else(|| image.rsplit_once(":v$")).unwrap_or((image, ""));
+fn is_anothers(name: &str, variable: &str) -> bool {
     let program = name.rsplit('/').next().unwrap_or(name);
     let stem = ["_IMAGE_TAG", "_IMAGE_VERSION", "_VERSION", "_TAG"].iter().find_map(|end| variable.strip_suffix(end));
-    !name.contains('/') || stem.is_some_and(|stem| stem.eq_ignore_ascii_case(program))
+    // Of a name that is a variable itself, nothing is known.
+    !name.contains(['/', '$']) || stem.is_some_and(|stem| stem.eq_ignore_ascii_case(program))
 }
 
 #[cfg(test)]
@@ -145,10 +197,16 @@ volumes:
 
     #[test]
     fn the_version_key_is_the_tag_that_most_images_share() {
-        assert_eq!(version_key(&services(COMPOSE)).as_deref(), Some("APP_VERSION"));
+        assert_eq!(version_key(COMPOSE).as_deref(), Some("APP_VERSION"));
         let of = |images: &[&str]| {
-            let service = |image: &&str| ServiceLines { image: Some((*image).to_owned()), ..ServiceLines::default() };
-            version_key(&images.iter().map(service).collect::<Vec<_>>())
+            let block: String = images.iter().map(|image| format!("    image: {image}\n")).collect();
+            let flow: String =
+                images.iter().map(|image| format!("  a: {{image: \"{image}\", restart: no}}\n")).collect();
+            let bare: String =
+                images.iter().map(|image| format!("  \"a\": {{restart: no, 'image': {image}}}\n")).collect();
+            let key = version_key(&block);
+            assert_eq!((&version_key(&flow), &version_key(&bare)), (&key, &key));
+            key
         };
         assert_eq!(of(&["postgres:${PG_VERSION:-15}", "a/b:$IMAGE_TAG"]).as_deref(), Some("IMAGE_TAG"));
         assert_eq!(of(&["${REGISTRY:-acme}/b:v1", "redis"]), None);
@@ -156,5 +214,16 @@ volumes:
         assert_eq!(of(&["bitnami/redis:${REDIS_VERSION}", "postgres:$TAG"]), None);
         assert_eq!(of(&["acme/shop-web:$SHOP_VERSION", "acme/redis:${REDIS_TAG}"]).as_deref(), Some("SHOP_VERSION"));
         assert_eq!(of(&["acme/one:${ONE_WEB_VERSION}", "acme/two:${TWO_WEB_VERSION}"]), None);
+        assert_eq!(of(&["$REPO:$TAG", "localhost:${PORT}/acme/web"]).as_deref(), Some("TAG"));
+        assert_eq!(of(&["${REPO:-acme/web}:alpine-${WEB_RELEASE:-v1}"]).as_deref(), Some("WEB_RELEASE"));
+    }
+
+    #[test]
+    fn images_behind_an_anchor_or_in_a_field_of_the_publishers_count() {
+        let text = "x-app: &app\n  image: &image acme/web:${RELEASE}\n\
+                    services:\n  web: {<<: *app}\n  job:\n    image: *image\n    # image: acme/old:$OLD\n";
+        assert_eq!(images(text), ["acme/web:${RELEASE}"]);
+        assert_eq!(version_key(text).as_deref(), Some("RELEASE"));
+        assert_eq!(images("    image:\n    image: ''\n    my_image: a/b:$C\n    images: a/b:$C\n"), [""; 0]);
     }
 }

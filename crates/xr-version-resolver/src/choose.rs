@@ -68,8 +68,9 @@ pub(crate) fn judge<'a>(found: &Version, request: &'a Request) -> Result<Step<'a
     if request.to.is_none() {
         return Ok(Step::Older(current));
     }
-    Err(Fault::new(format!("{found} is older than {}, which is installed", current.0))
-        .hint(format!("xr rollback --to {found}   or: xr update --to {found} --allow-downgrade")))
+    Err(Fault::new(format!("{found} is older than {}, which is installed", current.0)).hint(format!(
+        "xr update --to {found} --allow-downgrade   # where xr history has it, xr rollback --to {found} needs no remote"
+    )))
 }
 
 #[cfg(test)]

@@ -132,9 +132,12 @@ impl Checkout {
     }
 
     /// Those of `paths` that are missing, or whose content HEAD, `commit`, the one `left` or a release fetched by xr has there.
+    /// On the way back from the one `left`, empty ones as well: a power cut leaves such files.
     fn published(&self, paths: &[String], commit: &str, left: Option<&str>) -> Result<BTreeSet<String>> {
         let meta = |path: &String| fs::symlink_metadata(self.root.join(path));
         let mut found: BTreeSet<String> = paths.iter().filter(|path| meta(path).is_err()).cloned().collect();
+        let empty = |path: &&String| meta(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0);
+        found.extend(paths.iter().filter(|path| left.is_some() && empty(path)).cloned());
         let files: Vec<&String> =
             paths.iter().filter(|path| !path.contains('\n') && meta(path).is_ok_and(|meta| meta.is_file())).collect();
         if files.is_empty() {

@@ -81,6 +81,29 @@ impl Checkout {
         Ok(())
     }
 
+    /// The submodules that do not stand where HEAD has them, a word on each.
+    ///
+    /// # Errors
+    /// When git does not answer.
+    pub fn strayed_submodules(&self) -> Result<Vec<String>> {
+        let mut strayed = Vec::new();
+        for submodule in self.submodules("HEAD")? {
+            let Submodule { path, commit } = &submodule;
+            match self.inner(&submodule)? {
+                None => strayed.push(format!("{path} is not here")),
+                Some(inner) => {
+                    let head = inner.head()?.commit;
+                    if head != *commit {
+                        strayed.push(format!("{path} stands at {}, not at {}", short(&head), short(commit)));
+                    }
+                    let below = inner.strayed_submodules()?;
+                    strayed.extend(below.into_iter().map(|word| format!("{path}/{word}")));
+                }
+            }
+        }
+        Ok(strayed)
+    }
+
     fn inner(&self, submodule: &Submodule) -> Result<Option<Self>> {
         if !self.has_submodule(submodule) {
             return Ok(None);

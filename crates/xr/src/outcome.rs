@@ -79,11 +79,14 @@ fn words(context: &Context, outcome: &Outcome) {
             outcome.command.as_str(),
             version(&outcome.to)
         )),
-        Verdict::RolledBack => err(&format!(
-            "{} to {} failed and was rolled back: {serving} is healthy{generation}, {seconds}",
-            outcome.command.as_str(),
-            version(&outcome.to)
-        )),
+        Verdict::RolledBack => {
+            let how = if outcome.problems.is_empty() { "is healthy" } else { "serves again, as it was" };
+            err(&format!(
+                "{} to {} failed and was rolled back: {serving} {how}{generation}, {seconds}",
+                outcome.command.as_str(),
+                version(&outcome.to)
+            ));
+        }
         Verdict::Degraded => err(&format!(
             "{} to {} failed and the way back too: the stack needs a hand",
             outcome.command.as_str(),
@@ -100,6 +103,9 @@ fn words(context: &Context, outcome: &Outcome) {
         Verdict::Interrupted => {
             err(&format!("{} was interrupted: {serving} serves{generation}", outcome.command.as_str()))
         }
+    }
+    if !outcome.problems.is_empty() {
+        err(&format!("not as it should be: {}", outcome.problems.join("; ")));
     }
     if let Some(cause) = &outcome.cause {
         err(&format!("cause: {cause}"));

@@ -24,6 +24,9 @@ pub(crate) struct Bench {
     /// Sizes of the fleet
     #[arg(long, value_delimiter = ',', default_value = "10,50,100,200")]
     hosts: Vec<usize>,
+    /// Another xr, an older one for example, which quick and update measure too, in the same run
+    #[arg(long, value_name = "BINARY")]
+    against: Option<PathBuf>,
     /// The fleet's key exchange: what OpenSSH prefers, or the cheap one
     #[arg(long, value_enum, default_value = "default")]
     kex: KeyExchange,
@@ -63,10 +66,10 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
     }
     let xr = release_binary()?;
     if wanted(Which::Quick) {
-        quick::run(&lab, &xr, options.runs.unwrap_or(21))?;
+        quick::run(&lab, &xr, options.against.as_deref(), options.runs.unwrap_or(21))?;
     }
     if wanted(Which::Update) {
-        update::run(&lab, &xr)?;
+        update::run(&lab, &xr, options.against.as_deref())?;
     }
     if options.which == Some(Which::Fleet) {
         let kex = match options.kex {

@@ -12,9 +12,9 @@ use xr_lab::Lab;
 
 use super::stack::Stack;
 
-pub(super) fn run(lab: &Lab, xr: &Path, runs: usize) -> Result<()> {
+pub(super) fn run(lab: &Lab, xr: &Path, against: Option<&Path>, runs: usize) -> Result<()> {
     let stack = Stack::install(lab, xr, "quick", 18_210, &["v1.0.0"], &[])?;
-    let pairs: [(&str, Expression, &str, Expression); 3] = [
+    let mut pairs: Vec<(&str, Expression, &str, Expression)> = vec![
         ("xr --version", cmd!(xr, "--version"), "/bin/true", cmd!("/bin/true")),
         (
             "xr update, nothing to do",
@@ -24,6 +24,11 @@ pub(super) fn run(lab: &Lab, xr: &Path, runs: usize) -> Result<()> {
         ),
         ("xr doctor", stack.xr(&["doctor"]), "docker compose ps", stack.compose(&["ps"])),
     ];
+    // On a stack of its own making.
+    let other = against.map(|other| Stack::install(lab, other, "other", 18_211, &["v1.0.0"], &[])).transpose()?;
+    for (argv, other) in ["update", "doctor"].into_iter().zip(other.iter().cycle()) {
+        pairs.push((argv, stack.xr(&[argv]), "the other xr", other.xr(&[argv])));
+    }
     println!("\nmedian of {runs}, taken in turn");
     println!("{:<28} {:>9}   {:<20} {:>9} {:>8}", "", "", "beside", "", "ratio");
     for (title, ours, other_title, other) in pairs {

@@ -15,14 +15,15 @@ use super::{
 
 const VERSIONS: [&str; 2] = ["v1.0.0", "v1.1.0"];
 
-pub(super) fn run(lab: &Lab, xr: &Path) -> Result<()> {
-    let ways: [(&str, &str, Change); 3] = [
-        ("xr update", "xr", by_xr),
-        ("docker compose up -d --wait", "compose", by_compose),
-        ("stop, pull, start", "script", by_script),
+pub(super) fn run(lab: &Lab, xr: &Path, against: Option<&Path>) -> Result<()> {
+    let mut ways: Vec<(&str, &str, &Path, Change)> = vec![
+        ("xr update", "xr", xr, by_xr),
+        ("docker compose up -d --wait", "compose", xr, by_compose),
+        ("stop, pull, start", "script", xr, by_script),
     ];
+    ways.extend(against.map(|other| ("the other xr", "other", other, by_xr as Change)));
     let mut rows = Vec::new();
-    for (index, (title, name, change)) in (0u16..).zip(ways) {
+    for (index, (title, name, xr, change)) in (0u16..).zip(ways) {
         let stack = Stack::install(lab, xr, name, 18_200 + index, &VERSIONS, &[])?;
         let load = Load::begin(stack.port);
         wait_for("the first answers", Duration::from_secs(10), || ask(stack.port))?;

@@ -533,6 +533,13 @@ const ROWS: &[Row] = &[
         NOTHING,
     ),
     (
+        "service and volume that are renamed at once",
+        "services: {a: {image: 'PLAIN:7.0', volumes: ['dat:/d']}}\nvolumes: {dat: {}}",
+        &[("{a: ", "{z: "), ("7.0", "7.2"), ("dat", "rows")],
+        "",
+        NOTHING,
+    ),
+    (
         "volume without a name, then a folder",
         "services: {a: {image: 'PLAIN:7.0', volumes: [/more]}}",
         &[("7.0', volumes: [/more]", "7.2', volumes: ['./data/more:/more']")],

@@ -149,6 +149,8 @@ pub struct Tree {
     pub tags: Vec<Version>,
     /// Tracked files with local changes.
     pub changed: Seen<Vec<String>>,
+    /// Submodules that do not stand where the commit has them, a word on each.
+    pub strayed: Vec<String>,
 }
 
 /// `.env` and its templates.

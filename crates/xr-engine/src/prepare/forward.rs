@@ -361,6 +361,13 @@ fn notes_on(staged: &Staged) -> Vec<String> {
         let key = &staged.stack.manifest.version.key;
         notes.push(format!("{key}={tag} is kept as it is: what the tag means is asked for with each version"));
     }
+    if !report.of_the_shell.is_empty() {
+        let keys = report.of_the_shell.join(", ");
+        let env = &staged.stack.layout.env;
+        notes.push(format!(
+            "taken from the shell that xr runs in, not from {env}, and another for cron or at boot: {keys}"
+        ));
+    }
     if !report.placeholders.is_empty() {
         notes.push(format!("empty or still the template's placeholder: {}", report.placeholders.join(", ")));
     }

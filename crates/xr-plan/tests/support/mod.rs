@@ -69,6 +69,7 @@ pub fn container(service: &Service) -> Container {
             network: "p_default".into(),
             aliases: vec![service.name.clone()],
             ipv4: None,
+            settings: serde_json::Value::Null,
         }],
         ports: service.ports.clone(),
         mounts: Vec::new(),

@@ -288,7 +288,9 @@ fn head(generation: &Generation, run: Option<&(bool, PastRun)>) {
 
 fn run_line((under_way, run): &(bool, PastRun)) -> String {
     let (kind, version) = (run.plan.kind.as_str(), &run.plan.version);
-    if *under_way {
+    if *under_way && run.unwinding.is_some() {
+        format!("{kind} to {version}, begun {}, is being taken back", moment(&run.at))
+    } else if *under_way {
         format!("{kind} to {version} is under way since {}", moment(&run.at))
     } else {
         format!(
@@ -299,5 +301,5 @@ fn run_line((under_way, run): &(bool, PastRun)) -> String {
 }
 
 fn run_json((under_way, run): &(bool, PastRun)) -> Value {
-    json!({"run": run.id, "at": run.at, "command": run.plan.kind, "to": run.plan.version, "under_way": under_way})
+    json!({"run": run.id, "at": run.at, "command": run.plan.kind, "to": run.plan.version, "under_way": under_way, "going_back": run.unwinding.is_some()})
 }

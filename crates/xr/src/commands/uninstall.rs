@@ -80,6 +80,7 @@ fn show(context: &Context, what: &Belongings, extent: Extent, planned: bool) {
     let (volumes, kept_volumes) = if extent.volumes { (&what.volumes, &none) } else { (&none, &what.volumes) };
     let images = if extent.images { &what.images } else { &none };
     let (records, kept_records) = if extent.records { (records, Vec::new()) } else { (Vec::new(), records) };
+    let places: Vec<String> = what.places.iter().map(|path| path.display().to_string()).collect();
     if context.globals.json {
         print_json(&json!({
             "format": 1,
@@ -87,7 +88,7 @@ fn show(context: &Context, what: &Belongings, extent: Extent, planned: bool) {
             (if planned { "would_remove" } else { "removed" }): {
                 "containers": containers, "networks": what.networks, "volumes": volumes, "images": images, "files": records,
             },
-            "kept": {"volumes": kept_volumes, "other_volumes": what.other_volumes, "files": kept_records},
+            "kept": {"volumes": kept_volumes, "other_volumes": what.other_volumes, "files": kept_records, "places": places},
         }));
         return;
     }
@@ -114,4 +115,5 @@ fn show(context: &Context, what: &Belongings, extent: Extent, planned: bool) {
     line("kept volumes", kept_volumes);
     line("volumes of the project's name that are not this stack's, kept", &what.other_volumes);
     line("kept files", &kept_records);
+    line("kept on this host, where the stack wrote", &places);
 }

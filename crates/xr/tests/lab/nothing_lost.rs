@@ -162,6 +162,49 @@ fn data_of_every_kind_and_files_that_compose_writes_survive_an_update_and_a_roll
     Ok(())
 }
 
+/// A compose file in a folder, with an include and settings outside of it, settings that need not be there, and a secret that
+/// only the settings have.
+const SPREAD: &str = r#"
+include: [../common/web.yml]
+services:
+  other:
+    image: IMAGE:7.0
+    env_file: [{path: ../common/all.env}, {path: app.env, required: false}]
+    secrets: [token]
+secrets: {token: {environment: TOKEN}}
+"#;
+
+#[test]
+fn what_stands_outside_composes_folder_is_the_releases_and_a_changed_secret_reaches_its_container() -> Result<()> {
+    let stack = Stack::unpacked()?;
+    let image = published(&stack)?;
+    stack.unpack(&[("docker/.env", &(stack.file(".env")? + "TOKEN=old\n")), ("docker/app.env", "OWN=1\n")])?;
+    let compose = SPREAD.replace("IMAGE", &image);
+    for (version, word) in [("v1.0.0", "one"), ("v1.1.0", "two")] {
+        let web = format!("services: {{web: {{image: \"{image}:7.0\", environment: {{WORD: {word}}}}}}}\n");
+        let all = format!("ALL={word}\n");
+        let files =
+            [("docker/docker-compose.yml", compose.as_str()), ("common/web.yml", &web), ("common/all.env", &all)];
+        release(&stack, version, &files)?;
+    }
+    stack.git(&["checkout", "-q", "v1.0.0"])?;
+    let says = |wanted: &str| -> Result<()> {
+        let other = sh(&stack, "other", "echo $ALL $OWN; cat /run/secrets/token")?;
+        assert_eq!(sh(&stack, "web", "echo $WORD")? + " " + &other, wanted);
+        stack.xr(&["doctor"])?.exits(0);
+        Ok(())
+    };
+    stack.xr(&["install", "--yes"])?.exits(0);
+    says("one one 1\nold")?;
+    stack.xr(&["install", "--yes", "--version", "v1.1.0"])?.exits(0);
+    says("two two 1\nold")?;
+    stack.xr(&["env", "set", "TOKEN=new"])?.exits(0);
+    stack.xr(&["install", "--yes"])?.exits(0);
+    says("two two 1\nnew")?;
+    stack.xr(&["rollback", "--yes", "--to", "v1.0.0"])?.exits(0);
+    says("one one 1\nold")
+}
+
 /// Data in a folder of the admin's, made with a password that looks like nobody chose it.
 const LIVE: &str = r#"
 services:

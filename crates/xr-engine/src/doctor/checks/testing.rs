@@ -145,6 +145,7 @@ pub(crate) fn healthy() -> Facts {
             head: Some(Ok(head("0123456789abcdef"))),
             tags: vec![version("v1.0.0")],
             changed: Ok(vec![]),
+            strayed: vec![],
         },
         settings: Settings {
             env: env("IMAGE_TAG=v1.0.0\n"),

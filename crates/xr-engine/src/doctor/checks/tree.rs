@@ -22,6 +22,11 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         }
         Err(trouble) => found.push(Finding::problem("tree.git", "git", &trouble.message).hint(trouble.hint.clone())),
     }
+    if !facts.tree.strayed.is_empty() {
+        let evidence = format!("what mounts their files has others: {}", facts.tree.strayed.join(", "));
+        let command = format!("git -C {root} submodule update --init --recursive && xr install");
+        found.push(Finding::warning("tree.submodules", "git submodules", evidence).command(command));
+    }
     let short = head.commit.get(..8).unwrap_or(&head.commit);
     let applied = facts.current().and_then(|current| Some((current, current.commit.as_ref()?)));
     match applied {
@@ -62,8 +67,9 @@ mod tests {
 
     #[test]
     fn changes_and_moves_by_hand_are_warnings() {
-        let table: [(Change<'_>, &[&str]); 7] = [
+        let table: [(Change<'_>, &[&str]); 8] = [
             (&|_| {}, &["ok tree.git"]),
+            (&|f| f.tree.strayed = vec!["conf is not here".into()], &["warning tree.submodules"]),
             (&|f| f.tree.head = None, &[]),
             (&|f| f.tree.changed = Ok(vec!["docker/docker-compose.yml".into()]), &["warning tree.changes"]),
             (

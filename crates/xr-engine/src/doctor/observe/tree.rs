@@ -1,4 +1,4 @@
-//! VERSION and git: two git calls, at once.
+//! VERSION and git: a few git calls, at once.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::doctor::facts::{Tree, Trouble};
 pub(super) async fn read(root: &Path, layout: Option<&Layout>) -> Tree {
     let path = layout.map_or_else(|| root.join("VERSION"), Layout::version_path);
     let version = version_file::read(&path).map_err(Trouble::from);
-    let mut tree = Tree { version, head: None, tags: Vec::new(), changed: Ok(Vec::new()) };
+    let mut tree = Tree { version, head: None, tags: Vec::new(), changed: Ok(Vec::new()), strayed: Vec::new() };
     let checkout = match Checkout::open(root) {
         Ok(Some(checkout)) => checkout,
         Ok(None) => return tree,
@@ -23,15 +23,17 @@ pub(super) async fn read(root: &Path, layout: Option<&Layout>) -> Tree {
         }
     };
     let managed: Vec<String> = layout.map(|l| l.managed().map(str::to_owned).to_vec()).unwrap_or_default();
-    let other = checkout.clone();
+    let (other, third) = (checkout.clone(), checkout.clone());
     let changed = spawn_blocking(move || other.local_changes(&managed.iter().map(String::as_str).collect::<Vec<_>>()));
     let at = root.to_owned();
     let tags = spawn_blocking(move || tags_at_head(&at));
+    let strayed = spawn_blocking(move || third.strayed_submodules().unwrap_or_default());
     let head = spawn_blocking(move || checkout.head());
-    let (changed, tags, head) = tokio::join!(changed, tags, head);
+    let (changed, tags, strayed, head) = tokio::join!(changed, tags, strayed, head);
     let died = |error| Err(Fault::new("a thread of the doctor died").because(error));
     tree.changed = changed.unwrap_or_else(died).map_err(Trouble::from);
     tree.tags = tags.unwrap_or_default();
+    tree.strayed = strayed.unwrap_or_default();
     tree.head = Some(
         head.unwrap_or_else(|error| Err(Fault::new("a thread of the doctor died").because(error)))
             .map_err(Trouble::from),

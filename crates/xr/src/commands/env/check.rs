@@ -27,7 +27,8 @@ struct Finding {
 /// `xr env check`
 pub fn run(globals: &Globals, stack: &Stack) -> Result<u8> {
     let path = stack.layout.env_path();
-    let mut findings = findings(&super::read(&path)?, &stack.manifest.version.key);
+    let template = stack.layout.template_path().and_then(|path| EnvFile::parse(&std::fs::read(path).ok()?).ok());
+    let mut findings = findings(&super::read(&path)?, template.as_ref(), &stack.manifest.version.key);
     let mode = std::fs::metadata(&path).map_or(0, |meta| meta.mode() & 0o777);
     if mode & 0o077 != 0 {
         let message = format!("its mode is {mode:04o}: other users can read the secrets; chmod 600 {}", path.display());
@@ -52,7 +53,7 @@ pub fn run(globals: &Globals, stack: &Stack) -> Result<u8> {
     Ok(if problems == 0 { exit::OK } else { exit::FINDINGS })
 }
 
-fn findings(bytes: &[u8], version_key: &str) -> Vec<Finding> {
+fn findings(bytes: &[u8], template: Option<&EnvFile>, version_key: &str) -> Vec<Finding> {
     let file = match EnvFile::parse(bytes) {
         Ok(file) => file,
         Err(error) => {
@@ -89,14 +90,17 @@ fn findings(bytes: &[u8], version_key: &str) -> Vec<Finding> {
         );
     }
     for key in file.keys().into_iter().filter(|key| is_secret_key(key)) {
-        if let Some(value) = file.get(key).filter(|value| is_placeholder(&value.text)) {
-            add(
-                value.line,
-                "placeholder",
-                false,
-                format!("{key} is still a placeholder that everybody knows; xr env set {key} --stdin"),
-            );
-        }
+        let Some(value) = file.get(key) else { continue };
+        let default = template.and_then(|template| template.get(key));
+        let public = default.is_some_and(|default| default.text == value.text)
+            && !value.text.is_empty()
+            && !value.text.contains('$');
+        let what = match (is_placeholder(&value.text), public) {
+            (true, _) => "is still a placeholder that everybody knows",
+            (_, true) => "is the template's own value, which everybody knows",
+            _ => continue,
+        };
+        add(value.line, "placeholder", false, format!("{key} {what}; xr doctor tells how to change it"));
     }
     for one in empty_secrets(&file) {
         let message = format!("{} is empty; where a secret belongs: xr env set {0} --stdin", one.key);
@@ -129,16 +133,18 @@ mod tests {
 
     #[test]
     fn findings_name_line_and_kind_and_never_a_value() {
-        let cases: [(&str, &[(usize, &str)]); 6] = [
+        let template = EnvFile::parse(b"DB_PASSWORD=Kx9.com\nURL=https://x\n").unwrap();
+        let cases: [(&str, &[(usize, &str)]); 7] = [
             ("TAG=v1\nA=1\n", &[]),
             ("TAG=v1\nB='hunter2\n", &[(2, "syntax")]),
             ("TAG=v1\nA=hunter2\nA=hunter3\n", &[(3, "duplicate")]),
             ("TAG=v1\nDB_PASSWORD=change-me\n", &[(2, "placeholder")]),
+            ("TAG=v1\nDB_PASSWORD=Kx9.com\nURL=https://x\n", &[(2, "placeholder")]),
             ("TAG=v1\nA=   # hunter2\n", &[(2, "CommentAsValue")]),
             ("TAG=v1\nA=1", &[(2, "NoFinalNewline")]),
         ];
         for (text, expect) in cases {
-            let found = findings(text.as_bytes(), "TAG");
+            let found = findings(text.as_bytes(), Some(&template), "TAG");
             let short: Vec<(usize, &str)> =
                 found.iter().filter(|f| !f.note).map(|f| (f.line, f.kind.as_str())).collect();
             assert_eq!(short, expect, "{text:?}");
@@ -148,7 +154,7 @@ mod tests {
 
     #[test]
     fn an_empty_secret_is_a_note() {
-        let found = findings(b"TAG=v1\nDB_PASSWORD=\n", "TAG");
+        let found = findings(b"TAG=v1\nDB_PASSWORD=\n", None, "TAG");
         assert_eq!(
             found.iter().map(|f| (f.line, f.kind.as_str(), f.note)).collect::<Vec<_>>(),
             [(2, "empty-secret", true)]
@@ -157,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_missing_version_key_is_only_a_note() {
-        let found = findings(b"A=1\n", "TAG");
+        let found = findings(b"A=1\n", None, "TAG");
         assert!(found.len() == 1 && found[0].note, "{found:?}");
     }
 }

@@ -97,7 +97,7 @@ fn describe(root: &Path) -> Result<(String, Vec<String>)> {
         None => EnvFile::default(),
     };
     let services = services(&compose);
-    let version_key = version_key(&services);
+    let version_key = version_key(&compose).or_else(|| version_key(&layout.further_texts(root)));
     let name = root.file_name().map_or_else(|| "stack".to_owned(), |name| name.to_string_lossy().into_owned());
     let preset =
         if root.join("xr.toml").exists() { None } else { xr_stack::load(root).ok().and_then(|stack| stack.preset) };

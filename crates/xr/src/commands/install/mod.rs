@@ -7,11 +7,11 @@ use std::path::Path;
 
 use xr_engine::{Request, Wanted};
 use xr_journal::{Generations, Home};
-use xr_model::{Event, Fault, Level, Result, exit};
+use xr_model::{Event, Fault, Level, Port, Result, Service, exit};
 use xr_preflight::boot;
 
 use super::deploy::{deploy, request};
-use crate::{args::Install, context::Context};
+use crate::{args::Install, context::Context, outcome::out};
 
 /// `xr install`
 pub async fn run(context: &Context, args: &Install) -> Result<u8> {
@@ -31,10 +31,33 @@ pub async fn run(context: &Context, args: &Install) -> Result<u8> {
         ..request(args.run)
     };
     let code = deploy(context, "install", &request, false).await?;
+    if code == exit::OK && !args.run.dry_run && context.renderer.is_interactive() && !context.globals.quiet {
+        let generation = Generations::of(&Home::of(&root)).current()?;
+        let published = generation.map(|generation| published(&generation.services)).unwrap_or_default();
+        published.into_iter().for_each(|line| out(&line));
+    }
     if code == exit::OK && !args.run.dry_run && rustix::process::geteuid().is_root() {
         recover_at_boot(context, &root);
     }
     Ok(code)
+}
+
+/// Where the stack is reached from outside, a line for each service.
+fn published(services: &[Service]) -> Vec<String> {
+    let address = |port: &Port| {
+        let of_all = ["", "0.0.0.0", "::"].contains(&port.host_ip.as_str());
+        let host = if of_all { "*" } else { &port.host_ip };
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let protocol = if port.protocol == "tcp" { String::new() } else { format!("/{}", port.protocol) };
+        format!("{host}:{}{protocol}", port.published)
+    };
+    let open = services.iter().filter(|service| service.replicas > 0 && !service.ports.is_empty());
+    open.map(|service| {
+        let mut addresses: Vec<String> = service.ports.iter().map(address).collect();
+        addresses.dedup();
+        format!("  {} listens on {}", service.name, addresses.join(", "))
+    })
+    .collect()
 }
 
 /// What a power cut breaks off is ended when the machine is up again. The stack runs also where that cannot be set up.
