@@ -207,12 +207,25 @@ pub(crate) fn opens_database(key: &str, named: Option<&str>) -> bool {
     named == Some(key) || (password && words.iter().any(|word| DATABASES.contains(word) || word.starts_with("PGPASS")))
 }
 
+/// Whether this is a name that only the stack's containers know: of a service, of its container, of its places on networks.
+fn known_inside(config: &serde_json::Value, host: &str) -> bool {
+    let services = config["services"].as_object().into_iter().flatten();
+    let of = |(name, service): (&String, &serde_json::Value)| {
+        let places = service["networks"].as_object().into_iter().flatten();
+        let mut aliases = places.flat_map(|(_, place)| place["aliases"].as_array().into_iter().flatten());
+        name == host
+            || ["container_name", "hostname"].iter().any(|key| service[*key] == host)
+            || aliases.any(|one| one == host)
+    };
+    host == "host.docker.internal" || services.into_iter().any(of)
+}
+
 /// A PostgreSQL outside of the stack is asked by a real connection.
 pub(crate) async fn database(world: &World<'_>, staged: &Staged, kind: RunKind) -> Result<()> {
     let Some(keys) = &staged.stack.manifest.database else { return Ok(()) };
     let value = |key: &str| staged.env.get(key).map(|v| v.text).unwrap_or_default();
     let host = value(&keys.host);
-    if keys.local.contains(&host) || staged.resolved.services.iter().any(|s| s.name == host) {
+    if keys.local.contains(&host) || known_inside(&staged.resolved.json, &host) {
         return Ok(());
     }
     world.phase("database");
@@ -357,6 +370,17 @@ mod tests {
         let fault = same_project("ttn", "ttnn").unwrap_err();
         assert!(fault.message.contains("`ttnn`") && fault.message.contains("`ttn`"), "{}", fault.message);
         assert!(fault.hint.unwrap().ends_with("xr env set COMPOSE_PROJECT_NAME=ttn"));
+    }
+
+    #[test]
+    fn a_database_that_only_the_stacks_containers_know_is_not_asked_from_the_host() {
+        let config = serde_json::json!({"services": {"db": {
+            "container_name": "shop-db", "hostname": "pg", "networks": {"back": {"aliases": ["rows"]}, "front": null},
+        }}});
+        for name in ["db", "shop-db", "pg", "rows", "host.docker.internal"] {
+            assert!(known_inside(&config, name), "{name}");
+        }
+        assert!(!known_inside(&config, "db.example.org") && !known_inside(&serde_json::json!({}), "db"));
     }
 
     #[test]

@@ -86,7 +86,15 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         _ => copy_tree_files(world, &root)?,
     }
     let is_bundle = order.commit.is_none() || world.checkout.is_none();
-    let stack = xr_stack::load(&root).map_err(|fault| {
+    let mut loaded = xr_stack::load(&root);
+    if let (Some(commit), Some(checkout)) = (order.commit, &world.checkout)
+        && !loaded.as_ref().is_ok_and(|stack| stack.layout.directory == layout.directory)
+    {
+        // Its compose files stand elsewhere now.
+        checkout.stage(commit, &[], &root)?;
+        loaded = xr_stack::load(&root);
+    }
+    let stack = loaded.map_err(|fault| {
         let real = fault.message.replace(&root.display().to_string(), &world.root.display().to_string());
         Fault { message: format!("{} as released: {real}", order.version), ..fault }
     })?;
