@@ -41,9 +41,7 @@ pub(crate) fn specs(
     // The hash tells nothing of the files that a container mounts, nor whether it has read them since they changed.
     let has_read = |service: &Service| {
         let paths = mounted::mounts(&staged.resolved.json, &service.name, &world.root);
-        // What compose has written into it out of variables it keeps as well.
         service.content.is_empty()
-            || (service.injected && paths.is_empty())
             || (!tree_moves
                 && !paths.is_empty()
                 && paths.iter().all(|path| has_seen(observed, &service.name, &world.root.join(path))))

@@ -132,7 +132,8 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
             };
             let mut outcome = match verdict {
                 Ok(verdict) => {
-                    let problems = if touched { still_wrong(world, prepared).await } else { Vec::new() };
+                    let back = verdict == Verdict::RolledBack;
+                    let problems = if back { still_wrong(world, prepared).await } else { Vec::new() };
                     Outcome { problems, ..prepared.outcome(verdict, begun) }
                 }
                 Err(fault) => {
@@ -162,7 +163,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     outcome
 }
 
-/// What of the version that serves again is not as it should be: it was so before, and a way back does not mend it.
+/// What of the version that serves again is not as it should be. Most of it was so before: a way back mends nothing.
 async fn still_wrong(world: &World<'_>, prepared: &Prepared) -> Vec<String> {
     let old = prepared.plan.from.and_then(|from| world.generations.read(from).ok());
     let containers = world.containers(&prepared.generation.invocation.project).await;

@@ -218,6 +218,10 @@ pub(crate) fn changes(old: Option<&Generation>, new: &Generation, report: &EnvRe
                 if before.is_some_and(|before| before.content != service.content) {
                     lines.push(format!("{}: files that it mounts", service.name));
                 }
+                let written = before.and_then(|before| before.variables.as_ref()).zip(service.variables.as_ref());
+                if written.is_some_and(|(was, is)| was != is) {
+                    lines.push(format!("{}: settings that compose writes into it", service.name));
+                }
             }
             None => {}
         }

@@ -146,9 +146,9 @@ mod tests {
         let running = json!({"state": "running"});
         let mut containers = ["db", "web"].map(|service| container(service, &running)).to_vec();
         generation.config_hashes = Generation::hashes_of(&containers);
-        assert_eq!(generation.specs_of(&containers), generation.specs());
+        assert_eq!(generation.specs_of(&containers, &[]), generation.specs());
         containers[1].config_hash = "another".to_owned();
-        let specs = generation.specs_of(&containers);
+        let specs = generation.specs_of(&containers, &[]);
         assert_eq!((specs["db"] == generation.specs()["db"], specs["web"].as_str()), (true, ""));
     }
 

@@ -9,7 +9,7 @@ use xr_env_writer::EnvFile;
 use xr_model::Result;
 use xr_stack::{Resolved, inline_files};
 
-use crate::{World, own_files::OwnFiles, settings};
+use crate::{World, own_files::OwnFiles};
 
 /// Notes with each service what the files contain that it mounts from the tree of `commit`; of a bundle, what the files
 /// contain that its generation keeps; and what compose writes into it out of variables.
@@ -20,14 +20,11 @@ pub(crate) fn note(
     commit: Option<&str>,
     kept: Option<(&OwnFiles, &Path)>,
 ) -> Result<()> {
-    let value = |key: &str| settings::variable(Some(env), key);
-    let injected: Vec<(String, Vec<String>)> = resolved
-        .services
-        .iter()
-        .filter(|service| service.injected)
-        .map(|service| (service.name.clone(), from_variables(&resolved.json, &service.name, &value)))
-        .collect();
-    injected.iter().for_each(|(service, contents)| put(resolved, service, contents));
+    // Not those of the shell, which another caller does not have.
+    let value = |key: &str| env.get(key).map(|value| value.text);
+    for service in resolved.services.iter_mut().filter(|service| service.injected) {
+        service.variables = from_variables(&resolved.json, &service.name, &value);
+    }
     if let Some((own, staged)) = kept {
         own.contents(staged).into_iter().for_each(|(service, contents)| put(resolved, service, &contents));
     }
@@ -52,20 +49,23 @@ pub(crate) fn note(
     Ok(())
 }
 
-/// The files whose content is a variable's value, and what that is.
-fn from_variables(config: &Value, service: &str, value: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+/// A digest of the files whose content is a variable's value; none when there are none.
+fn from_variables(config: &Value, service: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let files = inline_files(config, service, value).into_iter();
     let fixed = inline_files(config, service, &|_| Some(String::new()));
     let of_variables = files.filter(|file| !fixed.contains(file));
-    of_variables.map(|file| format!("{} {}", file.path, file.content)).collect()
+    let contents: Vec<String> = of_variables.map(|file| format!("{} {}", file.path, file.content)).collect();
+    (!contents.is_empty()).then(|| digest(&contents.join("\n")))
 }
 
-/// Adds to what a service's files contain.
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn put(resolved: &mut Resolved, service: &str, contents: &[String]) {
     let service = resolved.services.iter_mut().find(|other| other.name == service);
     if let Some(service) = service.filter(|_| !contents.is_empty()) {
-        let digest = Sha256::digest(format!("{}{}", service.content, contents.join("\n")));
-        service.content = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        service.content = digest(&contents.join("\n"));
     }
 }
 
@@ -121,10 +121,8 @@ mod tests {
             "configs": {"motd": {"content": "hello"}},
             "secrets": {"token": {"environment": "TOKEN"}},
         });
-        let with = |token: &'static str| from_variables(&config, "web", &|_| Some(token.to_owned()));
-        assert_eq!(
-            (with("a"), with("b")),
-            (vec!["/run/secrets/token a".to_owned()], vec!["/run/secrets/token b".to_owned()])
-        );
+        let with = |token: Option<&str>| from_variables(&config, "web", &|_| token.map(str::to_owned));
+        assert!(with(Some("a")).is_some() && with(Some("a")) == with(Some("a")) && with(Some("a")) != with(Some("b")));
+        assert_eq!(with(None), None);
     }
 }

@@ -81,7 +81,7 @@ pub(crate) async fn check(
     accepted: bool,
 ) -> Result<Vec<String>> {
     let services = new.services;
-    let present = present(world, current, observed, services).await?;
+    let present = present(world, current, observed, (services, &new.staged.resolved.services)).await?;
     let config = &new.staged.resolved.json;
     let wanted: BTreeMap<&str, Places> =
         services.iter().map(|service| (service.name.as_str(), places(config, &service.name))).collect();
@@ -141,7 +141,7 @@ async fn present(
     world: &World<'_>,
     current: Option<&Generation>,
     observed: &Observed,
-    services: &[Service],
+    (services, all): (&[Service], &[Service]),
 ) -> Result<Vec<Present>> {
     let mut found = Vec::new();
     let mut recorded = None;
@@ -163,22 +163,29 @@ async fn present(
         found.push(Present { service: name.to_owned(), image: None, places: volumes });
     }
     let before: Vec<&str> = observed.containers.iter().map(|container| container.service.as_str()).collect();
-    for container in &observed.containers {
-        let image = ImageRef::new(container.image.clone());
-        let heir = heir(&container.service, &image, &before, services);
+    for container in observed.containers.iter().filter(|c| !all.iter().any(|service| service.name == c.service)) {
+        let heir = heir(&ImageRef::new(container.image.clone()), &before, services);
         if let Some(heir) = heir.filter(|heir| !found.iter().any(|one| one.service == *heir)) {
-            let (image, places) = (Some(container.image.clone()), mounted(container));
+            let (image, mut places) = (Some(container.image.clone()), mounted(container));
+            places.retain(|_, place| !matches!(place, Place::Volume(name) if is_unnamed(name)));
             found.push(Present { service: heir.to_owned(), image, places });
+        }
+    }
+    for one in &mut found {
+        for (target, place) in one.places.clone() {
+            // Nothing is lost with it.
+            if let Place::Volume(name) = place
+                && world.engine.volume_is_empty(&name).await?
+            {
+                one.places.remove(&target);
+            }
         }
     }
     Ok(found)
 }
 
 /// The service that takes the place of one that is no more: a new one of the same program, of which there is one only.
-fn heir<'a>(service: &str, image: &ImageRef, before: &[&str], services: &'a [Service]) -> Option<&'a str> {
-    if services.iter().any(|one| one.name == service) {
-        return None;
-    }
+fn heir<'a>(image: &ImageRef, before: &[&str], services: &'a [Service]) -> Option<&'a str> {
     let program = |image: &ImageRef| image.name().rsplit('/').next().map(str::to_owned);
     let same = |one: &&Service| !before.contains(&one.name.as_str()) && program(&one.image) == program(image);
     let mut heirs = services.iter().filter(same);
@@ -347,13 +354,10 @@ mod tests {
     #[test]
     fn a_new_service_of_the_same_program_takes_the_place_of_one_that_is_no_more() {
         let services = config(&json!([]), &json!({}), &json!([])).services;
-        let heir = |service: &str, image: &str, before: &[&str]| {
-            super::heir(service, &ImageRef::new(image.to_owned()), before, &services).map(str::to_owned)
-        };
-        assert_eq!(heir("database", "docker.io/library/postgres:15", &["database"]).as_deref(), Some("db"));
-        assert_eq!(heir("database", "mysql:8", &["database"]), None);
-        assert_eq!(heir("database", "postgres:15", &["database", "db"]), None);
-        assert_eq!(heir("db", "postgres:15", &["db"]), None);
+        let heir = |image: &str, before: &[&str]| heir(&ImageRef::new(image.to_owned()), before, &services);
+        assert_eq!(heir("docker.io/library/postgres:15", &["database"]), Some("db"));
+        assert_eq!(heir("mysql:8", &["database"]), None);
+        assert_eq!(heir("postgres:15", &["database", "db"]), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use xr_env_writer::{EnvFile, MergeRules, SecretRule, empty_secrets, merge};
 use xr_model::{Fault, Mode, Result, Version};
 use xr_stack::{Layout, Manifest};
@@ -70,9 +71,22 @@ pub(crate) fn unread(env: &EnvFile, template: Option<&EnvFile>, manifest: &Manif
     env.keys().into_iter().filter(|key| !known(key)).map(str::to_owned).collect()
 }
 
+/// The variables that compose files read, and those that compose writes into containers, which only the shell sets that xr was
+/// started from; `resolved` is what compose makes of the files.
+pub(crate) fn of_the_shell(compose: &str, resolved: &Value, env: &EnvFile) -> Vec<String> {
+    let written = ["configs", "secrets"].into_iter().flat_map(|kind| resolved[kind].as_object().into_iter().flatten());
+    let mut names = variables(compose);
+    names.extend(written.filter_map(|(_, defined)| defined["environment"].as_str()));
+    // Compose is not given these.
+    let withheld = |name: &str| name.starts_with("COMPOSE_") || name == "DOCKER_DEFAULT_PLATFORM";
+    let elsewhere = |name: &&str| !withheld(name) && !env.contains(name) && std::env::var_os(name).is_some();
+    names.into_iter().filter(elsewhere).map(str::to_owned).collect()
+}
+
 /// The variables that compose files read, each once; `$$` is a dollar.
 fn variables(compose: &str) -> BTreeSet<&str> {
     let lines = compose.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let lines = lines.map(|line| line.split(" #").next().unwrap_or_default());
     let parts = lines.flat_map(|line| line.split("$$").flat_map(|part| part.split('$').skip(1)));
     let names = parts.map(|part| {
         let part = part.strip_prefix('{').unwrap_or(part);
@@ -99,11 +113,6 @@ pub fn read_env(path: &std::path::Path) -> Result<Option<EnvFile>> {
         .hint("keep one of the lines; `xr doctor --fix` keeps the last, as compose does"));
     }
     Ok(Some(file))
-}
-
-/// The value of a variable as compose finds it: of `.env`, else of the shell that xr was started from.
-pub(crate) fn variable(env: Option<&EnvFile>, key: &str) -> Option<String> {
-    env.and_then(|env| env.get(key)).map(|value| value.text).or_else(|| std::env::var(key).ok())
 }
 
 /// As [`read_env`], duplicates allowed.
@@ -181,11 +190,9 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
     let unanswered = |key: &String| !inputs.set.contains_key(key);
     let changed = merged.template_changed.into_iter().map(|change| change.key);
     let unread = unread(&file, inputs.new_template, inputs.manifest, inputs.compose);
-    let elsewhere = |name: &&str| !file.contains(name) && std::env::var_os(name).is_some();
-    let of_the_shell = variables(inputs.compose).into_iter().filter(elsewhere).map(str::to_owned).collect();
     let report = EnvReport {
         unread,
-        of_the_shell,
+        of_the_shell: Vec::new(),
         added: merged.added,
         generated: merged.generated,
         obsolete: merged.obsolete,
@@ -254,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_variables_of_compose_files_are_known_in_every_spelling() {
-        let text = "a: $HOME/x:${DATA:-${FALLBACK}}\n# $COMMENT\nb: $$NOT ${1} $ {no}\nc: \"$$$YES\"\n";
+        let text = "a: $HOME/x:${DATA:-${FALLBACK}} # $OLD\n# $COMMENT\nb: $$NOT ${1} $ {no}\nc: \"$$$YES\"\n";
         assert_eq!(variables(text).into_iter().collect::<Vec<_>>(), ["DATA", "FALLBACK", "HOME", "YES"]);
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use xr_env_writer::EnvFile;
 use xr_journal::{Generations, Ownership, create_private_dir, write_atomic};
 use xr_model::{Fault, Invocation, Mode, Result, Version};
-use xr_stack::{Compose, Resolved, Stack};
+use xr_stack::{Compose, Layout, Resolved, Stack, inside, leads_out};
 use xr_version_resolver::{Checkout, version_file};
 
 use crate::{
@@ -82,17 +82,23 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
             refuse_own_records(order, checkout, commit)?;
             checkout.stage(commit, paths, &root)?;
             copy_admins_own(world, &root)?;
+            copy_settings(layout, &root)?;
         }
         _ => copy_tree_files(world, &root)?,
     }
     let is_bundle = order.commit.is_none() || world.checkout.is_none();
     let mut loaded = xr_stack::load(&root);
-    if let (Some(commit), Some(checkout)) = (order.commit, &world.checkout)
-        && !loaded.as_ref().is_ok_and(|stack| stack.layout.directory == layout.directory)
-    {
-        // Its compose files stand elsewhere now.
-        checkout.stage(commit, &[], &root)?;
-        loaded = xr_stack::load(&root);
+    if let (Some(commit), Some(checkout)) = (order.commit, &world.checkout) {
+        if !loaded.as_ref().is_ok_and(|stack| stack.layout.directory == layout.directory) {
+            // Its compose files stand elsewhere now.
+            checkout.stage(commit, &[], &root)?;
+            loaded = xr_stack::load(&root);
+        } else if let Ok(stack) = &loaded
+            && bring_named(world, commit, stack, &root)?
+        {
+            // Which key carries the version may stand there.
+            loaded = xr_stack::load(&root);
+        }
     }
     let stack = loaded.map_err(|fault| {
         let real = fault.message.replace(&root.display().to_string(), &world.root.display().to_string());
@@ -138,7 +144,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         add_missing: !templates.absence_is_meant,
         set: order.set,
     };
-    let (env, report) = settings::next(&inputs)?;
+    let (env, mut report) = settings::next(&inputs)?;
     world.learn_secrets(&env, &stack.manifest);
     let staged_layout = stack.layout.under(&root);
     write_atomic(&staged_layout.env_path(), &env.to_bytes(), 0o600, Ownership::Keep)?;
@@ -156,13 +162,17 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         own_files::keep_env_files(world, &written, &root)?;
     }
     let bring = |path: &Path| bring(world, order.commit, &root, path);
-    if !is_bundle {
-        bring_optional(&stack, &root, &settings::compose_files(&stack.layout, &env, order.mode), &bring)?;
+    let mut resolved = resolve(&stack, &root, &world.root, (&env, order.mode), &bring);
+    if let (Ok((compose, ..)), false) = (&resolved, is_bundle)
+        && bring_optional(&stack, compose, &root, &bring)?
+    {
+        resolved = resolve(&stack, &root, &world.root, (&env, order.mode), &bring);
     }
-    let resolved = resolve(&stack, &root, &world.root, (&env, order.mode), &bring);
     let (compose, files, profiles, mut resolved) =
         resolved.map_err(|fault| as_released(world, order, &stack, &root, fault))?;
     drop(compose);
+    let text: String = files.iter().filter_map(|file| fs::read_to_string(root.join(file)).ok()).collect();
+    report.of_the_shell = settings::of_the_shell(&(text + &stack.layout.further_texts(&root)), &resolved.json, &env);
     let own = match is_bundle {
         true => Some(own_files::keep(world, &stack, [&written, &resolved.json], number)?),
         false => None,
@@ -287,19 +297,37 @@ fn resolve_with_more_files(
     compose.resolve(real, &stack.manifest)
 }
 
-/// An `env_file` that need not be there is passed over by compose without a word, so all are asked for.
-fn bring_optional(stack: &Stack, staged: &Path, files: &[String], bring: Bring<'_>) -> Result<()> {
+/// An `env_file` that need not be there is passed over by compose without a word, so all are asked for. Whether one was
+/// brought.
+fn bring_optional(stack: &Stack, compose: &Compose, staged: &Path, bring: Bring<'_>) -> Result<bool> {
     let text = stack.layout.texts(staged);
     if !text.contains("env_file") || !text.contains("required") {
-        return Ok(());
+        return Ok(false);
     }
-    let written = own_files::as_written(&Compose::new(&stack.layout.under(staged), files, &["*".to_owned()]))?;
-    for path in own_files::env_file_paths(&written) {
+    let mut brought = false;
+    for path in own_files::env_file_paths(&own_files::as_written(compose)?) {
         if let Ok(below) = path.strip_prefix(staged) {
-            bring(below)?;
+            brought |= bring(below)?;
         }
     }
-    Ok(())
+    Ok(brought)
+}
+
+/// The files outside of compose's folder that its files name; whether there were any.
+fn bring_named(world: &World<'_>, commit: &str, stack: &Stack, staged: &Path) -> Result<bool> {
+    let mut brought = false;
+    // One may name another.
+    for _ in 0..MORE_FILES {
+        let mut more = false;
+        for file in stack.layout.further_files(staged) {
+            more |= bring(world, Some(commit), staged, Path::new(&file))?;
+        }
+        if !more {
+            break;
+        }
+        brought = true;
+    }
+    Ok(brought)
 }
 
 /// Puts a file that a staged tree lacks there, the release's own, else the admin's. What the publisher had and has no more is
@@ -307,11 +335,20 @@ fn bring_optional(stack: &Stack, staged: &Path, files: &[String], bring: Bring<'
 fn bring(world: &World<'_>, commit: Option<&str>, staged: &Path, path: &Path) -> Result<bool> {
     let (to, from) = (staged.join(path), world.root.join(path));
     let name = path.to_string_lossy();
-    if name.is_empty() || to.exists() {
+    if name.is_empty() || fs::symlink_metadata(&to).is_ok() {
         return Ok(false);
     }
     if let (Some(commit), Some(checkout)) = (commit, &world.checkout) {
         checkout.stage(commit, &[&name], staged)?;
+        if let Ok(target) = fs::read_link(&to) {
+            // What a link of the publisher's leads to is brought as well, as long as that is in the tree.
+            if let Some(target) = inside(&path.parent().unwrap_or(Path::new("")).join(target)) {
+                bring(world, Some(commit), staged, Path::new(&target))?;
+            }
+            if leads_out(staged, &name) {
+                fs::remove_file(&to).map_err(Fault::at(format!("cannot remove {}", to.display())))?;
+            }
+        }
         if to.exists() || !checkout.ids(&checkout.head()?.commit, &[&name])?.is_empty() {
             return Ok(to.exists());
         }
@@ -356,6 +393,15 @@ fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
         }
     }
     link_settings(world, staged)
+}
+
+/// The settings as they are: which files compose reads may stand there.
+fn copy_settings(layout: &Layout, staged: &Path) -> Result<()> {
+    let to = staged.join(&layout.env);
+    match fs::read(layout.env_path()) {
+        Ok(bytes) if fs::symlink_metadata(&to).is_err() => write_atomic(&to, &bytes, 0o600, Ownership::Keep),
+        _ => Ok(()),
+    }
 }
 
 /// Settings behind a link of the admin's own are where they are in the staged tree too.

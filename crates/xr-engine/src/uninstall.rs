@@ -94,7 +94,7 @@ pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
 /// and those above it are nobody's to tell of, nor is a socket.
 fn places(world: &World<'_>, containers: &[Container], records: &[PathBuf]) -> Vec<PathBuf> {
     let mounts = containers.iter().flat_map(|container| &container.mounts);
-    let written = mounts.filter(|mount| mount.kind == MountKind::Bind && mount.writable);
+    let written = mounts.filter(|mount| mount.kind == MountKind::Bind && mount.holds_data());
     let written = written.map(|mount| PathBuf::from(&mount.source));
     let manifest = &world.stack.manifest;
     let made = manifest.folders.iter().map(|folder| folder.path.replace("{name}", &world.stack.name));

@@ -30,7 +30,7 @@ pub use file::EnvFile;
 pub use interpolate::InterpolationError;
 pub use mask::{must_be_masked, names_secret, secret_values};
 pub use merge::{MergeRules, Merged, TemplateChange, from_template, merge};
-pub use placeholder::{can_be_generated, is_placeholder, is_secret_key};
+pub use placeholder::{can_be_generated, is_placeholder, is_secret_key, known_to_all};
 pub use repair::Fix;
 pub use secret::{Alphabet, Secret, SecretRule, random_hex};
 pub use trap::{Trap, TrapKind};

@@ -20,6 +20,17 @@ pub fn is_placeholder(value: &str) -> bool {
         || (!words.is_empty() && words.iter().all(|word| COMMON.contains(word)))
 }
 
+/// What is wrong with a secret's value that is nobody's secret, beside the template's value for it; none of one that may be.
+pub fn known_to_all(value: &str, default: Option<&str>) -> Option<&'static str> {
+    // Words for "there is none".
+    const NONE: [&str; 8] = ["none", "null", "false", "no", "off", "disabled", "true", "0"];
+    if is_placeholder(value) {
+        return Some("is still a placeholder that everybody knows");
+    }
+    let chosen = value.is_empty() || value.contains('$') || NONE.contains(&value.to_lowercase().as_str());
+    (!chosen && default == Some(value)).then_some("is the template's own value, which everybody knows")
+}
+
 /// Whether a variable with this name is surely to hold a secret, so that a placeholder in it is a fault:
 /// `DB_PASSWORD`, not `PASSWORD_MIN_LENGTH` or `TOKEN_URL`. What is to be masked is asked of [`crate::must_be_masked`],
 /// which knows more names: here a wrong yes would have a setting replaced by random text.
@@ -141,6 +152,20 @@ const ISSUED: [&str; 22] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_templates_own_value_is_known_to_all_but_for_words_that_mean_none() {
+        for (value, default, known) in [
+            ("change-me", None, true),
+            ("Kx9.com", Some("Kx9.com"), true),
+            ("Kx9.com", Some("other"), false),
+            ("none", Some("none"), false),
+            ("", Some(""), false),
+            ("${OTHER}", Some("${OTHER}"), false),
+        ] {
+            assert_eq!(known_to_all(value, default).is_some(), known, "{value}");
+        }
+    }
 
     #[test]
     fn placeholders_are_told_from_secrets() {

@@ -8,8 +8,8 @@ use std::{
 use bollard::{
     container::LogOutput,
     models::{
-        ContainerInspectResponse, ContainerStateStatusEnum, ContainerUpdateBody, HealthStatusEnum, PortMap,
-        RestartPolicy, RestartPolicyNameEnum,
+        ContainerInspectResponse, ContainerStateStatusEnum, ContainerUpdateBody, EndpointSettings, HealthStatusEnum,
+        PortMap, RestartPolicy, RestartPolicyNameEnum,
     },
     query_parameters::{
         InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
@@ -287,7 +287,8 @@ fn describe(found: ContainerInspectResponse) -> Container {
     let (networks, held) = found.network_settings.map_or((None, None), |n| (n.networks, n.ports));
     let networks = networks.unwrap_or_default();
     let attachments = networks.into_iter().map(|(network, at)| Attachment {
-        settings: serde_json::to_value(asked(&at)).unwrap_or_default(),
+        // An address of the engine's own making is not asked for again.
+        settings: serde_json::to_value(EndpointSettings { mac_address: None, ..asked(&at) }).unwrap_or_default(),
         container: id.clone(),
         network,
         aliases: at.aliases.unwrap_or_default().into_iter().filter(|alias| !is_short_id(alias, &id)).collect(),

@@ -139,8 +139,8 @@ impl Generation {
     }
 
     /// As [`Generation::specs`], with no definition for what somebody has made anew from another one meanwhile, such as an
-    /// admin who called compose.
-    pub fn specs_of(&self, containers: &[Container]) -> BTreeMap<String, String> {
+    /// admin who called compose, and for what compose would write other settings into, to be as in `next`.
+    pub fn specs_of(&self, containers: &[Container], next: &[Service]) -> BTreeMap<String, String> {
         let drifted = |container: &&Container| {
             let recorded = self.config_hashes.get(&container.service);
             recorded.is_some_and(|hash| *hash != container.config_hash)
@@ -149,6 +149,11 @@ impl Generation {
         for container in containers.iter().filter(drifted) {
             specs.insert(container.service.clone(), String::new());
         }
+        let noted = |service: &Service| next.iter().find(|one| one.name == service.name)?.variables.clone();
+        let other = |service: &&Service| {
+            noted(service).is_some_and(|is| service.variables.as_ref().is_some_and(|was| *was != is))
+        };
+        specs.extend(self.services.iter().filter(other).map(|service| (service.name.clone(), String::new())));
         specs
     }
 

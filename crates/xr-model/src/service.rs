@@ -18,6 +18,9 @@ pub struct Service {
     /// What the release's own files that it mounts contain: folders, configs and secrets from the tree; empty for none.
     #[serde(default)]
     pub content: String,
+    /// SHA-256 of what compose writes into its containers out of settings; none where there is nothing, or nobody noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<String>,
     /// What must be up before it.
     pub depends_on: Vec<Dependency>,
     /// Ports published on the host.

@@ -258,7 +258,7 @@ pub struct Attachment {
     pub aliases: Vec<String>,
     /// A fixed address, where the compose file gives one.
     pub ipv4: Option<String>,
-    /// All that was asked of it there (addresses, links, options), in the engine's words, for it to be put back with. Null in
+    /// All that was asked of it there (IP addresses, links, options), in the engine's words, for it to be put back with. Null in
     /// older records, which have only the names and the address above.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub settings: serde_json::Value,

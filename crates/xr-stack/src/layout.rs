@@ -1,9 +1,6 @@
 //! Where a stack's files stand. Every default fits what products do; `xr.toml` can say otherwise.
 
-use std::{
-    collections::BTreeSet,
-    path::{Component, Path, PathBuf},
-};
+use std::path::{Component, Path, PathBuf};
 
 use xr_model::{Fault, Result, is_file_name, stays_inside};
 
@@ -139,7 +136,7 @@ fn followed(root: &Path, path: &str) -> String {
 }
 
 /// A path from the stack's root without `.` and `..`; none when it leads above it.
-fn inside(path: &Path) -> Option<String> {
+pub fn inside(path: &Path) -> Option<String> {
     let mut parts = Vec::new();
     for part in path.components() {
         match part {
@@ -156,11 +153,9 @@ fn inside(path: &Path) -> Option<String> {
 fn named(file: &str, text: &str) -> Vec<String> {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     let words = text.split(|c: char| c.is_whitespace() || "\"'[]{},".contains(c));
-    words.filter(|word| is_yaml(word)).filter_map(|word| inside(&folder.join(word))).collect()
-}
-
-fn is_yaml(name: &str) -> bool {
-    name.ends_with(".yml") || name.ends_with(".yaml")
+    let yaml = words.filter(|word| word.ends_with(".yml") || word.ends_with(".yaml"));
+    // What stands in a mount or an option is no file of compose's.
+    yaml.filter(|word| !word.contains([':', '=', '$'])).filter_map(|word| inside(&folder.join(word))).collect()
 }
 
 impl Layout {
@@ -172,28 +167,32 @@ impl Layout {
         own + &self.further_texts(root)
     }
 
-    /// What other files under `root` say that compose may read: those beside its own that are called after it, which
-    /// `COMPOSE_FILE` can name, and those that any of them names (`include`, `extends`).
+    /// What other files under `root` say that compose reads. A missing one says nothing.
     pub fn further_texts(&self, root: &Path) -> String {
+        let files = self.further_files(root).into_iter();
+        files.filter_map(|file| std::fs::read_to_string(root.join(file)).ok()).map(|text| text + "\n").collect()
+    }
+
+    /// The other files that compose reads, whether they are under `root` or not: those that `COMPOSE_FILE` of the settings names,
+    /// of the template where there are none, and those that one of the files names (`include`, `extends`).
+    pub fn further_files(&self, root: &Path) -> Vec<String> {
         const MOST: usize = 100;
-        let own = self.files.iter().chain(&self.dev_files);
-        let mut seen: BTreeSet<String> = own.clone().cloned().collect();
         let read = |file: &String| std::fs::read_to_string(root.join(file)).unwrap_or_default();
-        let mut next: Vec<String> = own.flat_map(|file| named(file, &read(file))).collect();
-        let beside = std::fs::read_dir(root.join(&self.directory)).into_iter().flatten().flatten();
-        let beside = beside.filter_map(|entry| entry.file_name().into_string().ok());
-        next.extend(beside.filter(|name| name.contains("compose") && is_yaml(name)).map(|n| join(&self.directory, &n)));
-        next.sort_unstable_by(|a, b| b.cmp(a));
-        let mut texts = String::new();
-        while let Some(file) = next.pop().filter(|_| seen.len() < MOST) {
-            if root.join(&file).is_file() && !leads_out(root, &file) && seen.insert(file.clone()) {
-                let text = read(&file);
-                next.extend(named(&file, &text));
-                texts.push_str(&text);
-                texts.push('\n');
+        let mut next: Vec<String> = self.files.iter().chain(&self.dev_files).cloned().collect();
+        let settings = [Some(&self.env), self.template.as_ref()].into_iter().flatten();
+        let settings = settings.map(read).find(|text| !text.is_empty()).unwrap_or_default();
+        let asked = settings.lines().filter_map(|line| line.strip_prefix("COMPOSE_FILE="));
+        let asked = asked.flat_map(|list| list.trim_matches(['"', '\'']).split([':', ';', ',']));
+        next.extend(asked.filter_map(|file| inside(&Path::new(&self.directory).join(file))));
+        let mut found: Vec<String> = Vec::new();
+        while let Some(file) = next.pop().filter(|_| found.len() < MOST) {
+            if !file.is_empty() && !found.contains(&file) && !leads_out(root, &file) {
+                next.extend(named(&file, &read(&file)));
+                found.push(file);
             }
         }
-        texts
+        found.retain(|file| !self.files.contains(file) && !self.dev_files.contains(file));
+        found
     }
 
     /// Finds everything under `root`, the manifest's word first.
@@ -333,21 +332,26 @@ mod tests {
     }
 
     #[test]
-    fn files_that_compose_may_read_besides_are_those_of_its_name_and_those_that_are_named() {
-        let dir = tree(&["docker/docker-compose.yml", "docker/compose.apps.yml", "docker/prometheus.yml"]);
+    fn files_that_compose_reads_besides_are_those_that_are_named() {
+        let dir = tree(&["docker/docker-compose.yml", "docker/compose.other.yml", "docker/prometheus.yml"]);
         let write = |file: &str, text: &str| {
             let path = dir.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
         write("docker/docker-compose.yml", "include:\n  - ../common/base.yaml\nx: [./prometheus.yml:/etc/p.yml]\n");
-        write("docker/compose.apps.yml", "# apps\n");
-        write("docker/prometheus.yml", "# mounted\n");
-        write("common/base.yaml", "# base\na: {extends: {file: \"more/it.yml\"}}\nb: /etc/outside.yml\n");
-        write("common/more/it.yml", "# it\ninclude: [../base.yaml]\n");
-        let texts = Layout::find(dir.path(), &Manifest::default()).unwrap().further_texts(dir.path());
-        let comments: Vec<&str> = texts.lines().filter(|line| line.starts_with('#')).collect();
-        assert_eq!(comments, ["# base", "# it", "# apps"]);
+        write("docker/.env", "A=1\nCOMPOSE_FILE=docker-compose.yml:apps.yml\n");
+        write("docker/apps.yml", "# apps\n");
+        write("common/base.yaml", "# base\na: {extends: {file: \"more/it.yml\"}}\nb: /etc/outside.yml --c=d.yml\n");
+        write("common/more/it.yml", "# it\ninclude: [../base.yaml, gone.yml]\n");
+        let layout = Layout::find(dir.path(), &Manifest::default()).unwrap();
+        let mut files = layout.further_files(dir.path());
+        files.sort_unstable();
+        assert_eq!(files, ["common/base.yaml", "common/more/gone.yml", "common/more/it.yml", "docker/apps.yml"]);
+        let texts = layout.further_texts(dir.path());
+        let mut comments: Vec<&str> = texts.lines().filter(|line| line.starts_with('#')).collect();
+        comments.sort_unstable();
+        assert_eq!(comments, ["# apps", "# base", "# it"]);
     }
 
     #[test]

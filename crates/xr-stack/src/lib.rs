@@ -21,7 +21,7 @@ mod site;
 pub use agent::{AgentSpec, Place, agent};
 pub use compose::{Compose, Foretold, Resolved, missing_value};
 pub use inline_files::{InlineFile, inline_files};
-pub use layout::{Layout, find_root, leads_out};
+pub use layout::{Layout, find_root, inside, leads_out};
 pub use lifecycle::{LifecycleHook, Moment, lifecycle_hooks};
 pub use manifest::{
     Backup, Certificate, Database, DependentImage, DevImage, Folder, Follow, Hook, HookTime, Keep, Manifest, Profile,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use xr_model::is_database;
+
 /// A service as far as the scan sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceLines {
@@ -111,31 +113,47 @@ fn after_braces(text: &str, wanted: impl Fn(char) -> bool) -> Option<usize> {
     })
 }
 
+/// What stands for `${X:-default}` or `${X-default}` when nobody sets the variable; none of any other text.
+fn default_of(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("${")?.strip_suffix('}')?;
+    let (name, default) = inner.split_once('-')?;
+    let whole = after_braces(text, |c| c != '$').is_none();
+    Some(default).filter(|_| whole && !name.contains(['$', '{', '}']))
+}
+
 /// An image's name and the variable in its tag: `acme/app` and `APP_VERSION` of `acme/app:alpine-${APP_VERSION:-latest}`.
 fn tag_variable(image: &str) -> Option<(&str, &str)> {
+    if let Some(default) = default_of(image) {
+        return tag_variable(default);
+    }
+    let image = after_braces(image, |c| c == '@').map_or(image, |digest| &image[..digest]);
     let (mut name, mut tag) = (image, None);
     let mut from = 0;
     while let Some(at) = after_braces(&image[from..], |c| c == ':').map(|at| from + at) {
         (name, tag) = (&image[..at], Some(&image[at + 1..]));
         from = at + 1;
     }
-    // The port of a registry is none.
-    let variable = tag.filter(|tag| !tag.contains('/'))?.split_once('$')?.1.trim_start_matches('{');
+    // The port of a registry is none, nor is a variable behind a version that is written out.
+    let (before, variable) = tag.filter(|tag| !tag.contains('/'))?.split_once('$')?;
+    let variable = variable.trim_start_matches('{');
     let end = variable.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(variable.len());
-    Some((name, &variable[..end])).filter(|(_, variable)| !variable.is_empty())
+    let versioned = !before.contains(|c: char| c.is_ascii_digit());
+    Some((default_of(name).unwrap_or(name), &variable[..end])).filter(|(_, variable)| versioned && !variable.is_empty())
 }
 
 /// The variable that the product's own images take their tag from, of all that compose files say: the one that most of them
 /// share.
 ///
 /// An official image (`postgres`, without a namespace) is nobody's own, and `REDIS_VERSION` of `bitnami/redis` is redis's.
-/// None when no image has such a variable, or several have a claim to it.
+/// One whose name is a variable too counts where no other has a tag like that. None when no image has such a variable, or
+/// several have a claim to it.
 pub fn version_key(text: &str) -> Option<String> {
+    let images = images(text).into_iter().filter_map(tag_variable);
+    let (unknown, known): (Vec<_>, Vec<_>) =
+        images.filter(|(name, variable)| !is_anothers(name, variable)).partition(|(name, _)| is_unknown(name));
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (name, variable) in images(text).into_iter().filter_map(tag_variable) {
-        if !is_anothers(name, variable) {
-            *counts.entry(variable).or_default() += 1;
-        }
+    for (_, variable) in if known.is_empty() { unknown } else { known } {
+        *counts.entry(variable).or_default() += 1;
     }
     // Of several equally frequent, the one that is no single program's.
     let rank = |name: &str| match name {
@@ -153,11 +171,16 @@ pub fn version_key(text: &str) -> Option<String> {
     }
 }
 
+/// Whether a name is a variable, of which nothing else is known.
+fn is_unknown(name: &str) -> bool {
+    name.starts_with('$') && !name.contains('/')
+}
+
 fn is_anothers(name: &str, variable: &str) -> bool {
-    let program = name.rsplit('/').next().unwrap_or(name);
+    let program = name.rsplit('/').next().unwrap_or(name).replace(['-', '.'], "_");
     let stem = ["_IMAGE_TAG", "_IMAGE_VERSION", "_VERSION", "_TAG"].iter().find_map(|end| variable.strip_suffix(end));
-    // Of a name that is a variable itself, nothing is known.
-    !name.contains(['/', '$']) || stem.is_some_and(|stem| stem.eq_ignore_ascii_case(program))
+    let of = |stem: &str| stem.eq_ignore_ascii_case(&program) || is_database(&stem.to_lowercase());
+    (!name.contains('/') && !is_unknown(name)) || stem.is_some_and(of)
 }
 
 #[cfg(test)]
@@ -216,6 +239,12 @@ volumes:
         assert_eq!(of(&["acme/one:${ONE_WEB_VERSION}", "acme/two:${TWO_WEB_VERSION}"]), None);
         assert_eq!(of(&["$REPO:$TAG", "localhost:${PORT}/acme/web"]).as_deref(), Some("TAG"));
         assert_eq!(of(&["${REPO:-acme/web}:alpine-${WEB_RELEASE:-v1}"]).as_deref(), Some("WEB_RELEASE"));
+        assert_eq!(of(&["${WEB_IMAGE:-acme/web:${WEB_RELEASE:-v1}}"]).as_deref(), Some("WEB_RELEASE"));
+        assert_eq!(of(&["acme/web:${WEB_RELEASE}@sha256:0a1b"]).as_deref(), Some("WEB_RELEASE"));
+        assert_eq!(of(&["acme/web:v1.2.0", "${PG_IMAGE:-postgres}:${PG_VERSION:-16}"]), None);
+        assert_eq!(of(&["$POSTGRES_IMAGE:$POSTGRES_VERSION", "prom/node-exporter:${NODE_EXPORTER_VERSION}"]), None);
+        assert_eq!(of(&["acme/web:$RELEASE", "$REPO:$TAG"]).as_deref(), Some("RELEASE"));
+        assert_eq!(of(&["acme/web:v2.1.0${SUFFIX:-}", "acme/job:1.4-${ARCH}"]), None);
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
             image: ImageRef::new(image),
             spec: spec(definition, inline_files.as_deref()),
             content: String::new(),
+            variables: None,
             depends_on: dependencies(definition),
             ports: ports(definition),
             container_name: definition["container_name"].as_str().map(str::to_owned),

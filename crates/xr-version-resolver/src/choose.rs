@@ -69,7 +69,7 @@ pub(crate) fn judge<'a>(found: &Version, request: &'a Request) -> Result<Step<'a
         return Ok(Step::Older(current));
     }
     Err(Fault::new(format!("{found} is older than {}, which is installed", current.0)).hint(format!(
-        "xr update --to {found} --allow-downgrade   # where xr history has it, xr rollback --to {found} needs no remote"
+        "xr rollback --to {found}   # where xr history has it; else: xr update --to {found} --allow-downgrade"
     )))
 }
 

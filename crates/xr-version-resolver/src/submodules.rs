@@ -81,27 +81,27 @@ impl Checkout {
         Ok(())
     }
 
-    /// The submodules that do not stand where HEAD has them, a word on each.
+    /// The submodules that do not stand where HEAD has them, a word on each, and the paths of those that are not here.
     ///
     /// # Errors
     /// When git does not answer.
-    pub fn strayed_submodules(&self) -> Result<Vec<String>> {
-        let mut strayed = Vec::new();
+    pub fn misplaced_submodules(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let (mut strayed, mut absent) = (Vec::new(), Vec::new());
         for submodule in self.submodules("HEAD")? {
             let Submodule { path, commit } = &submodule;
-            match self.inner(&submodule)? {
-                None => strayed.push(format!("{path} is not here")),
-                Some(inner) => {
-                    let head = inner.head()?.commit;
-                    if head != *commit {
-                        strayed.push(format!("{path} stands at {}, not at {}", short(&head), short(commit)));
-                    }
-                    let below = inner.strayed_submodules()?;
-                    strayed.extend(below.into_iter().map(|word| format!("{path}/{word}")));
-                }
+            let Some(inner) = self.inner(&submodule)? else {
+                absent.push(path.clone());
+                continue;
+            };
+            let head = inner.head()?.commit;
+            if head != *commit {
+                strayed.push(format!("{path} stands at {}, not at {}", short(&head), short(commit)));
             }
+            let (strayed_below, absent_below) = inner.misplaced_submodules()?;
+            strayed.extend(strayed_below.into_iter().map(|word| format!("{path}/{word}")));
+            absent.extend(absent_below.into_iter().map(|word| format!("{path}/{word}")));
         }
-        Ok(strayed)
+        Ok((strayed, absent))
     }
 
     fn inner(&self, submodule: &Submodule) -> Result<Option<Self>> {

@@ -80,7 +80,7 @@ fn words(context: &Context, outcome: &Outcome) {
             version(&outcome.to)
         )),
         Verdict::RolledBack => {
-            let how = if outcome.problems.is_empty() { "is healthy" } else { "serves again, as it was" };
+            let how = if outcome.problems.is_empty() { "is healthy" } else { "serves again" };
             err(&format!(
                 "{} to {} failed and was rolled back: {serving} {how}{generation}, {seconds}",
                 outcome.command.as_str(),

@@ -20,7 +20,10 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
     let world = run.world;
     let resolved = world.resolved(generation).await?;
     let env = settings::parse_env(&world.stack.layout.env_path())?;
-    let value = |key: &str| settings::variable(env.as_ref(), key);
+    let value = |key: &str| {
+        let set = env.as_ref().and_then(|env| env.get(key)).map(|value| value.text);
+        set.or_else(|| std::env::var(key).ok())
+    };
     for swap in swaps {
         let files: Vec<InjectedFile> = inline_files(&resolved.json, &swap.service, &value)
             .into_iter()

@@ -151,6 +151,8 @@ pub struct Tree {
     pub changed: Seen<Vec<String>>,
     /// Submodules that do not stand where the commit has them, a word on each.
     pub strayed: Vec<String>,
+    /// Submodules that were never fetched here.
+    pub absent: Vec<String>,
 }
 
 /// `.env` and its templates.

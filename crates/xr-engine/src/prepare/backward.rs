@@ -72,7 +72,7 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
         services: target.services.clone(),
         left_out: Vec::new(),
         images: target.images.clone(),
-        previous_specs: current.specs_of(&observed.containers),
+        previous_specs: current.specs_of(&observed.containers, &target.services),
         ended: current.ended.clone(),
         files_change: target.number != current.number,
         hooks: Vec::new(),

@@ -181,7 +181,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     }
     let foretold = adopt::foretell(world, &staged, current.as_ref(), &observed)?;
     let previous_specs = match &current {
-        Some(current) => current.specs_of(&observed.containers),
+        Some(current) => current.specs_of(&observed.containers, &services),
         None => adopt::specs(world, &staged, &services, &observed, &foretold, tree_moves),
     };
     let remade_networks = networks::remade(world, current.as_ref(), &generation.networks, &foretold.networks).await?;

@@ -15,6 +15,7 @@ pub fn service(name: &str, needs: &[&str]) -> Service {
         name: name.into(),
         image: ImageRef::new(format!("acme/{name}:v2")),
         spec: format!("{name}-v2"),
+        variables: None,
         depends_on: needs
             .iter()
             .map(|n| Dependency {

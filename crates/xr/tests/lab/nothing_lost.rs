@@ -201,8 +201,11 @@ fn what_stands_outside_composes_folder_is_the_releases_and_a_changed_secret_reac
     stack.xr(&["env", "set", "TOKEN=new"])?.exits(0);
     stack.xr(&["install", "--yes"])?.exits(0);
     says("two two 1\nnew")?;
+    stack.unpack(&[("docker/app.env", "OWN=2\n")])?;
+    stack.xr(&["install", "--yes"])?.exits(0);
+    says("two two 2\nnew")?;
     stack.xr(&["rollback", "--yes", "--to", "v1.0.0"])?.exits(0);
-    says("one one 1\nold")
+    says("one one 2\nold")
 }
 
 /// Data in a folder of the admin's, made with a password that looks like nobody chose it.

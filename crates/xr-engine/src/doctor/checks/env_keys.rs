@@ -1,6 +1,6 @@
 //! Does `.env` have the keys it should, with values of its own?
 
-use xr_env_writer::{EnvFile, empty_secrets, is_placeholder, is_secret_key};
+use xr_env_writer::{EnvFile, empty_secrets, is_secret_key, known_to_all};
 
 use crate::{
     checks::opens_database,
@@ -108,16 +108,10 @@ fn placeholders(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
     for key in env.keys().into_iter().filter(|key| ruled(key).is_some() || is_secret_key(key)) {
         let Some(value) = env.get(key) else { continue };
         let empty = value.text.is_empty() && ruled(key).is_some();
-        let default = facts.settings.template.as_ref().and_then(|template| template.get(key));
-        let public = default.is_some_and(|default| default.text == value.text)
-            && !value.text.is_empty()
-            && !value.text.contains('$');
-        let what = match (empty, is_placeholder(&value.text), public) {
-            (true, ..) => "is empty",
-            (_, true, _) => "is still a placeholder that everybody knows",
-            (.., true) => "is the template's own value, which everybody knows",
-            _ => continue,
-        };
+        let default =
+            facts.settings.template.as_ref().and_then(|template| template.get(key)).map(|default| default.text);
+        let known = known_to_all(&value.text, default.as_deref());
+        let Some(what) = (if empty { Some("is empty") } else { known }) else { continue };
         let subject = format!("{name}:{}", value.line);
         let digits = ruled(key).map_or(64, |rule| rule.length);
         // Through a pipe: arguments can be read by every user.

@@ -33,6 +33,7 @@ pub(crate) fn service(name: &str) -> Service {
     let port = Port { host_ip: String::new(), published: 8083, until: None, target: 80, protocol: "tcp".into() };
     Service {
         content: String::new(),
+        variables: None,
         name: name.into(),
         image: ImageRef::new(format!("acme/{name}:v1.0.0")),
         spec: format!("spec-{name}"),
@@ -146,6 +147,7 @@ pub(crate) fn healthy() -> Facts {
             tags: vec![version("v1.0.0")],
             changed: Ok(vec![]),
             strayed: vec![],
+            absent: vec![],
         },
         settings: Settings {
             env: env("IMAGE_TAG=v1.0.0\n"),

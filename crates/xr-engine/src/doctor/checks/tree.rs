@@ -23,9 +23,14 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         Err(trouble) => found.push(Finding::problem("tree.git", "git", &trouble.message).hint(trouble.hint.clone())),
     }
     if !facts.tree.strayed.is_empty() {
-        let evidence = format!("what mounts their files has others: {}", facts.tree.strayed.join(", "));
+        let evidence = format!("{}: what mounts their files finds others", facts.tree.strayed.join(", "));
         let command = format!("git -C {root} submodule update --init --recursive && xr install");
         found.push(Finding::warning("tree.submodules", "git submodules", evidence).command(command));
+    }
+    if !facts.tree.absent.is_empty() {
+        let evidence = format!("not here: {}; right where no service mounts them", facts.tree.absent.join(", "));
+        let command = format!("git -C {root} submodule update --init --recursive && xr install");
+        found.push(Finding::info("tree.submodules", "git submodules", evidence).command(command));
     }
     let short = head.commit.get(..8).unwrap_or(&head.commit);
     let applied = facts.current().and_then(|current| Some((current, current.commit.as_ref()?)));
@@ -67,9 +72,10 @@ mod tests {
 
     #[test]
     fn changes_and_moves_by_hand_are_warnings() {
-        let table: [(Change<'_>, &[&str]); 8] = [
+        let table: [(Change<'_>, &[&str]); 9] = [
             (&|_| {}, &["ok tree.git"]),
-            (&|f| f.tree.strayed = vec!["conf is not here".into()], &["warning tree.submodules"]),
+            (&|f| f.tree.strayed = vec!["conf stands at 1, not at 2".into()], &["warning tree.submodules"]),
+            (&|f| f.tree.absent = vec!["conf".into()], &["note tree.submodules"]),
             (&|f| f.tree.head = None, &[]),
             (&|f| f.tree.changed = Ok(vec!["docker/docker-compose.yml".into()]), &["warning tree.changes"]),
             (

@@ -13,7 +13,14 @@ use crate::doctor::facts::{Tree, Trouble};
 pub(super) async fn read(root: &Path, layout: Option<&Layout>) -> Tree {
     let path = layout.map_or_else(|| root.join("VERSION"), Layout::version_path);
     let version = version_file::read(&path).map_err(Trouble::from);
-    let mut tree = Tree { version, head: None, tags: Vec::new(), changed: Ok(Vec::new()), strayed: Vec::new() };
+    let mut tree = Tree {
+        version,
+        head: None,
+        tags: Vec::new(),
+        changed: Ok(Vec::new()),
+        strayed: Vec::new(),
+        absent: Vec::new(),
+    };
     let checkout = match Checkout::open(root) {
         Ok(Some(checkout)) => checkout,
         Ok(None) => return tree,
@@ -27,13 +34,13 @@ pub(super) async fn read(root: &Path, layout: Option<&Layout>) -> Tree {
     let changed = spawn_blocking(move || other.local_changes(&managed.iter().map(String::as_str).collect::<Vec<_>>()));
     let at = root.to_owned();
     let tags = spawn_blocking(move || tags_at_head(&at));
-    let strayed = spawn_blocking(move || third.strayed_submodules().unwrap_or_default());
+    let strayed = spawn_blocking(move || third.misplaced_submodules().unwrap_or_default());
     let head = spawn_blocking(move || checkout.head());
     let (changed, tags, strayed, head) = tokio::join!(changed, tags, strayed, head);
     let died = |error| Err(Fault::new("a thread of the doctor died").because(error));
     tree.changed = changed.unwrap_or_else(died).map_err(Trouble::from);
     tree.tags = tags.unwrap_or_default();
-    tree.strayed = strayed.unwrap_or_default();
+    (tree.strayed, tree.absent) = strayed.unwrap_or_default();
     tree.head = Some(
         head.unwrap_or_else(|error| Err(Fault::new("a thread of the doctor died").because(error)))
             .map_err(Trouble::from),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::json;
-use xr_env_writer::{EnvFile, TrapKind, empty_secrets, is_placeholder, is_secret_key};
+use xr_env_writer::{EnvFile, TrapKind, empty_secrets, is_secret_key, known_to_all};
 use xr_model::{Result, exit};
 use xr_stack::Stack;
 
@@ -91,15 +91,8 @@ fn findings(bytes: &[u8], template: Option<&EnvFile>, version_key: &str) -> Vec<
     }
     for key in file.keys().into_iter().filter(|key| is_secret_key(key)) {
         let Some(value) = file.get(key) else { continue };
-        let default = template.and_then(|template| template.get(key));
-        let public = default.is_some_and(|default| default.text == value.text)
-            && !value.text.is_empty()
-            && !value.text.contains('$');
-        let what = match (is_placeholder(&value.text), public) {
-            (true, _) => "is still a placeholder that everybody knows",
-            (_, true) => "is the template's own value, which everybody knows",
-            _ => continue,
-        };
+        let default = template.and_then(|template| template.get(key)).map(|default| default.text);
+        let Some(what) = known_to_all(&value.text, default.as_deref()) else { continue };
         add(value.line, "placeholder", false, format!("{key} {what}; xr doctor tells how to change it"));
     }
     for one in empty_secrets(&file) {
