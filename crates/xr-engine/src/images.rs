@@ -26,10 +26,17 @@ pub(crate) struct Pinning<'a> {
 }
 
 /// Every image reference of a release: the services' and those the product starts itself.
-pub(crate) fn wanted(services: &[Service], manifest: &Manifest, env: &EnvFile, mode: Mode) -> Vec<PinnedImage> {
+pub(crate) fn wanted(
+    services: &[Service],
+    manifest: &Manifest,
+    env: &EnvFile,
+    mode: Mode,
+    floating: Option<&str>,
+) -> Vec<PinnedImage> {
     // One that floats names no version's content.
-    let tag = env.get(&manifest.version.key).map(|value| value.text).filter(|tag| tag.parse::<Version>().is_ok());
-    let tag = tag.unwrap_or_default();
+    let tag = env.get(&manifest.version.key).map(|value| value.text);
+    let versions = |tag: &String| floating != Some(tag.as_str()) && tag.parse::<Version>().is_ok();
+    let tag = tag.filter(versions).unwrap_or_default();
     let mut wanted: Vec<PinnedImage> = Vec::new();
     let mut add = |reference: ImageRef, service: Option<&str>| {
         let service = service.map(str::to_owned);

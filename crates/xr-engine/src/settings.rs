@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use xr_env_writer::{EnvFile, MergeRules, SecretRule, empty_secrets, merge};
-use xr_model::{Fault, Mode, Result, Version};
+use xr_model::{Fault, Generation, Mode, Result, Version};
 use xr_stack::{Layout, Manifest};
 
 /// What the merge did, in keys; never a value.
@@ -43,6 +43,10 @@ pub(crate) struct Inputs<'a> {
     pub mode: Mode,
     /// The mode that the current file was written for.
     pub old_mode: Mode,
+    /// The generation that serves.
+    pub serves: Option<&'a Generation>,
+    /// Whether the tag that stands in the file is kept, whatever the version is.
+    pub keep_tag: bool,
     /// Whether secrets that are still a placeholder are made: only when no volume can hold the old one.
     pub replace_placeholders: bool,
     /// What the compose files say, one after the other.
@@ -204,13 +208,18 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
     Ok((file, report))
 }
 
-/// The tag that floats by the admin's own choice (`stable`, `latest`): set in the file, no version, and not what the template
-/// had before xr pinned it.
+/// The tag that is the admin's own choice (`stable`, `latest`): set in the file, no version, and not what the template had
+/// before xr pinned it. Or one that is no version of the product's, since its images serve now and its version is another.
 fn floating(inputs: &Inputs<'_>, key: &str) -> Option<String> {
     let text = |file: Option<&EnvFile>| file.and_then(|file| file.get(key)).map(|value| value.text);
-    let chosen = text(inputs.current).filter(|tag| !tag.is_empty() && tag.parse::<Version>().is_err())?;
-    let default =
-        [inputs.old_template, inputs.new_template].into_iter().any(|file| text(file).as_ref() == Some(&chosen));
+    let set = text(inputs.current).filter(|tag| !tag.is_empty())?;
+    let version: Option<Version> = set.parse().ok();
+    let other = |serves: &Generation| version.as_ref() != Some(&serves.version) && serves.has_tag(&set);
+    if inputs.mode == Mode::Production && inputs.serves.is_some_and(other) {
+        return Some(set);
+    }
+    let default = [inputs.old_template, inputs.new_template].into_iter().any(|file| text(file).as_ref() == Some(&set));
+    let chosen = Some(set).filter(|_| inputs.keep_tag || version.is_none())?;
     let placeholder = xr_env_writer::is_placeholder(&chosen);
     (inputs.mode == Mode::Production && inputs.old_mode == Mode::Production && !default && !placeholder)
         .then_some(chosen)

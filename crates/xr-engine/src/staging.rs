@@ -48,6 +48,8 @@ pub(crate) struct Order<'a> {
     pub commit: Option<&'a str>,
     pub mode: Mode,
     pub old_mode: Mode,
+    /// Whether the tag that stands in the settings is kept, whatever the version is.
+    pub keep_tag: bool,
     pub replace_placeholders: bool,
     pub set: &'a BTreeMap<String, String>,
     pub without: &'a [String],
@@ -139,6 +141,8 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         tag: order.tag,
         mode: order.mode,
         old_mode: order.old_mode,
+        serves: generation.as_ref(),
+        keep_tag: order.keep_tag,
         replace_placeholders: order.replace_placeholders,
         compose: &stack.layout.texts(&root),
         add_missing: !templates.absence_is_meant,

@@ -138,6 +138,11 @@ impl Generation {
         self.services.iter().map(|s| (s.name.clone(), s.definition())).collect()
     }
 
+    /// Whether one of its images has this tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.images.iter().any(|image| image.reference.tag() == Some(tag))
+    }
+
     /// As [`Generation::specs`], with no definition for what somebody has made anew from another one meanwhile, such as an
     /// admin who called compose, and for what compose would write other settings into, to be as in `next`.
     pub fn specs_of(&self, containers: &[Container], next: &[Service]) -> BTreeMap<String, String> {

@@ -25,6 +25,13 @@ const ROWS: &[Row] = &[
         "TAG=7.0\nTAG2=7.2\n",
         NOTHING,
     ),
+    (
+        "image by a tag that is no version of the product's",
+        "services: {a: {image: 'PLAIN:${TAG}'}}",
+        &[("${TAG}'", "${TAG}', labels: {new: '1'}")],
+        "TAG=7.0\n",
+        NOTHING,
+    ),
     ("image's volume", "services: {a: {image: 'SERVER:7.0'}}", NEW, "", NOTHING),
     (
         "image's volume, then named",

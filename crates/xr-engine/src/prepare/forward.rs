@@ -8,6 +8,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use xr_env_writer::EnvFile;
 use xr_model::{
     Desired, DesiredHook, GENERATION_FORMAT, Generation, Level, Mode, Observed, PinnedImage, Result, RunKind, Service,
     Version,
@@ -86,6 +87,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         commit: resolution.commit.as_deref(),
         mode,
         old_mode,
+        keep_tag: false,
         replace_placeholders: false,
         set: &request.set,
         without: &without,
@@ -115,12 +117,26 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     world.phase("images");
     let images = match pinned(world, request, &staged, &resolution, mode, current.as_ref()).await {
         Err(Unpinned::Missing(fault)) => {
-            // Publishers spell the git tag and the images' tag apart: v1.2.0 and 1.2.0.
-            let Some(other) = tag.respelled() else { return Err(fault) };
-            staged = staging::stage(world, &Order { tag: &other, ..order })?;
-            checked.staged(world, &staged)?;
-            let again = pinned(world, request, &staged, &resolution, mode, current.as_ref()).await;
-            again.map_err(|_| fault)?
+            // Publishers spell the git tag and the images' tag apart: v1.2.0 and 1.2.0. And the key may be none of the product's
+            // version: its tag stands there before xr has ever written it.
+            let key = &staged.stack.manifest.version.key;
+            let never_written = current.is_none() || *key != world.stack.manifest.version.key;
+            let kept =
+                never_written && !is_release(world, settings::read_env(&world.stack.layout.env_path())?.as_ref(), key);
+            let other = tag.respelled();
+            let respelled = other.iter().map(|other| Order { tag: other, ..order });
+            let kept = kept.then_some(Order { keep_tag: true, ..order });
+            let mut found = None;
+            for order in respelled.chain(kept) {
+                staged = staging::stage(world, &order)?;
+                checked.staged(world, &staged)?;
+                let again = pinned(world, request, &staged, &resolution, mode, current.as_ref()).await;
+                found = again.ok();
+                if found.is_some() {
+                    break;
+                }
+            }
+            found.ok_or(fault)?
         }
         first => first?,
     };
@@ -224,6 +240,16 @@ fn usual_spelling(world: &World<'_>, version: &Version, installed: bool) -> Resu
     Ok(sample.map_or_else(|| version.clone(), |sample| version.spelled_like(&sample)))
 }
 
+/// Whether the tag that stands in the settings is that of another release of the product.
+fn is_release(world: &World<'_>, env: Option<&EnvFile>, key: &str) -> bool {
+    let tag = env.and_then(|env| env.get(key)).map(|value| value.text).unwrap_or_default();
+    let known = |name: String| {
+        let tree = world.checkout.as_ref().map(|checkout| checkout.ids(&format!("refs/tags/{name}"), &[]));
+        tree.is_some_and(|tree| tree.is_ok())
+    };
+    known(format!("v{tag}")) || known(tag)
+}
+
 /// The images of what is staged, each by digest.
 async fn pinned(
     world: &World<'_>,
@@ -234,12 +260,13 @@ async fn pinned(
     current: Option<&Generation>,
 ) -> std::result::Result<Vec<PinnedImage>, Unpinned> {
     let services = kept(staged);
-    let wanted = images::wanted(&services, &staged.stack.manifest, &staged.env, mode);
+    let floating = staged.report.floating.as_deref();
+    let wanted = images::wanted(&services, &staged.stack.manifest, &staged.env, mode, floating);
     let pinning = Pinning {
         version: &resolution.version,
         mode,
         current: current.filter(|c| !(c.version == resolution.version && request.refresh)),
-        floating: staged.report.floating.as_deref(),
+        floating,
         refresh: request.refresh,
         accept_repushed: request.accept_repushed,
         services: &services,

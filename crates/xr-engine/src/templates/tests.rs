@@ -81,6 +81,8 @@ impl Tree {
             tag: &"v1.1.0".parse().unwrap(),
             mode: Mode::Production,
             old_mode: Mode::Production,
+            serves: None,
+            keep_tag: false,
             replace_placeholders: false,
             add_missing: !templates.absence_is_meant,
             set: &BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! One version everywhere? VERSION, the git tag, `.env` and every container against the generation that serves.
 
-use xr_model::{Container, Generation, PinnedImage, Version};
+use xr_model::{Container, Generation, PinnedImage};
 
 use crate::doctor::{
     facts::{Facts, short},
@@ -101,7 +101,8 @@ fn key(facts: &Facts, current: &Generation) -> Option<Finding> {
         Some(value) if value.text.parse().ok().as_ref() == Some(&current.version) => {
             return Some(Finding::info("version.env", format!("{} {key}", facts.env_name()), value.text));
         }
-        Some(value) if floats(current, &value.text) => {
+        // One that floats, or that is no version of the product's.
+        Some(value) if current.has_tag(&value.text) => {
             return Some(Finding::info("version.env", format!("{} {key}", facts.env_name()), value.text));
         }
         Some(value) => {
@@ -119,11 +120,6 @@ fn key(facts: &Facts, current: &Generation) -> Option<Finding> {
     } else {
         finding
     })
-}
-
-/// Whether a tag is none of a version, and the generation has images by it: the admin chose one that floats.
-fn floats(current: &Generation, tag: &str) -> bool {
-    tag.parse::<Version>().is_err() && current.images.iter().any(|image| image.reference.tag() == Some(tag))
 }
 
 fn runs(facts: &Facts, container: &Container, pinned: &PinnedImage) -> Option<Finding> {
