@@ -165,9 +165,13 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
 
 /// What of the version that serves again is not as it should be. Most of it was so before: a way back mends nothing.
 async fn still_wrong(world: &World<'_>, prepared: &Prepared) -> Vec<String> {
-    let old = prepared.plan.from.and_then(|from| world.generations.read(from).ok());
-    let containers = world.containers(&prepared.generation.invocation.project).await;
-    old.zip(containers.ok()).map(|(old, containers)| judge::problems(&old, &containers)).unwrap_or_default()
+    let Some(from) = prepared.plan.from else { return Vec::new() };
+    let look = async {
+        let old = world.generations.read(from)?;
+        let containers = world.containers(&prepared.generation.invocation.project).await?;
+        Ok::<_, xr_model::Fault>(judge::problems(&old, &containers))
+    };
+    look.await.unwrap_or_else(|fault| vec![format!("nobody could look: {}", world.without_secrets(fault).chain())])
 }
 
 /// A product whose first-run hooks all found nothing to run is up, and may lack its tables and its first user.

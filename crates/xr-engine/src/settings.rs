@@ -20,7 +20,7 @@ pub struct EnvReport {
     pub placeholders: Vec<String>,
     /// Secrets that are empty and that nothing says to make; those that others issue are left out.
     pub empty: Vec<String>,
-    /// The tag that floats by the admin's own choice, and is left alone.
+    /// The tag that is the admin's own choice, one that floats or that is no version of the product's, and is left alone.
     pub floating: Option<String>,
     /// Keys that nothing of the release reads.
     pub unread: Vec<String>,

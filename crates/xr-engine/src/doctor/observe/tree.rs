@@ -34,7 +34,8 @@ pub(super) async fn read(root: &Path, layout: Option<&Layout>) -> Tree {
     let changed = spawn_blocking(move || other.local_changes(&managed.iter().map(String::as_str).collect::<Vec<_>>()));
     let at = root.to_owned();
     let tags = spawn_blocking(move || tags_at_head(&at));
-    let strayed = spawn_blocking(move || third.misplaced_submodules().unwrap_or_default());
+    let strayed =
+        spawn_blocking(move || third.misplaced_submodules().unwrap_or_else(|fault| (vec![fault.chain()], Vec::new())));
     let head = spawn_blocking(move || checkout.head());
     let (changed, tags, strayed, head) = tokio::join!(changed, tags, strayed, head);
     let died = |error| Err(Fault::new("a thread of the doctor died").because(error));
