@@ -51,20 +51,42 @@ pub(crate) struct Inputs<'a> {
     pub replace_placeholders: bool,
     /// What the compose files say, one after the other.
     pub compose: &'a str,
+    /// The file, from the stack's root.
+    pub env_name: &'a str,
     /// Whether keys of the template that the current file lacks are added although the old template had them.
     pub add_missing: bool,
     /// Settings asked for on the command line.
     pub set: &'a BTreeMap<String, String>,
 }
 
-/// What in a compose file tells that other files are read than it names, or the settings as a whole: by a service that gets the
-/// file or mounts its folder.
-const READ_WHOLE: [&str; 8] = [".env", "env_file", "include:", "extends:", " ./:", "\"./:", "'./:", " .:"];
+/// What in a compose file tells that other files are read than it names, or that a service has the settings' folder mounted.
+const READ_BESIDES: [&str; 6] = ["include:", "extends:", " ./:", "\"./:", "'./:", " .:"];
+
+/// Whether a service gets the settings as a whole: compose files name the file, or an `env_file` by a variable.
+fn given_whole(compose: &str, env_name: &str) -> bool {
+    let name = env_name.rsplit('/').next().unwrap_or(env_name);
+    let mut words = compose.split(|c: char| c.is_whitespace() || "\"'[]{},:/=".contains(c));
+    let goes_on =
+        |line: &&str| ["-", "path:", "required:", "format:"].iter().any(|part| line.trim_start().starts_with(part));
+    let by_variable = |rest: &str| {
+        let mut lines = rest.lines();
+        let first = lines.next().unwrap_or_default();
+        std::iter::once(first).chain(lines.take_while(goes_on)).any(|line| line.contains('$'))
+    };
+    words.any(|word| word == name) || compose.split("env_file:").skip(1).any(by_variable)
+}
 
 /// Keys of an `.env` that no template, no compose file and no `xr.toml` names: an older release's, or mistyped ones. None where
 /// a service gets the whole file or other files are read besides: any key may be read there.
-pub(crate) fn unread(env: &EnvFile, template: Option<&EnvFile>, manifest: &Manifest, compose: &str) -> Vec<String> {
-    if compose.is_empty() || env.contains("COMPOSE_FILE") || READ_WHOLE.iter().any(|part| compose.contains(part)) {
+pub(crate) fn unread(
+    env: &EnvFile,
+    env_name: &str,
+    template: Option<&EnvFile>,
+    manifest: &Manifest,
+    compose: &str,
+) -> Vec<String> {
+    let besides = env.contains("COMPOSE_FILE") || READ_BESIDES.iter().any(|part| compose.contains(part));
+    if compose.is_empty() || besides || given_whole(compose, env_name) {
         return Vec::new();
     }
     let said = serde_json::to_string(manifest).unwrap_or_default();
@@ -193,7 +215,7 @@ pub(crate) fn next(inputs: &Inputs<'_>) -> Result<(EnvFile, EnvReport)> {
     let empty = empty_secrets(&file).into_iter().filter(|one| !one.issued && !ruled(&one.key)).map(|one| one.key);
     let unanswered = |key: &String| !inputs.set.contains_key(key);
     let changed = merged.template_changed.into_iter().map(|change| change.key);
-    let unread = unread(&file, inputs.new_template, inputs.manifest, inputs.compose);
+    let unread = unread(&file, inputs.env_name, inputs.new_template, inputs.manifest, inputs.compose);
     let report = EnvReport {
         unread,
         of_the_shell: Vec::new(),

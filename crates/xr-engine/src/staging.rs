@@ -145,6 +145,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         keep_tag: order.keep_tag,
         replace_placeholders: order.replace_placeholders,
         compose: &stack.layout.texts(&root),
+        env_name: &stack.layout.env,
         add_missing: !templates.absence_is_meant,
         set: order.set,
     };

@@ -122,13 +122,16 @@ fn ping(socket: &str) -> io::Result<(ClientVersion, String)> {
     let ours = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
     let (major_version, minor_version) =
         theirs.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers is no Docker engine"))?.min(ours);
-    // `Server: Docker/26.1.5 (linux)`
-    let engine = answer.lines().find_map(|line| {
+    // `Server: Docker/26.1.5 (linux)`, and `Server: Libpod/4.3.1 (linux)` of podman's socket
+    let server = answer.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        let version = value.trim().strip_prefix("Docker/").filter(|_| name.eq_ignore_ascii_case("server"))?;
-        version.split_whitespace().next().map(str::to_owned)
+        name.eq_ignore_ascii_case("server").then(|| value.split_whitespace().next().unwrap_or_default())
     });
-    Ok((ClientVersion { major_version, minor_version }, engine.unwrap_or_default()))
+    if let Some(version) = server.and_then(|server| server.strip_prefix("Libpod/")) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is podman {version}")));
+    }
+    let engine = server.and_then(|server| server.strip_prefix("Docker/")).unwrap_or_default();
+    Ok((ClientVersion { major_version, minor_version }, engine.to_owned()))
 }
 
 fn explain(host: &str, error: &io::Error) -> Fault {
@@ -141,6 +144,10 @@ fn explain(host: &str, error: &io::Error) -> Fault {
             "this user may not reach the Docker engine",
             "run with sudo, or: sudo usermod -aG docker $USER, then log in again",
         ),
+        io::ErrorKind::Unsupported => (
+            "xr needs a Docker Engine, and another one answers",
+            "docker context use default, unset DOCKER_HOST; no Docker Engine yet: xr install",
+        ),
         _ => ("the Docker engine does not answer", "systemctl restart docker   (or: service docker restart)"),
     };
     Fault::new(format!("{message} at {host}: {error}")).hint(hint)
@@ -149,4 +156,38 @@ fn explain(host: &str, error: &io::Error) -> Fault {
 /// Whether the engine's answer was this HTTP status.
 pub(crate) fn is_status(error: &Error, status: u16) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code, .. } if *status_code == status)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixListener,
+    };
+
+    use super::{explain, ping};
+
+    #[test]
+    fn a_socket_of_podmans_is_refused_in_one_line_and_dockers_tells_its_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let ask = |server: &str| {
+            let answer = format!("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: {server}\r\n\r\n");
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    stream.read(&mut [0; 256]).unwrap();
+                    stream.write_all(answer.as_bytes()).unwrap();
+                });
+                ping(&path.to_string_lossy())
+            })
+        };
+        assert_eq!(ask("Docker/26.1.5+dfsg1 (linux)").unwrap().1, "26.1.5+dfsg1");
+        let fault = explain("unix:///run/podman/podman.sock", &ask("Libpod/4.3.1 (linux)").unwrap_err());
+        assert_eq!(
+            fault.to_string(),
+            "xr needs a Docker Engine, and another one answers at unix:///run/podman/podman.sock: it is podman 4.3.1"
+        );
+    }
 }

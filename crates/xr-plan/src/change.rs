@@ -51,7 +51,9 @@ pub(crate) fn users_of_restored<'a>(desired: &'a Desired, observed: &Observed) -
         let mut below =
             service.depends_on.iter().map(|d| d.service.as_str()).chain(service.tied_to.iter().map(String::as_str));
         let needs = below.any(|name| restored(name) || users.contains(name));
-        if needs || (!service.is_database() && !networks(&service.name).is_disjoint(&reachable)) {
+        // What is on the host's network reaches every container.
+        let reaches = service.host_network || !networks(&service.name).is_disjoint(&reachable);
+        if needs || (reaches && !service.is_database()) {
             users.insert(service.name.as_str());
         }
     }

@@ -229,6 +229,17 @@ fn data_are_put_back_while_nobody_uses_them() {
 }
 
 #[test]
+fn what_is_on_the_hosts_network_is_stopped_too_while_data_are_put_back() {
+    let mut services = product();
+    services.push(Service { host_network: true, ..service("exporter", &[]) });
+    let (mut desired, observed) = world(services, &["db", "agent"]);
+    desired.restores = vec![dump()];
+    let order = titles(&sound(&desired, &observed, &origin()));
+    let stop = order.iter().find(|title| title.starts_with("stop old")).unwrap();
+    assert!(stop.contains("stop old exporter"), "{stop}");
+}
+
+#[test]
 fn data_that_would_be_put_back_without_a_way_back_or_under_somebodys_hands_are_refused() {
     let (mut desired, observed) = world(product(), &["db", "agent"]);
     desired.hooks.clear();

@@ -68,6 +68,26 @@ fn unquoted(text: &str) -> &str {
     text.trim_matches(['"', '\''])
 }
 
+/// What compose fetches from elsewhere while it reads this file, and the line: an `include`, or the `file` of an `extends`, that
+/// is an OCI artifact or a git repository (`compose/v2/pkg/remote`).
+pub fn fetched(text: &str) -> Option<(usize, &str)> {
+    const ELSEWHERE: [&str; 7] = ["oci://", "https://", "http://", "ssh://", "git://", "git@", "github.com/"];
+    let mut included = false;
+    text.lines().zip(1..).find_map(|(line, number)| {
+        if !line.starts_with([' ', '-', '#']) && !line.trim().is_empty() {
+            included = line.starts_with("include:");
+        }
+        let words = line.split(|c: char| c.is_whitespace() || "\"'[]{},".contains(c));
+        let words = words.filter(|word| !word.is_empty()).take_while(|word| !word.starts_with('#'));
+        let mut after = "";
+        let mut found = words.filter(|word| {
+            let named = included || std::mem::replace(&mut after, word) == "file:";
+            named && ELSEWHERE.iter().any(|begin| word.starts_with(begin))
+        });
+        found.next().map(|word| (number, word))
+    })
+}
+
 /// Images as written, wherever a compose file has one: of services, behind an anchor, in an `x-` field, in block or flow style.
 fn images(text: &str) -> Vec<&str> {
     let lines = text.lines().map(|line| line.split(" #").next().unwrap_or_default());
@@ -186,6 +206,24 @@ fn is_anothers(name: &str, variable: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_compose_fetches_from_elsewhere_is_found_and_an_address_of_another_kind_is_not() {
+        for (text, expect) in [
+            ("include:\n  - oci://docker.io/acme/app:v1\n", Some((2, "oci://docker.io/acme/app:v1"))),
+            (
+                "include:\n  # ours\n  - path: [\"git@github.com:acme/app.git\"]\n",
+                Some((3, "git@github.com:acme/app.git")),
+            ),
+            ("include: [https://github.com/acme/app.git#v1]\n", Some((1, "https://github.com/acme/app.git#v1"))),
+            ("services:\n  web:\n    extends: {file: oci://acme/base, service: web}\n", Some((3, "oci://acme/base"))),
+            ("services:\n  web:\n    extends:\n      file: \"github.com/acme/x\"\n", Some((4, "github.com/acme/x"))),
+            ("include:\n- web.yaml # not https://x\nservices:\n  web:\n    environment: {URL: https://x}\n", None),
+            ("x-file: https://x\nconfigs: {a: {file: ./a}}\n", None),
+        ] {
+            assert_eq!(fetched(text), expect, "{text}");
+        }
+    }
 
     const COMPOSE: &str = "\
 name: shop

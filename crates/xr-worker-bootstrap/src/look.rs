@@ -24,6 +24,10 @@ pub struct Look {
     pub may_be_root: bool,
     /// Whether the program `docker` is there.
     pub has_client: bool,
+    /// Whether the program `flock` is there, by which two replacements of an agent keep apart.
+    pub has_flock: bool,
+    /// Whether systemd ends what a connection that breaks has left running (`KillUserProcesses` of logind.conf(5)).
+    pub ends_with_connection: bool,
     /// Free room where the engine keeps its images, or would.
     pub disk_free: u64,
     /// All of that disk.
@@ -103,6 +107,8 @@ fn read(text: &str, middle: f64, took: Duration) -> Look {
         arch: word("arch"),
         may_be_root: matches!(word("root").as_str(), "yes" | "sudo"),
         has_client: said.contains_key("client"),
+        has_flock: said.contains_key("flock"),
+        ends_with_connection: said.contains_key("ends"),
         disk_free: number("disk_free"),
         disk_size: number("disk_size"),
         load: said.get("load").and_then(|text| text.trim().parse().ok()).unwrap_or_default(),
@@ -128,5 +134,30 @@ mod tests {
         assert!((look.ahead - 0.5).abs() < 1e-9 && (look.load - 0.25).abs() < 1e-9);
         let odd = read("clock=12.N\ncpus=x\n", 12.0, Duration::ZERO);
         assert!(odd.ahead.abs() < 1e-9 && odd.cpus == 1);
+    }
+
+    #[test]
+    fn a_host_that_ends_what_a_connection_leaves_says_so_unless_its_user_lingers() {
+        let look = |kills: &str, lingers: &str, id: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let program = |name: &str, text: &str| {
+                use std::os::unix::fs::PermissionsExt;
+                let path = dir.path().join(name);
+                std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            };
+            program("id", &format!("case $1 in -u) echo {id} ;; *) echo somebody ;; esac"));
+            program(
+                "loginctl",
+                &format!("case $2 in somebody) echo Linger={lingers} ;; *) echo KillUserProcesses={kills} ;; esac"),
+            );
+            let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", dir.path().display());
+            let text = Cmd::new("sh").args(["-c", LOOK]).env("PATH", path).run().unwrap().text();
+            read(&text, 0.0, Duration::ZERO).ends_with_connection
+        };
+        assert!(look("yes", "no", "1000"));
+        assert!(!look("yes", "yes", "1000"));
+        assert!(!look("no", "no", "1000"));
+        assert!(!look("yes", "no", "0"));
     }
 }

@@ -1,11 +1,12 @@
 //! The safe repairs, under the lock.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
-
 use xr_journal::{Ownership, RunLock, write_atomic};
 use xr_model::{Fault, Outcome, Result, Verdict};
 
-use super::finding::{Finding, Fix};
+use super::{
+    finding::{Finding, Fix},
+    rights,
+};
 use crate::{Recovery, World, recover, settings};
 
 /// What became of one repair.
@@ -45,9 +46,15 @@ async fn make(world: &World<'_>, fix: &Fix) -> Result<()> {
             }
             _ => Ok(()),
         },
-        Fix::Mode { path, mode } => fs::set_permissions(path, fs::Permissions::from_mode(*mode))
+        Fix::Mode { path, mode } => rights::set_mode(&world.root, path, *mode)
             .map_err(Fault::at(format!("cannot change the mode of {}", path.display()))),
-        Fix::Owner { paths, uid, gid } => paths.iter().try_for_each(|path| give_back(path, *uid, *gid)),
+        Fix::Owner { paths, uid, gid } => paths.iter().try_for_each(|path| {
+            rights::give(&world.root, path, *uid, *gid).map_err(|error| {
+                Fault::new(format!("cannot give {} to {uid}:{gid}", path.display()))
+                    .because(error)
+                    .hint("run xr doctor --fix with sudo")
+            })
+        }),
         Fix::Duplicate { key } => edit(world, |env| env.collapse_duplicates(key).map(drop)),
         Fix::Respell { how, .. } => edit(world, |env| env.apply(how)),
         Fix::VersionKey { key, version } => edit(world, |env| env.set(key, version.as_str()).map(drop)),
@@ -76,20 +83,4 @@ fn edit(
         return Ok(());
     }
     write_atomic(&path, &env.to_bytes(), 0o600, Ownership::Keep)
-}
-
-/// Gives a file or a folder with all below it to its owner; links are not followed.
-fn give_back(path: &Path, uid: u32, gid: u32) -> Result<()> {
-    let mut todo = vec![path.to_owned()];
-    while let Some(path) = todo.pop() {
-        std::os::unix::fs::lchown(&path, Some(uid), Some(gid)).map_err(|error| {
-            Fault::new(format!("cannot give {} to {uid}:{gid}", path.display()))
-                .because(error)
-                .hint("run xr doctor --fix with sudo")
-        })?;
-        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
-            todo.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
-        }
-    }
-    Ok(())
 }

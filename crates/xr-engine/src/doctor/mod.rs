@@ -8,6 +8,7 @@ mod facts;
 mod finding;
 mod mend;
 mod observe;
+mod rights;
 
 pub use checks::judge;
 pub use facts::{

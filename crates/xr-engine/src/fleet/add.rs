@@ -94,7 +94,17 @@ pub async fn probe(world: &World<'_>, target: &Target, mut worker: Worker) -> Re
             format!("ssh {} df -h /var/lib", worker.ssh),
         );
     }
+    if !look.has_flock {
+        return stands(
+            "`flock` is missing, by which two replacements of an agent keep apart".to_owned(),
+            format!("install util-linux there, then: xr worker add {}", worker.ssh),
+        );
+    }
     let mut notes = Vec::new();
+    if look.ends_with_connection {
+        let text = "systemd ends what a broken connection leaves running, an agent's replacement too";
+        notes.push(format!("{text} (sudo loginctl enable-linger, for this user)"));
+    }
     if look.ahead.abs() > SKEW {
         notes.push(format!(
             "its clock is off by {:.0} s: certificates and heartbeats may be refused (timedatectl set-ntp true)",

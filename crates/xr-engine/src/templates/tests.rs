@@ -73,6 +73,7 @@ impl Tree {
         let templates = Templates::read(&present, &layout, Some(to)).unwrap();
         let inputs = Inputs {
             compose: "image: acme/orbit:${IMAGE_TAG}",
+            env_name: ".env",
             current: Some(&EnvFile::parse(mine.as_bytes()).unwrap()),
             old_template: templates.old.as_ref(),
             new_template: templates.new.as_ref(),

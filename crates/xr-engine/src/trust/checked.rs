@@ -72,8 +72,18 @@ impl Checked {
     /// # Errors
     /// As [`Checked::take`].
     pub fn staged(&mut self, world: &World<'_>, staged: &Staged) -> Result<()> {
-        let Some((list, verified, true)) = &self.list else { return Ok(()) };
         let root = staging::root_of(world, staged.number);
+        let layout = &staged.stack.layout;
+        for file in layout.files.iter().cloned().chain(layout.further_files(&root)) {
+            let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
+            if let Some((line, what)) = xr_stack::scan::fetched(&text) {
+                let text =
+                    format!("{file}:{line}: compose fetches {what} each time anew, and no signature speaks for it");
+                let hint = "the publisher puts a copy into the release and includes that";
+                self.refuse(world, Fault::new(text).hint(hint))?;
+            }
+        }
+        let Some((list, verified, true)) = &self.list else { return Ok(()) };
         let check = || {
             to_vouch_for(world, staged, &verified.subject)?
                 .iter()

@@ -218,6 +218,7 @@ impl Remote {
                     .code(exit::TRY_LATER));
             }
         };
+        self.forget_dead_dials();
         let here = self.stem.with_extension(format!("dial-{}", std::process::id()));
         let _ = std::fs::remove_file(&here);
         let listener = UnixListener::bind(&here).map_err(Fault::at(format!("cannot listen on {}", here.display())))?;
@@ -230,6 +231,19 @@ impl Remote {
         let engine = Engine::at(&here).await;
         // Whoever is connected goes on; nobody else needs the name, but the engine's client, which connects again and again.
         engine.map_err(|error| Fault::new(format!("{host}: the Docker engine does not answer")).because(error))
+    }
+
+    /// Removes the sockets that an xr which was killed has left.
+    fn forget_dead_dials(&self) {
+        let (Some(folder), Some(stem)) = (self.stem.parent(), self.stem.file_stem()) else { return };
+        let prefix = format!("{}.dial-", stem.to_string_lossy());
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|name| name.strip_prefix(&prefix)).and_then(|pid| pid.parse::<u32>().ok());
+            if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     fn broke_off(&self, error: impl std::error::Error + Send + Sync + 'static) -> Fault {

@@ -18,7 +18,7 @@ stamp() { $D inspect -f '{{index .Config.Labels "xr.fingerprint"}}' "$1" 2>/dev/
 alone() {
   mkdir -p "$folder"
   exec 9>"$folder/$NAME@lock"
-  ! command -v flock >/dev/null 2>&1 || flock 9
+  flock 9
 }
 # In front of the candidate the old agent serves again.
 back() {
@@ -64,9 +64,11 @@ swap() {
   [ "$(policy "$next")" = no ] && back
 }
 # A swap that is under way already, begun before a connection broke.
-busy() { command -v flock >/dev/null 2>&1 && ! flock -n "$answer.going" true; }
+busy() { ! flock -n "$answer.going" true; }
 case $DO in
 switch)
+  command -v flock >/dev/null 2>&1 || { echo "failed
+flock is missing there (package util-linux): nothing keeps two replacements of an agent apart"; exit 0; }
   mkdir -p "$folder"
   if [ -z "$next" ]; then
     # Done before, or never made.
@@ -80,7 +82,7 @@ the new agent is not there"; exit 0
     (
       trap '' HUP INT TERM
       exec 8>"$answer.going"
-      ! command -v flock >/dev/null 2>&1 || flock 8
+      flock 8
       swap
     ) </dev/null >/dev/null 2>&1 &
   fi

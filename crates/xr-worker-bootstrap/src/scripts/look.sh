@@ -18,3 +18,7 @@ awk '{print "load=" $1; exit}' /proc/loadavg 2>/dev/null
 awk '/^MemTotal/ {t=$2} /^MemAvailable/ {a=$2} END {print "memory=" t "\nmemory_free=" a}' /proc/meminfo 2>/dev/null
 echo "cpus=$(grep -c '^processor' /proc/cpuinfo 2>/dev/null)"
 echo "from=${SSH_CONNECTION%% *}"
+command -v flock >/dev/null 2>&1 && echo flock=yes
+# systemd may end what a connection that breaks has left running, of all users but root and those that linger.
+[ "$(id -u)" = 0 ] || [ "$(loginctl show-user -p KillUserProcesses 2>/dev/null)" != KillUserProcesses=yes ] ||
+  [ "$(loginctl show-user "$(id -un)" -p Linger 2>/dev/null)" = Linger=yes ] || echo ends=yes

@@ -63,7 +63,7 @@ fn obsolete(facts: &Facts, env: &EnvFile, template: &EnvFile) -> Vec<Finding> {
 /// Those of an older template are told as such.
 fn unread_keys(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
     let settings = &facts.settings;
-    let unread = unread(env, settings.template.as_ref(), &facts.manifest, &settings.compose);
+    let unread = unread(env, facts.env_name(), settings.template.as_ref(), &facts.manifest, &settings.compose);
     let unread = unread.into_iter().filter(|key| !settings.known_keys.contains(key));
     unread
         .map(|key| {
@@ -166,6 +166,10 @@ mod tests {
             ("image: acme/orbit:${IMAGE_TAG}", "note env.unread-key"),
             ("source: ${OLD_DIR:-/srv}", "ok env.keys"),
             ("env_file: .env", "ok env.keys"),
+            ("env_file:\n  - path: ./.env\n    required: false", "ok env.keys"),
+            ("volumes: ['./.env:/app/.env:ro']", "ok env.keys"),
+            ("env_file: [app.env, '${MORE}.env']", "ok env.keys"),
+            ("env_file:\n  - app.env\nimage: acme/orbit:${IMAGE_TAG}", "note env.unread-key"),
         ] {
             let facts = changed(|f| {
                 f.settings.env = env("IMAGE_TAG=v1\nCOMPOSE_PROFILES=x\nOLD_DIR=/srv/old\n");
