@@ -138,6 +138,29 @@ pub(crate) async fn externals(world: &World<'_>, staged: &Staged) -> Result<()> 
     .hint(commands.join("; ")))
 }
 
+/// What an engine of this age does not do, and compose finds out only when it creates the container (`compose/v2/pkg/compose`,
+/// `create.go`: API 1.44).
+pub(crate) fn start_interval(world: &World<'_>, staged: &Staged) -> Result<()> {
+    let mut services = staged.resolved.json["services"].as_object().into_iter().flatten();
+    let asks = |service: &serde_json::Value| !service["healthcheck"]["start_interval"].is_null();
+    match (services.find(|(_, service)| asks(service)), refuses_start_interval(world.engine.version())) {
+        (Some((name, _)), true) => Err(Fault::new(format!(
+            "{}: service {name} has `healthcheck.start_interval`, which needs Docker Engine 25, and this is {}",
+            staged.stack.layout.files.join(", "),
+            world.engine.version()
+        ))
+        .hint(format!(
+            "upgrade the engine; or take it out in compose.override.yaml: services: {{{name}: {{healthcheck: {{start_interval: !reset null}}}}}}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Of a version that the engine did not tell nothing is known.
+fn refuses_start_interval(version: &str) -> bool {
+    version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 25)
+}
+
 /// The names on the engine of the external `volumes` or `networks` that a service uses.
 fn external(config: &serde_json::Value, kind: &str) -> BTreeSet<String> {
     let services = || config["services"].as_object().into_iter().flatten().map(|(_, service)| &service[kind]);
@@ -363,6 +386,12 @@ pub(crate) fn room(path: &Path, need: u64, hint: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn engines_before_25_refuse_an_interval_for_the_start() {
+        assert!(refuses_start_interval("20.10.24+dfsg1") && refuses_start_interval("24.0.9"));
+        assert!(!refuses_start_interval("25.0.0") && !refuses_start_interval("28.5.2") && !refuses_start_interval(""));
+    }
 
     #[test]
     fn another_project_name_is_refused_by_both_names() {

@@ -86,7 +86,7 @@ fn state(container: &Container, may_end: bool) -> Option<String> {
 /// Whether a container that has ended well since it was started may have done what it is for.
 pub(crate) fn may_have_ended(service: &Service, container: &Container, services: &[Service]) -> bool {
     service.may_be_done(services, &[])
-        || (!container.is_started_again() && service.ports.is_empty() && service.health.is_none())
+        || (!container.is_started_again() && service.ports.is_empty() && (service.health.is_none() || service.ends))
 }
 
 #[cfg(test)]
@@ -138,6 +138,26 @@ mod tests {
         let gone = "gone has 0 containers instead of 1";
         assert_eq!(wrong(&[]), [gone, "web ended with exit code 0"]);
         assert_eq!(wrong(&["db", "job"]), ["db ended with exit code 0", gone, "web ended with exit code 0"]);
+    }
+
+    #[test]
+    fn a_job_with_a_check_or_data_is_done_where_the_compose_file_says_that_it_ends() {
+        let check = json!({"test": ["CMD", "true"]});
+        let data = json!([{"type": "volume", "source": "d", "target": "/d"}]);
+        let generation = generation(&json!({
+            "checked": {"image": "job", "restart": "no", "healthcheck": check},
+            "crunch": {"image": "job", "restart": "on-failure", "healthcheck": check, "volumes": data},
+            "mongo": {"image": "mongo:7", "restart": "no", "volumes": data},
+            "server": {"image": "job", "healthcheck": check},
+        }));
+        let services: Vec<&str> = generation.services.iter().map(|service| service.name.as_str()).collect();
+        let containers = services.iter().map(|service| container(service, &json!({"state": "exited", "code": 0})));
+        let observed = Observed { containers: containers.collect(), ..Observed::default() };
+        let wrong = |ran: &[&str]| -> Vec<String> {
+            judge(&generation, &observed, &[], ran).into_iter().map(|wrong| wrong.service).collect()
+        };
+        assert_eq!(wrong(&[]), ["server"]);
+        assert_eq!(wrong(&services), ["mongo", "server"]);
     }
 
     #[test]

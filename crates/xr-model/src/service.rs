@@ -66,6 +66,9 @@ pub struct Service {
     pub replicas: u32,
     /// The restart policy, e.g. `always`, `no`.
     pub restart: String,
+    /// Whether the compose file says that it is not started again once it has ended well: `restart: "no"`, `on-failure`.
+    #[serde(default)]
+    pub ends: bool,
     /// The publisher's word on starting the new beside the old, where given.
     pub beside: Option<bool>,
 }
@@ -147,17 +150,20 @@ impl Service {
 
     /// Whether, having ended with success, it may have done what it is for: a job, or nothing about it speaks for a server.
     pub fn may_be_done(&self, services: &[Self], ended: &[String]) -> bool {
-        self.is_a_job(services, ended) || !(self.is_started_again() || self.owns_data || self.serves(services))
+        // A database may be told not to start again, and is none that is done.
+        let keeps = self.owns_data && !(self.ends && !self.is_database());
+        self.is_a_job(services, ended) || !(self.is_started_again() || keeps || self.serves(services))
     }
 
     fn is_started_again(&self) -> bool {
         !matches!(self.restart.as_str(), "" | "no") && !self.restart.starts_with("on-failure")
     }
 
-    /// Whether somebody uses it while it runs: it publishes a port or has a health check, or another one of `services` needs it.
+    /// Whether somebody uses it while it runs: it publishes a port, or has a health check and is not said to end, or another one
+    /// of `services` needs it.
     pub fn serves(&self, services: &[Self]) -> bool {
         !self.ports.is_empty()
-            || self.health.is_some()
+            || (self.health.is_some() && !self.ends)
             || services.iter().any(|other| other.depends_on.iter().any(|needed| needed.service == self.name))
     }
 

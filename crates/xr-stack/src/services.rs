@@ -55,6 +55,7 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
             image_source: image_source(definition),
             replicas: number(&definition["scale"]).or_else(|| number(&deploy["replicas"])).unwrap_or(1),
             restart: restart(definition),
+            ends: says_it_ends(definition),
             beside: rule.and_then(|rule| rule.beside),
         };
         services.insert(name.clone(), service);
@@ -236,6 +237,12 @@ fn restart(definition: &Value) -> String {
         (None, Some("on-failure")) => "on-failure".to_owned(),
         _ => "no".to_owned(),
     }
+}
+
+/// Whether it is said in so many words; without a word an engine starts nothing again either, servers among them.
+fn says_it_ends(definition: &Value) -> bool {
+    let said = definition["restart"].as_str().or_else(|| definition["deploy"]["restart_policy"]["condition"].as_str());
+    said.is_some_and(|said| matches!(said, "no" | "none") || said.starts_with("on-failure"))
 }
 
 fn in_order(mut rest: BTreeMap<String, Service>) -> Result<Vec<Service>> {

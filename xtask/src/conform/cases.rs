@@ -404,6 +404,13 @@ const ROWS: &[Row] = &[
         "",
         NOTHING,
     ),
+    (
+        "healthcheck with an interval for the start",
+        "services: {a: {image: 'PLAIN:7.0', healthcheck: {test: ['CMD', 'true'], interval: 2s, start_period: 2s, start_interval: 1s}}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
     ("healthcheck disabled", "services: {a: {image: 'PLAIN:7.0', healthcheck: {disable: true}}}", NEW, "", NOTHING),
     (
         "restart policies",

@@ -107,6 +107,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
     }
     claim::refuse_neighbour(world, &staged.resolved.project, &staged.resolved.services).await?;
     checks::externals(world, &staged).await?;
+    checks::start_interval(world, &staged)?;
     checks::fresh_secrets(world, &staged, current.is_none()).await?;
     volumes::warn_of_earlier(world, &staged).await?;
     checks::database(world, &staged, kind).await?;

@@ -1,11 +1,26 @@
 //! Secrets that belong together: a password under two names, the same inside an address, a key that tokens were signed with.
 
+use std::ops::Range;
+
 use super::Merged;
 use crate::{EditError, EnvFile, Secret};
 
-/// Words in the names of variables that open the same store of data.
-const STORES: [&str; 10] =
-    ["DB", "DATABASE", "POSTGRES", "POSTGRESQL", "PG", "MYSQL", "MARIADB", "MONGO", "REDIS", "VALKEY"];
+/// Words in the names of variables that open the same store of data, or of messages.
+const STORES: [&str; 13] = [
+    "DB",
+    "DATABASE",
+    "POSTGRES",
+    "POSTGRESQL",
+    "PG",
+    "MYSQL",
+    "MARIADB",
+    "MONGO",
+    "REDIS",
+    "VALKEY",
+    "CLICKHOUSE",
+    "RABBITMQ",
+    "AMQP",
+];
 
 /// The secrets that were made, each with the placeholder in whose place it stands.
 #[derive(Debug, Default)]
@@ -31,18 +46,21 @@ impl Together {
         self.made.push(Made { opens_a_store: opens_a_store(key), placeholder, secret });
     }
 
-    /// Puts each secret into the addresses (`scheme://user:password@host`) that had its placeholder as their password. Where
-    /// several have it, that of a store of data is meant; where none of them is one, the address is left and told.
+    /// Puts each secret into the addresses (`scheme://user:password@host`, `host=… password=…`) that had its placeholder as their
+    /// password. Where several have it, that of a store of data is meant; where none of them is one, the address is left and told.
     pub fn into_addresses(self, merged: &mut Merged) -> Result<(), EditError> {
         let keys: Vec<String> = merged.file.keys().into_iter().map(str::to_owned).collect();
         for key in keys.iter().filter(|key| !merged.generated.contains(key)) {
-            let Some(value) = merged.file.get(key).filter(|value| value.text.contains("://")) else { continue };
-            let has = |made: &&Made| !made.placeholder.is_empty() && value.text.contains(&password(&made.placeholder));
+            let Some(value) = merged.file.get(key).map(|value| value.text.clone()) else { continue };
+            let has = |made: &&Made| password_at(&value, &made.placeholder).is_some();
             let fits: Vec<&Made> = self.made.iter().filter(has).collect();
             let store = fits.iter().find(|made| made.opens_a_store);
             match (store, fits.as_slice()) {
                 (Some(made), _) | (None, [made]) => {
-                    let text = value.text.replace(&password(&made.placeholder), &password(made.secret.expose()));
+                    let mut text = value;
+                    while let Some(at) = password_at(&text, &made.placeholder) {
+                        text.replace_range(at, made.secret.expose());
+                    }
                     merged.file.set(key, &text)?;
                 }
                 (None, []) => {}
@@ -53,9 +71,17 @@ impl Together {
     }
 }
 
-/// A password as it stands in an address.
-fn password(text: &str) -> String {
-    format!(":{text}@")
+/// Where this text is the password of an address, in a URL or in the `key=value` form of
+/// [libpq](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING) and ADO.NET.
+fn password_at(address: &str, password: &str) -> Option<Range<usize>> {
+    let places = address.match_indices(password).filter(|_| !password.is_empty());
+    let mut places = places.map(|(at, found)| at..at + found.len());
+    places.find(|place| {
+        let (before, after) = (address[..place.start].to_lowercase(), &address[place.end..]);
+        let in_url = before.contains("://") && before.ends_with(':') && after.starts_with('@');
+        let named = ["password=", "pwd=", "password='"].iter().any(|name| before.ends_with(name));
+        in_url || (named && (after.is_empty() || after.starts_with([' ', ';', '&', '\''])))
+    })
 }
 
 fn opens_a_store(key: &str) -> bool {

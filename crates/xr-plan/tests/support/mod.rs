@@ -39,6 +39,7 @@ pub fn service(name: &str, needs: &[&str]) -> Service {
         builds: false,
         runs_after_start: false,
         runs_before_stop: false,
+        ends: false,
         image_source: xr_model::ImageSource::Registry,
         replicas: 1,
         restart: "always".into(),

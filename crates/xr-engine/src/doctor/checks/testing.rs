@@ -52,6 +52,7 @@ pub(crate) fn service(name: &str) -> Service {
         builds: false,
         runs_after_start: false,
         runs_before_stop: false,
+        ends: false,
         image_source: xr_model::ImageSource::Registry,
         replicas: 1,
         restart: "always".into(),
