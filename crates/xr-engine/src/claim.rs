@@ -35,7 +35,7 @@ pub async fn project(world: &World<'_>) -> Result<String> {
 async fn told_of_neighbours(world: &World<'_>, project: &str) -> Result<bool> {
     let tenants = world.engine.tenants().await?;
     let folder = world.stack.layout.directory_path();
-    if let Some(other) = neighbour(&tenants, project, &folder) {
+    if let Some(other) = neighbour(&tenants, project, &world.root, &folder) {
         let text = format!(
             "{} runs under the project name `{project}` too: what it has is left alone (a name of its own, for the one that has no data yet: COMPOSE_PROJECT_NAME in .env)",
             other.display()
@@ -53,10 +53,9 @@ async fn told_of_neighbours(world: &World<'_>, project: &str) -> Result<bool> {
 pub(crate) async fn refuse_neighbour(world: &World<'_>, project: &str, services: &[Service]) -> Result<()> {
     let folder = world.stack.layout.directory_path();
     let all = world.engine.containers(project).await?;
-    let Some(theirs) = all
-        .iter()
-        .find(|one| is_neighbours(&one.folder, &folder) && services.iter().any(|service| service.name == one.service))
-    else {
+    let Some(theirs) = all.iter().find(|one| {
+        is_neighbours(&one.folder, &world.root, &folder) && services.iter().any(|service| service.name == one.service)
+    }) else {
         return Ok(());
     };
     Err(Fault::new(format!(
@@ -71,22 +70,36 @@ pub(crate) async fn refuse_neighbour(world: &World<'_>, project: &str, services:
     )))
 }
 
-/// The containers that no neighbour of the same project name has made.
-pub fn without_neighbours(mut containers: Vec<Container>, ours: &Path) -> Vec<Container> {
-    containers.retain(|container| !is_neighbours(&container.folder, ours));
+/// The containers that no neighbour of the same project name has made: `ours` is compose's folder of the stack at `root`.
+pub fn without_neighbours(mut containers: Vec<Container>, root: &Path, ours: &Path) -> Vec<Container> {
+    containers.retain(|container| !is_neighbours(&container.folder, root, ours));
     containers
 }
 
-/// Whether a container's folder is another one that exists. One that is gone was moved here.
-pub(crate) fn is_neighbours(folder: &str, ours: &Path) -> bool {
+/// Whether a container's folder is another one that exists. One that is gone was moved here, and of two in this stack one
+/// without compose files is where a release has moved them from.
+pub(crate) fn is_neighbours(folder: &str, root: &Path, ours: &Path) -> bool {
     let path = Path::new(folder);
-    !folder.is_empty() && path.is_dir() && !same(path, ours)
+    let moved = || path.starts_with(root) && !(has_services(path) && has_services(ours));
+    !folder.is_empty() && path.is_dir() && !same(path, ours) && !moved()
+}
+
+/// Whether a stack could be started from this folder: a file in it that is no override defines services.
+fn has_services(folder: &Path) -> bool {
+    let defines = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_yaml = name.ends_with(".yml") || name.ends_with(".yaml");
+        is_yaml
+            && !name.contains("override")
+            && std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line.starts_with("services:")))
+    };
+    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| defines(&entry.path()))
 }
 
 /// Another folder that containers of the project were made from.
-fn neighbour(tenants: &[Tenant], project: &str, ours: &Path) -> Option<PathBuf> {
+fn neighbour(tenants: &[Tenant], project: &str, root: &Path, ours: &Path) -> Option<PathBuf> {
     let folders = tenants.iter().filter(|tenant| tenant.project == project);
-    folders.map(|tenant| &tenant.folder).find(|folder| is_neighbours(folder, ours)).map(PathBuf::from)
+    folders.map(|tenant| &tenant.folder).find(|folder| is_neighbours(folder, root, ours)).map(PathBuf::from)
 }
 
 fn same(one: &Path, other: &Path) -> bool {
@@ -138,8 +151,9 @@ mod tests {
 
     #[test]
     fn a_project_of_the_same_name_from_another_folder_is_a_neighbours() {
-        let (here, there) = (tempfile(), tempfile());
-        let (ours, theirs) = (here.to_string_lossy().into_owned(), there.to_string_lossy().into_owned());
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let here = here.path();
+        let (ours, theirs) = (here.to_string_lossy().into_owned(), there.path().to_string_lossy().into_owned());
         for (name, folder, is_theirs) in [
             ("docker", theirs.as_str(), true),
             ("docker", &ours, false),
@@ -147,20 +161,25 @@ mod tests {
             ("docker", "/no/such", false),
             ("other", &theirs, false),
         ] {
-            let found = neighbour(&[tenant(name, folder)], "docker", &here);
+            let found = neighbour(&[tenant(name, folder)], "docker", here, here);
             assert_eq!(found.is_some(), is_theirs, "{name} {folder}");
-        }
-        for folder in [here, there] {
-            std::fs::remove_dir(folder).unwrap();
         }
     }
 
-    /// A folder of one's own.
-    fn tempfile() -> PathBuf {
-        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("xr-claim-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        path
+    #[test]
+    fn the_folder_that_a_release_has_moved_its_compose_files_from_or_to_is_ours_and_a_second_stacks_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let (old, new) = (root.join("docker"), root.join("deploy"));
+        std::fs::create_dir(&old).unwrap();
+        std::fs::create_dir(&new).unwrap();
+        let theirs = |folder: &Path, ours: &Path| is_neighbours(&folder.to_string_lossy(), root, ours);
+        #[allow(clippy::disallowed_methods, reason = "writes the file that is read")]
+        let write = |folder: &Path, name: &str| std::fs::write(folder.join(name), "services:\n  web: {}\n").unwrap();
+        write(&new, "compose.yaml");
+        write(&old, "compose.override.yaml");
+        assert!(!theirs(&old, &new) && !theirs(&new, &old));
+        write(&old, "app.yml");
+        assert!(theirs(&old, &new) && theirs(&new, &old));
     }
 }

@@ -109,6 +109,11 @@ pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&
     }
     let env = fs::read(layout.env_path()).map_err(Fault::at(format!("cannot read {}", layout.env_path().display())))?;
     put_private(&world.root.join(&layout.env), &env)?;
+    // A release has moved its compose files: the settings move with them.
+    let before = read(world, run)?;
+    if has_moved(&before.env, &layout.env) {
+        remove(&world.root.join(&before.env))?;
+    }
     crate::actions::provide::provide(world, &stack)?;
     world.sync()
 }
@@ -173,6 +178,32 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
     }
     if before.had_env {
         put(&env, &with_secrets(&saved("env")?, &env, &before.made)?, 0o600)?;
+        // Where the release has its compose files, which is not where they are now; nothing stood there.
+        let moved_to = xr_stack::load(&staging::root_of(world, plan.generation)).map(|stack| stack.layout.env);
+        if let Ok(moved_to) = moved_to
+            && has_moved(&before.env, &moved_to)
+        {
+            remove(&world.root.join(moved_to))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the settings stand in another folder now, under the name that they had: a link of the admin's leads to another name.
+pub(crate) fn has_moved(from: &str, to: &str) -> bool {
+    from != to && Path::new(from).file_name() == Path::new(to).file_name()
+}
+
+/// Removes a file that may be gone, and its folder where that is empty then.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Fault::new(format!("cannot remove {}", path.display())).because(error));
+        }
+        _ => {}
+    }
+    if let Some(folder) = path.parent() {
+        let _ = fs::remove_dir(folder);
     }
     Ok(())
 }

@@ -15,7 +15,9 @@ use xr_stack::{Compose, Layout, Resolved, Stack, inside, leads_out};
 use xr_version_resolver::{Checkout, version_file};
 
 use crate::{
-    World, mounted, own_files,
+    World,
+    files::has_moved,
+    mounted, own_files,
     settings::{self, EnvReport, Inputs},
     templates::{Present, Templates},
     trust,
@@ -150,6 +152,16 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         set: order.set,
     };
     let (env, mut report) = settings::next(&inputs)?;
+    if has_moved(&layout.env, &stack.layout.env) && fs::symlink_metadata(world.root.join(&stack.layout.env)).is_ok() {
+        let there = world.root.join(&stack.layout.env);
+        return Err(Fault::new(format!(
+            "{} as released has its compose files in another folder, and where the settings of {} would move to there is a file: {}",
+            order.version,
+            layout.env_path().display(),
+            there.display()
+        ))
+        .hint(format!("look at it, then: mv {} {}.away", xr_model::shell(&there), xr_model::shell(&there))));
+    }
     world.learn_secrets(&env, &stack.manifest);
     let staged_layout = stack.layout.under(&root);
     write_atomic(&staged_layout.env_path(), &env.to_bytes(), 0o600, Ownership::Keep)?;
@@ -400,11 +412,14 @@ fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
     link_settings(world, staged)
 }
 
-/// The settings as they are: which files compose reads may stand there.
+/// The settings as they are: which files compose reads may stand there. Not where the release has moved its compose files.
 fn copy_settings(layout: &Layout, staged: &Path) -> Result<()> {
     let to = staged.join(&layout.env);
+    let has_place = to.parent().is_some_and(Path::is_dir);
     match fs::read(layout.env_path()) {
-        Ok(bytes) if fs::symlink_metadata(&to).is_err() => write_atomic(&to, &bytes, 0o600, Ownership::Keep),
+        Ok(bytes) if has_place && fs::symlink_metadata(&to).is_err() => {
+            write_atomic(&to, &bytes, 0o600, Ownership::Keep)
+        }
         _ => Ok(()),
     }
 }

@@ -54,7 +54,7 @@ pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
     let folder = world.stack.layout.directory_path();
     // A neighbour of the same name is somebody else. Networks tell no folder, and may be its own.
     let mut shared = false;
-    for tenant in tenants.iter_mut().filter(|tenant| claim::is_neighbours(&tenant.folder, &folder)) {
+    for tenant in tenants.iter_mut().filter(|tenant| claim::is_neighbours(&tenant.folder, &world.root, &folder)) {
         shared |= tenant.project == project;
         tenant.project.clear();
     }

@@ -192,7 +192,7 @@ impl<'a> World<'a> {
     /// When the engine does not answer.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
         let all = self.engine.containers(project).await?;
-        Ok(claim::without_neighbours(all, &self.stack.layout.directory_path()))
+        Ok(claim::without_neighbours(all, &self.root, &self.stack.layout.directory_path()))
     }
 
     /// What is, now.

@@ -29,15 +29,14 @@ pub(crate) fn provide(world: &World<'_>, stack: &Stack) -> Result<()> {
     let folder = world.root.join(&rule.directory);
     if rule.if_mentioned {
         let last = rule.directory.rsplit('/').next().unwrap_or(&rule.directory);
-        let layout = &world.stack.layout;
-        let mentioned = layout.files.iter().any(|file| {
+        let mentioned = stack.layout.files.iter().any(|file| {
             std::fs::read_to_string(world.root.join(file)).is_ok_and(|text| text.contains(&format!("/{last}")))
         });
         if !mentioned {
             return Ok(());
         }
     }
-    let env = settings::parse_env(&world.stack.layout.env_path())?;
+    let env = settings::parse_env(&world.root.join(&stack.layout.env))?;
     let public = stack.manifest.public_host.as_ref().and_then(|key| env.as_ref()?.get(key)).map(|v| v.text);
     let names: Vec<String> = public.into_iter().filter(|name| !name.is_empty()).collect();
     let files = FileNames { certificate: rule.certificate.clone(), key: rule.key.clone() };

@@ -32,7 +32,8 @@ pub struct Look {
 }
 
 /// What is known before anything slow is asked.
-pub(super) struct Ground {
+pub(super) struct Ground<'a> {
+    pub root: &'a Path,
     pub home: Home,
     pub project: String,
     /// Where compose runs.
@@ -57,7 +58,7 @@ pub async fn observe(root: &Path, look: Look, told: impl Future<Output = Option<
     let folder = layout.as_ref().map_or_else(|| root.to_owned(), Layout::directory_path);
     let env = layout.as_ref().map(Layout::env_path);
     let disks = written::disks(root, env.as_deref(), home.path());
-    let ground = Ground { home, project, folder, disks };
+    let ground = Ground { root, home, project, folder, disks };
 
     let call = compose::Call::new(layout.as_ref(), &manifest, &settings, current);
     let composed = async {

@@ -36,7 +36,7 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
         Ok(engine) => {
             let folder = root.join(&generation.invocation.directory);
             let all = engine.containers(&generation.invocation.project).await;
-            all.map(|containers| without_neighbours(containers, &folder))
+            all.map(|containers| without_neighbours(containers, &root, &folder))
         }
         Err(fault) => Err(fault),
     };

@@ -208,6 +208,54 @@ fn what_stands_outside_composes_folder_is_the_releases_and_a_changed_secret_reac
     says("one one 2\nold")
 }
 
+/// A compose file beside a file that its service reads.
+const FOLDER: &str = r#"
+services:
+  web:
+    image: IMAGE:7.0
+    environment: {OWN: "${OWN}"}
+    volumes: ["./word:/word:ro", "rows:/data"]
+volumes: {rows: {}}
+"#;
+
+#[test]
+fn a_release_that_moves_its_compose_files_takes_settings_and_data_along_and_back() -> Result<()> {
+    let stack = Stack::unpacked()?;
+    let image = published(&stack)?;
+    let compose = FOLDER.replace("IMAGE", &image);
+    stack.unpack(&[("docker/.env", &(stack.file(".env")? + "OWN=mine\n"))])?;
+    release(&stack, "v1.0.0", &[("docker/docker-compose.yml", &compose), ("docker/word", "one\n")])?;
+    stack.git(&["mv", "docker/docker-compose.yml", "docker/word", "."])?;
+    std::fs::create_dir(stack.root.join("deploy"))?;
+    stack.git(&["mv", "docker-compose.yml", "word", "deploy"])?;
+    release(&stack, "v1.1.0", &[("deploy/word", "two\n")])?;
+    let falls = compose.replace("environment:", "command: 'false'\n    environment:");
+    release(&stack, "v1.2.0", &[("deploy/docker-compose.yml", &falls)])?;
+    stack.git(&["checkout", "-q", "v1.0.0"])?;
+
+    let is = |word: &str, folder: &str, gone: &str| -> Result<()> {
+        assert_eq!(sh(&stack, "web", "cat /word /data/mark; echo $OWN")?, format!("{word}\nrow\nmine"));
+        ensure!(stack.file(&format!("{folder}/.env"))?.contains("OWN=mine"), "no settings in {folder}");
+        ensure!(!stack.root.join(gone).exists(), "{gone} is still there");
+        stack.xr(&["doctor"])?.exits(0);
+        Ok(())
+    };
+    stack.xr(&["install", "--yes"])?.exits(0);
+    sh(&stack, "web", "echo row > /data/mark")?;
+    is("one", "docker", "deploy")?;
+    stack.xr(&["install", "--yes", "--version", "v1.2.0"])?.exits(3).says("v1.0.0 is healthy");
+    is("one", "docker", "deploy")?;
+    // Somebody's own file stands where the settings would go.
+    stack.unpack(&[("deploy/.env", "THEIRS=1\n")])?;
+    stack.xr(&["install", "--yes", "--version", "v1.1.0"])?.exits(1).says("deploy/.env").says("hint: look at it");
+    assert_eq!(stack.file("deploy/.env")?, "THEIRS=1\n");
+    std::fs::remove_dir_all(stack.root.join("deploy"))?;
+    stack.xr(&["install", "--yes", "--version", "v1.1.0"])?.exits(0);
+    is("two", "deploy", "docker")?;
+    stack.xr(&["rollback", "--yes"])?.exits(0);
+    is("one", "docker", "deploy")
+}
+
 /// Data in a folder of the admin's, made with a password that looks like nobody chose it.
 const LIVE: &str = r#"
 services:

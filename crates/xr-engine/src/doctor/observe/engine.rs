@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Lines of a container's log.
 const LINES: usize = 3;
 
-pub(super) async fn read(ground: &Ground, history: &History, manifest: &Manifest, look: Look) -> Answers {
+pub(super) async fn read(ground: &Ground<'_>, history: &History, manifest: &Manifest, look: Look) -> Answers {
     let engine = match Engine::connect() {
         Ok(engine) => engine,
         Err(fault) => {
@@ -70,8 +70,8 @@ pub(super) async fn read(ground: &Ground, history: &History, manifest: &Manifest
         let (containers, folders) =
             tokio::join!(engine.containers(&ground.project), engine.project_folders(&ground.project));
         let containers = containers.map_err(Trouble::from);
-        let mut containers = containers.map(|all| claim::without_neighbours(all, &ground.folder));
-        let elsewhere = elsewhere(&ground.folder, folders.unwrap_or_default());
+        let mut containers = containers.map(|all| claim::without_neighbours(all, ground.root, &ground.folder));
+        let elsewhere = elsewhere(ground, folders.unwrap_or_default());
         if let (Ok(containers), Ok(None)) = (&mut containers, &history.current) {
             containers.retain(|c| !elsewhere.contains_key(&c.id));
         }
@@ -93,11 +93,14 @@ pub(super) async fn read(ground: &Ground, history: &History, manifest: &Manifest
     Answers { info, containers, strangers, networks, last_words, images, machine, registry }
 }
 
-/// Those containers that were made from another folder.
-fn elsewhere(here: &Path, folders: BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// Those containers that were made from another folder than this stack's, present and past.
+fn elsewhere(ground: &Ground<'_>, folders: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let here = real(here);
-    folders.into_iter().filter(|(_, folder)| real(Path::new(folder)) != here).collect()
+    let here = real(&ground.folder);
+    let past = |folder: &str| {
+        Path::new(folder).starts_with(ground.root) && !claim::is_neighbours(folder, ground.root, &ground.folder)
+    };
+    folders.into_iter().filter(|(_, folder)| real(Path::new(folder)) != here && !past(folder)).collect()
 }
 
 /// Looks at the machine: at the disk of the engine's `data`, and at those that xr writes to, the stack's first.
@@ -136,7 +139,7 @@ async fn last_words(engine: &Engine, containers: &[Container]) -> BTreeMap<Strin
 
 async fn registry(
     engine: &Engine,
-    ground: &Ground,
+    ground: &Ground<'_>,
     history: &History,
     look: Look,
 ) -> Option<Vec<(ImageRef, Seen<Digest>)>> {
