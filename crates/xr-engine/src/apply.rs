@@ -92,7 +92,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     };
     let mut started = BTreeSet::new();
     let (mut open, mut touched) = (false, true);
-    let result = match files::save(world, &run.id, &prepared.env.generated) {
+    let result = match files::save(world, &run.id, prepared.plan.generation, &prepared.env.generated) {
         Ok(()) => steps(&run, &journal, &mut started).await,
         Err(fault) => Err(fault.into()),
     };

@@ -141,10 +141,13 @@ pub(crate) async fn externals(world: &World<'_>, staged: &Staged) -> Result<()> 
 /// What an engine of this age does not do, and compose finds out only when it creates the container (`compose/v2/pkg/compose`,
 /// `create.go`: API 1.44).
 pub(crate) fn start_interval(world: &World<'_>, staged: &Staged) -> Result<()> {
-    let mut services = staged.resolved.json["services"].as_object().into_iter().flatten();
-    let asks = |service: &serde_json::Value| !service["healthcheck"]["start_interval"].is_null();
-    match (services.find(|(_, service)| asks(service)), refuses_start_interval(world.engine.version())) {
-        (Some((name, _)), true) => Err(Fault::new(format!(
+    let config = &staged.resolved.json["services"];
+    let created =
+        |service: &&xr_model::Service| service.replicas > 0 && !staged.invocation.left_out.contains(&service.name);
+    let asks = |service: &&xr_model::Service| !config[&service.name]["healthcheck"]["start_interval"].is_null();
+    let asking = staged.resolved.services.iter().filter(created).find(asks).map(|service| &service.name);
+    match (asking, refuses_start_interval(world.engine.version())) {
+        (Some(name), true) => Err(Fault::new(format!(
             "{}: service {name} has `healthcheck.start_interval`, which needs Docker Engine 25, and this is {}",
             staged.stack.layout.files.join(", "),
             world.engine.version()

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use xr_host::Tenant;
-use xr_journal::read_runs;
+use xr_journal::{Home, read_runs};
 use xr_model::{Container, Fault, Level, Result, Service};
 
 use crate::{World, settings};
@@ -76,24 +76,20 @@ pub fn without_neighbours(mut containers: Vec<Container>, root: &Path, ours: &Pa
     containers
 }
 
-/// Whether a container's folder is another one that exists. One that is gone was moved here, and of two in this stack one
-/// without compose files is where a release has moved them from.
+/// Whether a container's folder is another one that exists. One that is gone was moved here, and one in the stack that a
+/// generation has its compose files in is where a release has moved them from or to.
 pub(crate) fn is_neighbours(folder: &str, root: &Path, ours: &Path) -> bool {
     let path = Path::new(folder);
-    let moved = || path.starts_with(root) && !(has_services(path) && has_services(ours));
-    !folder.is_empty() && path.is_dir() && !same(path, ours) && !moved()
+    let own = || path.starts_with(root) && own_folders(root).any(|own| same(path, &own));
+    !folder.is_empty() && path.is_dir() && !same(path, ours) && !own()
 }
 
-/// Whether a stack could be started from this folder: a file in it that is no override defines services.
-fn has_services(folder: &Path) -> bool {
-    let defines = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_yaml = name.ends_with(".yml") || name.ends_with(".yaml");
-        is_yaml
-            && !name.contains("override")
-            && std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line.starts_with("services:")))
-    };
-    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| defines(&entry.path()))
+/// Where the generations of the stack at `root` have their compose files, that of a run under way among them.
+fn own_folders(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let name = root.file_name().unwrap_or_default();
+    let kept = std::fs::read_dir(Home::of(root).generations()).into_iter().flatten().flatten();
+    let stacks = kept.filter_map(move |kept| xr_stack::load(&kept.path().join("files").join(name)).ok());
+    stacks.map(move |stack| root.join(stack.layout.directory))
 }
 
 /// Another folder that containers of the project were made from.
@@ -167,19 +163,20 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "tests set up stacks")]
     fn the_folder_that_a_release_has_moved_its_compose_files_from_or_to_is_ours_and_a_second_stacks_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        let (old, new) = (root.join("docker"), root.join("deploy"));
-        std::fs::create_dir(&old).unwrap();
-        std::fs::create_dir(&new).unwrap();
-        let theirs = |folder: &Path, ours: &Path| is_neighbours(&folder.to_string_lossy(), root, ours);
-        #[allow(clippy::disallowed_methods, reason = "writes the file that is read")]
-        let write = |folder: &Path, name: &str| std::fs::write(folder.join(name), "services:\n  web: {}\n").unwrap();
-        write(&new, "compose.yaml");
-        write(&old, "compose.override.yaml");
-        assert!(!theirs(&old, &new) && !theirs(&new, &old));
-        write(&old, "app.yml");
-        assert!(theirs(&old, &new) && theirs(&new, &old));
+        let root = dir.path().join("shop");
+        let write = |folder: PathBuf| {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("compose.yaml"), "services: {web: {image: web}}\n").unwrap();
+        };
+        write(root.join(".xr/generations/1/files/shop/docker"));
+        write(root.join(".xr/generations/2/files/shop/deploy"));
+        for folder in ["docker", "deploy", "ops"] {
+            write(root.join(folder));
+        }
+        let theirs = |folder: &str| is_neighbours(&root.join(folder).to_string_lossy(), &root, &root.join("docker"));
+        assert!(!theirs("docker") && !theirs("deploy") && theirs("ops"));
     }
 }

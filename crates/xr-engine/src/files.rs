@@ -36,10 +36,16 @@ pub struct Before {
     pub env: String,
     /// See `env`.
     pub version: String,
+    /// Where the run puts `.env` when its generation has compose's files in another folder.
+    #[serde(default)]
+    pub moved_env: Option<String>,
+    /// Whether a file stood there, and is kept.
+    #[serde(default)]
+    pub had_moved_env: bool,
 }
 
-/// Saves how the tree stands.
-pub(crate) fn save(world: &World<'_>, run: &str, generated: &[String]) -> Result<()> {
+/// Saves how the tree stands before a run to generation `number`.
+pub(crate) fn save(world: &World<'_>, run: &str, number: u32, generated: &[String]) -> Result<()> {
     let dir = world.home.run(run);
     create_private_dir(&dir)?;
     let layout = &world.stack.layout;
@@ -53,7 +59,15 @@ pub(crate) fn save(world: &World<'_>, run: &str, generated: &[String]) -> Result
     };
     let head = world.checkout.as_ref().map(xr_version_resolver::Checkout::head).transpose()?;
     let (commit, branch) = head.map_or((None, None), |head| (Some(head.commit), head.branch));
+    let moved_env = xr_stack::load(&staging::root_of(world, number)).ok().map(|stack| stack.layout.env);
+    let moved_env = moved_env.filter(|to| has_moved(&layout.env, to));
+    let had_moved_env = match &moved_env {
+        Some(to) => keep(&world.root.join(to), "moved-env")?,
+        None => false,
+    };
     let before = Before {
+        moved_env,
+        had_moved_env,
         commit,
         branch,
         had_env: keep(&layout.env_path(), "env")?,
@@ -111,8 +125,8 @@ pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&
     put_private(&world.root.join(&layout.env), &env)?;
     // A release has moved its compose files: the settings move with them.
     let before = read(world, run)?;
-    if has_moved(&before.env, &layout.env) {
-        remove(&world.root.join(&before.env))?;
+    if before.moved_env.is_some() {
+        remove_alone(&world.root.join(&before.env))?;
     }
     crate::actions::provide::provide(world, &stack)?;
     world.sync()
@@ -178,12 +192,11 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
     }
     if before.had_env {
         put(&env, &with_secrets(&saved("env")?, &env, &before.made)?, 0o600)?;
-        // Where the release has its compose files, which is not where they are now; nothing stood there.
-        let moved_to = xr_stack::load(&staging::root_of(world, plan.generation)).map(|stack| stack.layout.env);
-        if let Ok(moved_to) = moved_to
-            && has_moved(&before.env, &moved_to)
-        {
-            remove(&world.root.join(moved_to))?;
+    }
+    if let Some(moved) = before.moved_env.map(|moved| world.root.join(moved)) {
+        match before.had_moved_env {
+            true => put(&moved, &saved("moved-env")?, 0o600)?,
+            false => remove_alone(&moved)?,
         }
     }
     Ok(())
@@ -194,18 +207,15 @@ pub(crate) fn has_moved(from: &str, to: &str) -> bool {
     from != to && Path::new(from).file_name() == Path::new(to).file_name()
 }
 
-/// Removes a file that may be gone, and its folder where that is empty then.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Fault::new(format!("cannot remove {}", path.display())).because(error));
-        }
-        _ => {}
+/// Removes the settings from a folder that compose's files have left, and the folder. Where more stands in it, compose's files of
+/// the other folder may read them still, and they stay.
+fn remove_alone(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    if fs::read_dir(folder).into_iter().flatten().count() != 1 || !path.is_file() {
+        return Ok(());
     }
-    if let Some(folder) = path.parent() {
-        let _ = fs::remove_dir(folder);
-    }
-    Ok(())
+    fs::remove_file(path).map_err(Fault::at(format!("cannot remove {}", path.display())))?;
+    fs::remove_dir(folder).map_err(Fault::at(format!("cannot remove {}", folder.display())))
 }
 
 /// The `.env` that stood there, with the secrets that were made since.

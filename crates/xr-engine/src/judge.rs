@@ -86,7 +86,9 @@ fn state(container: &Container, may_end: bool) -> Option<String> {
 /// Whether a container that has ended well since it was started may have done what it is for.
 pub(crate) fn may_have_ended(service: &Service, container: &Container, services: &[Service]) -> bool {
     service.may_be_done(services, &[])
-        || (!container.is_started_again() && service.ports.is_empty() && (service.health.is_none() || service.ends))
+        || (!container.is_started_again()
+            && service.ports.is_empty()
+            && (service.health.is_none() || (service.ends && !service.serves(services))))
 }
 
 #[cfg(test)]
@@ -141,13 +143,16 @@ mod tests {
     }
 
     #[test]
-    fn a_job_with_a_check_or_data_is_done_where_the_compose_file_says_that_it_ends() {
+    fn a_job_with_a_check_is_done_where_the_compose_file_says_that_it_ends_and_nobody_needs_it() {
         let check = json!({"test": ["CMD", "true"]});
         let data = json!([{"type": "volume", "source": "d", "target": "/d"}]);
+        let needs = json!({"needed": {"condition": "service_healthy"}});
         let generation = generation(&json!({
             "checked": {"image": "job", "restart": "no", "healthcheck": check},
-            "crunch": {"image": "job", "restart": "on-failure", "healthcheck": check, "volumes": data},
-            "mongo": {"image": "mongo:7", "restart": "no", "volumes": data},
+            "crunch": {"image": "job", "restart": "no", "healthcheck": check, "volumes": data},
+            "needed": {"image": "job", "restart": "no", "healthcheck": check},
+            "needing": {"image": "job", "depends_on": needs},
+            "often": {"image": "job", "restart": "on-failure", "healthcheck": check},
             "server": {"image": "job", "healthcheck": check},
         }));
         let services: Vec<&str> = generation.services.iter().map(|service| service.name.as_str()).collect();
@@ -156,8 +161,9 @@ mod tests {
         let wrong = |ran: &[&str]| -> Vec<String> {
             judge(&generation, &observed, &[], ran).into_iter().map(|wrong| wrong.service).collect()
         };
-        assert_eq!(wrong(&[]), ["server"]);
-        assert_eq!(wrong(&services), ["mongo", "server"]);
+        assert_eq!(wrong(&[]), ["needed", "often", "server"]);
+        // One that ran before and keeps data was stopped by somebody.
+        assert_eq!(wrong(&services), ["crunch", "needed", "often", "server"]);
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn given_whole(compose: &str, env_name: &str) -> bool {
         let first = lines.next().unwrap_or_default();
         std::iter::once(first).chain(lines.take_while(goes_on)).any(|line| line.contains('$'))
     };
-    words.any(|word| word == name) || compose.split("env_file:").skip(1).any(by_variable)
+    words.any(|word| word == name || word == ".env") || compose.split("env_file:").skip(1).any(by_variable)
 }
 
 /// Keys of an `.env` that no template, no compose file and no `xr.toml` names: an older release's, or mistyped ones. None where

@@ -152,16 +152,7 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         set: order.set,
     };
     let (env, mut report) = settings::next(&inputs)?;
-    if has_moved(&layout.env, &stack.layout.env) && fs::symlink_metadata(world.root.join(&stack.layout.env)).is_ok() {
-        let there = world.root.join(&stack.layout.env);
-        return Err(Fault::new(format!(
-            "{} as released has its compose files in another folder, and where the settings of {} would move to there is a file: {}",
-            order.version,
-            layout.env_path().display(),
-            there.display()
-        ))
-        .hint(format!("look at it, then: mv {} {}.away", xr_model::shell(&there), xr_model::shell(&there))));
-    }
+    refuse_what_cannot_move(world, order, &stack)?;
     world.learn_secrets(&env, &stack.manifest);
     let staged_layout = stack.layout.under(&root);
     write_atomic(&staged_layout.env_path(), &env.to_bytes(), 0o600, Ownership::Keep)?;
@@ -220,6 +211,45 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     let unpacked = is_bundle && world.generations.current()?.is_some_and(|current| current.version != *order.version);
     let files_change = !same(&stack.layout.env) || !same(&stack.layout.version) || !mode_ok || unpacked;
     Ok(Staged { number, stack, invocation, resolved, env, report, files_change })
+}
+
+/// A release that has its compose files in another folder takes the settings there, and nothing else of the admin's.
+fn refuse_what_cannot_move(world: &World<'_>, order: &Order<'_>, stack: &Stack) -> Result<()> {
+    let (from, to) = (&world.stack.layout, &stack.layout);
+    if from.directory == to.directory {
+        return Ok(());
+    }
+    let folder =
+        |layout: &Layout| if layout.directory.is_empty() { "./".to_owned() } else { format!("{}/", layout.directory) };
+    let fault = |what: String, hint: String| {
+        let text =
+            format!("{} as released has its compose files in {}, not in {}", order.version, folder(to), folder(from));
+        Err(Fault::new(format!("{text}: {what}")).hint(hint))
+    };
+    let shell = |path: &Path| xr_model::shell(&path).to_string();
+    let (link, there) = (world.root.join(&from.env_name), world.root.join(&to.env));
+    if fs::symlink_metadata(&link).is_ok_and(|meta| meta.is_symlink()) {
+        let hint = format!("make it a file: cp --remove-destination \"$(readlink -f {0})\" {0}", shell(&link));
+        return fault(format!("{} is a link, and the settings move", from.env_name), hint);
+    }
+    if has_moved(&from.env, &to.env) && fs::symlink_metadata(&there).is_ok() {
+        let hint = format!("look at it, then: mv {0} {0}.away", shell(&there));
+        return fault(format!("the settings move to {}, where there is a file", to.env), hint);
+    }
+    let Some(checkout) = &world.checkout else { return Ok(()) };
+    let files: Vec<&str> = from.files.iter().map(String::as_str).collect();
+    let known = checkout.ids(&checkout.head()?.commit, &files)?;
+    match files.iter().find(|file| !known.contains_key(**file)) {
+        Some(own) => fault(
+            format!("{own}, which is yours, would not count there"),
+            format!(
+                "mv {0} {0}.away; after the update put it into {1}, then: xr install",
+                shell(&world.root.join(own)),
+                folder(to)
+            ),
+        ),
+        None => Ok(()),
+    }
 }
 
 /// `.xr/` is the admin's and xr's: a release that brings files there would speak in their names.
@@ -429,6 +459,7 @@ fn link_settings(world: &World<'_>, staged: &Path) -> Result<()> {
     let layout = &world.stack.layout;
     let there = staged.join(&layout.env_name);
     if layout.env != layout.env_name
+        && there.parent().is_some_and(Path::is_dir)
         && let Ok(target) = fs::read_link(world.root.join(&layout.env_name))
         && fs::symlink_metadata(&there).is_err()
     {

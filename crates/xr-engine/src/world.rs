@@ -329,7 +329,13 @@ pub(crate) fn secrets(home: &Home, layout: &Layout, manifest: &Manifest) -> Reda
     let kept = kept.map(|generation| generation.path().join("files").join(name));
     let names = names(layout);
     let mut redactor = Redactor::default();
-    for path in kept.map(|root| layout.env_in(&root)).chain([layout.env_path()]) {
+    // One of them may have had its compose files, and with them its settings, in another folder.
+    let settings = |root: PathBuf| {
+        let usual = layout.env_in(&root);
+        let elsewhere = || xr_stack::load(&root).ok().map(|stack| stack.layout.env_path());
+        if usual.exists() { usual } else { elsewhere().unwrap_or(usual) }
+    };
+    for path in kept.map(settings).chain([layout.env_path()]) {
         if let Ok(Some(file)) = crate::settings::parse_env(&path) {
             let values = secret_values(&file, &manifest.secret_keys()).into_iter();
             redactor.learn(values.filter(|value| !names.contains(value.as_str())));

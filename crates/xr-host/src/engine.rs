@@ -161,7 +161,7 @@ pub(crate) fn is_status(error: &Error, status: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{Read, Write},
+        io::{BufRead, BufReader, Write},
         os::unix::net::UnixListener,
     };
 
@@ -177,7 +177,8 @@ mod tests {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     let (mut stream, _) = listener.accept().unwrap();
-                    stream.read(&mut [0; 256]).unwrap();
+                    let asked = BufReader::new(&stream).lines().map_while(Result::ok);
+                    assert_eq!(asked.take_while(|line| !line.is_empty()).next().unwrap(), "HEAD /_ping HTTP/1.1");
                     stream.write_all(answer.as_bytes()).unwrap();
                 });
                 ping(&path.to_string_lossy())

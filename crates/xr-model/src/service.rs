@@ -66,7 +66,7 @@ pub struct Service {
     pub replicas: u32,
     /// The restart policy, e.g. `always`, `no`.
     pub restart: String,
-    /// Whether the compose file says that it is not started again once it has ended well: `restart: "no"`, `on-failure`.
+    /// Whether the compose file says in so many words that it is not started again: `restart: "no"`.
     #[serde(default)]
     pub ends: bool,
     /// The publisher's word on starting the new beside the old, where given.
@@ -150,9 +150,7 @@ impl Service {
 
     /// Whether, having ended with success, it may have done what it is for: a job, or nothing about it speaks for a server.
     pub fn may_be_done(&self, services: &[Self], ended: &[String]) -> bool {
-        // A database may be told not to start again, and is none that is done.
-        let keeps = self.owns_data && !(self.ends && !self.is_database());
-        self.is_a_job(services, ended) || !(self.is_started_again() || keeps || self.serves(services))
+        self.is_a_job(services, ended) || !(self.is_started_again() || self.owns_data || self.serves(services))
     }
 
     fn is_started_again(&self) -> bool {

@@ -71,7 +71,7 @@ fn unquoted(text: &str) -> &str {
 /// What compose fetches from elsewhere while it reads this file, and the line: an `include`, or the `file` of an `extends`, that
 /// is an OCI artifact or a git repository (`compose/v2/pkg/remote`).
 pub fn fetched(text: &str) -> Option<(usize, &str)> {
-    const ELSEWHERE: [&str; 7] = ["oci://", "https://", "http://", "ssh://", "git://", "git@", "github.com/"];
+    const ELSEWHERE: [&str; 6] = ["oci://", "https://", "http://", "ssh://", "git://", "github.com/"];
     let mut included = false;
     text.lines().zip(1..).find_map(|(line, number)| {
         if !line.starts_with([' ', '-', '#']) && !line.trim().is_empty() {
@@ -82,7 +82,8 @@ pub fn fetched(text: &str) -> Option<(usize, &str)> {
         let mut after = "";
         let mut found = words.filter(|word| {
             let named = included || std::mem::replace(&mut after, word) == "file:";
-            named && ELSEWHERE.iter().any(|begin| word.starts_with(begin))
+            let by_ssh = word.split_once('@').is_some_and(|(_, rest)| rest.contains(':'));
+            named && (by_ssh || ELSEWHERE.iter().any(|begin| word.starts_with(begin)))
         });
         found.next().map(|word| (number, word))
     })

@@ -239,10 +239,11 @@ fn restart(definition: &Value) -> String {
     }
 }
 
-/// Whether it is said in so many words; without a word an engine starts nothing again either, servers among them.
+/// Whether it is said in so many words; without a word an engine starts nothing again either, servers among them, and those
+/// are started `on-failure` too.
 fn says_it_ends(definition: &Value) -> bool {
     let said = definition["restart"].as_str().or_else(|| definition["deploy"]["restart_policy"]["condition"].as_str());
-    said.is_some_and(|said| matches!(said, "no" | "none") || said.starts_with("on-failure"))
+    said.is_some_and(|said| matches!(said, "no" | "none"))
 }
 
 fn in_order(mut rest: BTreeMap<String, Service>) -> Result<Vec<Service>> {

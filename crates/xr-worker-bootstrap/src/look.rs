@@ -137,6 +137,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "writes the programs that are run")]
     fn a_host_that_ends_what_a_connection_leaves_says_so_unless_its_user_lingers() {
         let look = |kills: &str, lingers: &str, id: &str| {
             let dir = tempfile::tempdir().unwrap();

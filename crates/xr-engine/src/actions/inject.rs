@@ -8,7 +8,7 @@ use xr_model::{Fault, Result, Swap};
 use xr_stack::inline_files;
 
 use super::Run;
-use crate::settings;
+use crate::{settings, staging};
 
 pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
     let generation = &run.prepared.generation;
@@ -19,7 +19,9 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
     }
     let world = run.world;
     let resolved = world.resolved(generation).await?;
-    let env = settings::parse_env(&world.stack.layout.env_path())?;
+    // Where this generation has its settings: it may have moved them.
+    let stack = xr_stack::load(&staging::root_of(world, generation.number))?;
+    let env = settings::parse_env(&world.root.join(&stack.layout.env))?;
     let value = |key: &str| {
         let set = env.as_ref().and_then(|env| env.get(key)).map(|value| value.text);
         set.or_else(|| std::env::var(key).ok())

@@ -1,5 +1,5 @@
-//! Owners and modes of files in a folder that somebody else can write while root works there: no link is followed on the way
-//! from the stack's folder, whenever it was put there.
+//! Owners and modes of files in a folder that somebody else can write while root works there: no link that leads out of the stack
+//! is followed, whenever it was put there.
 
 use std::{
     ffi::OsStr,
@@ -15,7 +15,7 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 /// Gives a file, or a folder with all below it, to this user and group.
 ///
 /// # Errors
-/// When a link stands on the way, or this user may not.
+/// When a link leads out of the stack, or this user may not.
 pub(super) fn give(root: &Path, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
     let (folder, name) = stands_in(root, path)?;
     give_below(&folder, name, (Uid::from_raw(uid), Gid::from_raw(gid)))
@@ -24,8 +24,10 @@ pub(super) fn give(root: &Path, path: &Path, uid: u32, gid: u32) -> io::Result<(
 /// Sets the permission bits of a file or folder.
 ///
 /// # Errors
-/// As [`give`], and when it is a link itself.
+/// As [`give`].
 pub(super) fn set_mode(root: &Path, path: &Path, mode: u32) -> io::Result<()> {
+    // Settings may be a link to another file of the stack.
+    let path = &path.canonicalize()?;
     let (folder, name) = stands_in(root, path)?;
     // What can be written in can be a pipe, on which an open would wait.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -33,17 +35,17 @@ pub(super) fn set_mode(root: &Path, path: &Path, mode: u32) -> io::Result<()> {
     Ok(fchmod(file, Mode::from_raw_mode(mode))?)
 }
 
-/// The folder that it stands in, opened from `root` on, and its name there.
+/// The folder that it stands in, opened from `root` on, and its name there. What leads out of `root` is refused; links within it
+/// are followed once, and whoever puts one there afterwards only makes this fail.
 fn stands_in<'a>(root: &Path, path: &'a Path) -> io::Result<(OwnedFd, &'a Path)> {
     let name = Path::new(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let (first, rest) = match parent.strip_prefix(root) {
-        Ok(rest) => (root, rest),
-        Err(_) => (parent, Path::new("")),
-    };
-    let begin = openat(CWD, first, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())?;
+    let root = root.canonicalize()?;
+    let parent = path.parent().unwrap_or(Path::new("/")).canonicalize()?;
+    let out = |_| io::Error::new(io::ErrorKind::PermissionDenied, "a link leads out of the stack");
+    let below = parent.strip_prefix(&root).map_err(out)?;
+    let begin = openat(CWD, &root, FOLDER, Mode::empty())?;
     let folder =
-        rest.components().try_fold(begin, |folder, part| openat(folder, part.as_os_str(), FOLDER, Mode::empty()))?;
+        below.components().try_fold(begin, |folder, part| openat(folder, part.as_os_str(), FOLDER, Mode::empty()))?;
     Ok((folder, name))
 }
 
@@ -74,7 +76,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_link_on_the_way_or_below_is_followed() {
+    #[allow(clippy::disallowed_methods, reason = "writes the files that are looked at")]
+    fn no_link_that_leads_out_of_the_stack_is_followed() {
         let dir = tempfile::tempdir().unwrap();
         let (root, away) = (dir.path().join("stack"), dir.path().join("away"));
         fs::create_dir_all(root.join("git/objects")).unwrap();
@@ -101,7 +104,8 @@ mod tests {
         assert!(set_mode(&root, &root.join("swapped/secret"), 0o600).is_err());
         assert!(set_mode(&root, &root.join("env"), 0o600).is_err());
         assert_eq!(mode(&away.join("secret")), 0o640);
-        set_mode(&root, &root.join("git/objects/one"), 0o600).unwrap();
+        symlink("git/objects/one", root.join("inside")).unwrap();
+        set_mode(&root, &root.join("inside"), 0o600).unwrap();
         assert_eq!(mode(&root.join("git/objects/one")), 0o600);
     }
 }

@@ -50,6 +50,15 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
     world.phase("observe");
     let staged = staging::root_of(world, target.number);
     let stack = xr_stack::load(&staged)?;
+    let (from, to) = (&world.stack.layout.env, &stack.layout.env);
+    if files::has_moved(from, to) && world.root.join(to).exists() {
+        let text = format!(
+            "{to}, which stands there, becomes that of generation {}; {} keeps it",
+            target.number,
+            world.home.path().join("runs").display()
+        );
+        world.say(Level::Warning, text);
+    }
     claim::refuse_neighbour(world, &target.invocation.project, &target.services).await?;
     let observed = world.observe(&target.invocation.project, &target.images).await?;
     let backups = if no_backup { Vec::new() } else { backups(&stack.manifest, &observed, world).await? };

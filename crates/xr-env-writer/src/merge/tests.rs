@@ -146,14 +146,14 @@ fn secrets_that_belong_together_stay_together() {
          SIGN_URL=http://u:gen-SESSION_SECRET-32@x\nHOME_URL=http://x/change-me\n"
     );
     let template = "RABBITMQ_DEFAULT_PASS=change-me\nAMQP_PASSWORD=change-me\nAMQP_URL=amqp://app:change-me@mq,amqp://app:change-me@mq2\n\
-                    DSN=\"host=db user=app password=change-me dbname=app\"\nNOTE=change-me\nX=password=change-more\n";
+                    DSN=\"host=db user=app password=change-me dbname=app\"\nNOTE=change-me\nX=password=change-more\nOPTS=-DtrustStorePassword=change-me\n";
     let merged = run("", None, template, &MergeRules::default());
     let made = "gen-RABBITMQ_DEFAULT_PASS-32";
     assert_eq!(
         text(&merged.file),
         format!(
             "RABBITMQ_DEFAULT_PASS={made}\nAMQP_PASSWORD={made}\nAMQP_URL=amqp://app:{made}@mq,amqp://app:{made}@mq2\n\
-             DSN='host=db user=app password={made} dbname=app'\nNOTE=change-me\nX=password=change-more\n"
+             DSN='host=db user=app password={made} dbname=app'\nNOTE=change-me\nX=password=change-more\nOPTS=-DtrustStorePassword=change-me\n"
         )
     );
     // Of two that are no password of a store nobody knows which is meant.

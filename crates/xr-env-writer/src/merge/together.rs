@@ -79,7 +79,10 @@ fn password_at(address: &str, password: &str) -> Option<Range<usize>> {
     places.find(|place| {
         let (before, after) = (address[..place.start].to_lowercase(), &address[place.end..]);
         let in_url = before.contains("://") && before.ends_with(':') && after.starts_with('@');
-        let named = ["password=", "pwd=", "password='"].iter().any(|name| before.ends_with(name));
+        let named = ["password=", "pwd=", "password='"].iter().any(|name| {
+            let rest = before.strip_suffix(name);
+            rest.is_some_and(|rest| !rest.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+        });
         in_url || (named && (after.is_empty() || after.starts_with([' ', ';', '&', '\''])))
     })
 }

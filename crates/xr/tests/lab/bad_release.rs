@@ -62,6 +62,7 @@ fn a_first_install_that_fails_keeps_the_settings_and_runs_nothing() -> Result<()
     assert_eq!(stack.setting("DB_PASSWORD")?, "0a1b2c3d4e5f60718293a4b5c6d7e8f9");
     assert!(stack.http("GET", "/api/").is_err());
 
+    std::fs::write(stack.remote.work().join("xr.toml"), QUICK)?;
     stack.remote.release("v1.3.0")?;
     stack.git(&["pull", "--quiet"])?;
     stack.xr(&["install", "--yes"])?.exits(0);

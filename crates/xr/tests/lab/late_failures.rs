@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::support::{Setup, Stack};
+use crate::support::{QUICK, Setup, Stack};
 
 /// The server is given little time, and is watched for longer than it pretends.
 const WATCHED: &str = "[services.server]\npatience = \"60s\"\n\n[health]\nsettle = \"9s\"\n";
@@ -60,6 +60,7 @@ fn a_release_that_is_healthy_and_crashes_or_falls_ill_soon_after_is_taken_back()
     taken_back(&stack, "became healthy, then unhealthy")?;
 
     // Mended, it is taken.
+    std::fs::write(stack.remote.work().join("xr.toml"), QUICK)?;
     publish(&stack, &[])?;
     stack.xr(&["update", "--yes"])?.exits(0);
     stack.assert_all_of_it_is("v1.1.0")?;

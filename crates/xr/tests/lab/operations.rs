@@ -15,7 +15,7 @@ use crate::support::recipes::{Recipe, fill_in, recipes};
 use crate::support::{Background, Done, PATIENCE, Setup, Stack, mode};
 
 /// v1.2.0 never gets healthy, and that is found out soon.
-const MANIFEST: &str = "[services.server]\npatience = \"8s\"\n\n[health]\nsettle = \"1s\"\n";
+const MANIFEST: &str = "[services.server]\npatience = \"8s\"\n\n[health]\nsettle = \"200ms\"\n";
 const BRISK: &str = "[network]\npatience = \"4s\"\ntries = 1\n";
 const UPDATE: [&str; 2] = ["update", "--yes"];
 

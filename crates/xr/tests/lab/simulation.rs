@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use duct::cmd;
 use serde_json::Value;
 use xr_lab::archive_service;
@@ -45,17 +45,28 @@ fn every_case_goes_the_same_way_on_the_simulated_and_on_the_real_engine() -> Res
         // When the crash is found is chance: how far the run had come is not compared.
         let by_chance = argv.contains(&"v1.2.1");
         let journal = |stack: &Path| if by_chance { Ok(Vec::new()) } else { newest_journal(stack) };
-        let on_real = Trace {
-            code: Some(real.xr(argv)?.code),
-            containers: containers(&real.lab.engine().docker_host(), &real.project, &mut seen[0])?,
-            journal: journal(&real.root)?,
-        };
-        let on_simulated = Trace {
-            code: simulated.xr(argv, &Killed::default())?.code,
-            containers: containers(&simulated.docker_host(), simulated.project(), &mut seen[1])?,
-            journal: journal(simulated.root())?,
-        };
-        assert_eq!(on_simulated, on_real, "xr {argv:?}: the simulated engine (left) and the real one");
+        let [of_simulated, of_real] = &mut seen;
+        // Both wait more than they work.
+        let (on_simulated, on_real) = std::thread::scope(|scope| {
+            let on_simulated = scope.spawn(|| -> Result<Trace> {
+                Ok(Trace {
+                    code: simulated.xr(argv, &Killed::default())?.code,
+                    containers: containers(&simulated.docker_host(), simulated.project(), of_simulated)?,
+                    journal: journal(simulated.root())?,
+                })
+            });
+            let mut on_real = || -> Result<Trace> {
+                Ok(Trace {
+                    code: Some(real.xr(argv)?.code),
+                    containers: containers(&real.lab.engine().docker_host(), &real.project, of_real)?,
+                    journal: journal(&real.root)?,
+                })
+            };
+            let on_real = on_real();
+            (on_simulated.join(), on_real)
+        });
+        let on_simulated = on_simulated.map_err(|_| anyhow!("a thread died"))??;
+        assert_eq!(on_simulated, on_real?, "xr {argv:?}: the simulated engine (left) and the real one");
     }
     Ok(())
 }

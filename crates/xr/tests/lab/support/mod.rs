@@ -25,8 +25,8 @@ pub use picture::{Container, Picture};
 pub use witness::Witness;
 pub use xr::{Background, Done};
 
-/// A publisher's manifest that has what was started watched for a second only.
-pub const QUICK: &str = "[health]\nsettle = \"1s\"\n";
+/// A publisher's manifest that has what was started watched for a moment only.
+pub const QUICK: &str = "[health]\nsettle = \"200ms\"\n";
 /// How long a test waits for something that must come.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
