@@ -148,6 +148,7 @@ mod tests {
         let data = json!([{"type": "volume", "source": "d", "target": "/d"}]);
         let needs = json!({"needed": {"condition": "service_healthy"}});
         let generation = generation(&json!({
+            "after": {"image": "job", "depends_on": {"checked": {"condition": "service_started"}}},
             "checked": {"image": "job", "restart": "no", "healthcheck": check},
             "crunch": {"image": "job", "restart": "no", "healthcheck": check, "volumes": data},
             "needed": {"image": "job", "restart": "no", "healthcheck": check},

@@ -1,10 +1,15 @@
 //! The names of everything under `.xr/`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
 use xr_model::{Fault, Result};
 
-use crate::create_private_dir;
+use crate::{create_private_dir, refusal::refused};
 
 /// A stack's `.xr/` folder.
 #[derive(Clone, Debug)]
@@ -50,11 +55,25 @@ impl Home {
         {
             create_private_dir(&dir)?;
         }
+        self.hide_from_git()
+    }
+
+    /// Written in place: a run that is killed here leaves nothing that nobody sweeps up yet, and an empty one is written again.
+    fn hide_from_git(&self) -> Result<()> {
         let ignore = self.dir.join(".gitignore");
-        if !ignore.exists() {
-            crate::write_atomic(&ignore, b"*\n", 0o600, crate::Ownership::Keep)?;
+        if fs::metadata(&ignore).is_ok_and(|there| there.len() > 0) {
+            return Ok(());
         }
-        Ok(())
+        let write = || -> io::Result<()> {
+            let mut options = fs::OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&ignore)?;
+            let folder = fs::metadata(&self.dir)?;
+            if rustix::process::geteuid().is_root() && folder.uid() != 0 {
+                std::os::unix::fs::fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
+            }
+            file.write_all(b"*\n")
+        };
+        write().map_err(|error| refused("write", &ignore, error))
     }
 
     /// Whether xr has ever worked here.

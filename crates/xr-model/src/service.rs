@@ -157,12 +157,14 @@ impl Service {
         !matches!(self.restart.as_str(), "" | "no") && !self.restart.starts_with("on-failure")
     }
 
-    /// Whether somebody uses it while it runs: it publishes a port, or has a health check and is not said to end, or another one
-    /// of `services` needs it.
+    /// Whether somebody uses it while it runs: it publishes a port, has a health check, or another one of `services` needs it. One
+    /// that is said to end may have a check, and others may wait for its start only.
     pub fn serves(&self, services: &[Self]) -> bool {
         !self.ports.is_empty()
             || (self.health.is_some() && !self.ends)
-            || services.iter().any(|other| other.depends_on.iter().any(|needed| needed.service == self.name))
+            || services.iter().flat_map(|other| &other.depends_on).any(|needed| {
+                needed.service == self.name && (!self.ends || needed.condition == Condition::ServiceHealthy)
+            })
     }
 
     /// Whether its image is that of a database, by its name: it keeps data of its own and asks no other one for them.
