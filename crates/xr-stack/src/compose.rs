@@ -154,8 +154,13 @@ impl Compose {
     }
 
     fn hashes_at(&self, real_root: &Path, above: &str) -> Result<Vec<(String, String)>> {
-        // `config --hash` leaves `env_file` unresolved while `up` resolves it: the hash of the resolved configuration counts.
-        let output = self.of_resolved(real_root, above)?.args(["config", "--hash", "*"]).run()?;
+        // `config --hash` leaves `env_file` unresolved while `up` resolves it, and keeps needs that no profile brings: the hash of
+        // the resolved configuration counts. Where there is nothing of the kind, one call tells the same.
+        let begun = match above.is_empty() && self.root == real_root && self.is_plain() {
+            true => self.command_under(above),
+            false => self.of_resolved(real_root, above)?,
+        };
+        let output = begun.args(["config", "--hash", "*"]).run()?;
         if output.code != 0 {
             return Err(self.refused(&output.error_text()));
         }
@@ -165,6 +170,13 @@ impl Compose {
             .filter_map(|line| line.split_once(' '))
             .map(|(s, h)| (s.to_owned(), h.trim().to_owned()))
             .collect())
+    }
+
+    /// Whether what the files say is all that counts, as they stand.
+    fn is_plain(&self) -> bool {
+        const MORE: [&str; 5] = ["env_file", "include", "extends", "profiles", "required"];
+        let plain = |text: String| !MORE.iter().any(|word| text.contains(word));
+        self.files.iter().all(|file| std::fs::read_to_string(self.root.join(file)).is_ok_and(plain))
     }
 
     /// What `docker compose up` would leave as it is and what it would make anew if a staged tree stood under `real_root`: its own

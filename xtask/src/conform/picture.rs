@@ -228,9 +228,21 @@ fn in_own_words(value: &Value, side: &Side<'_>) -> Value {
     text = text.replace(&side.root().display().to_string(), "ROOT").replace(&side.project, "PROJECT");
     text = text.replace(&format!("{}.", side.net), "NET.");
     for number in 0..4 {
-        text = text.replace(&(side.port + number).to_string(), &format!("PORT{number}"));
+        text = with_number(&text, &(side.port + number).to_string(), &format!("PORT{number}"));
     }
     serde_json::from_str(&text).unwrap_or_else(|_| value.clone())
+}
+
+/// With a word for a number, where it is not a part of a longer one such as a time in nanoseconds.
+fn with_number(text: &str, number: &str, word: &str) -> String {
+    let mut parts = text.split(number);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let longer = out.ends_with(|c: char| c.is_ascii_digit()) || part.starts_with(|c: char| c.is_ascii_digit());
+        out.push_str(if longer { number } else { word });
+        out.push_str(part);
+    }
+    out
 }
 
 /// Each leaf under its path. What is empty is as good as not there.
