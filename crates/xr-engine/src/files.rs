@@ -196,7 +196,7 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
     if let Some(moved) = before.moved_env.map(|moved| world.root.join(moved)) {
         match before.had_moved_env {
             true => put(&moved, &saved("moved-env")?, 0o600)?,
-            false => remove_alone(&moved)?,
+            false => remove_made(&moved)?,
         }
     }
     Ok(())
@@ -205,6 +205,18 @@ pub(crate) fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
 /// Whether the settings stand in another folder now, under the name that they had: a link of the admin's leads to another name.
 pub(crate) fn has_moved(from: &str, to: &str) -> bool {
     from != to && Path::new(from).file_name() == Path::new(to).file_name()
+}
+
+/// Removes settings that the run has put where nothing stood, and their folder where that is empty then.
+fn remove_made(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Fault::new(format!("cannot remove {}", path.display())).because(error));
+        }
+        _ => {}
+    }
+    let _ = path.parent().map(fs::remove_dir);
+    Ok(())
 }
 
 /// Removes the settings from a folder that compose's files have left, and the folder. Where more stands in it, compose's files of

@@ -232,7 +232,10 @@ fn refuse_what_cannot_move(world: &World<'_>, order: &Order<'_>, stack: &Stack) 
         let hint = format!("make it a file: cp --remove-destination \"$(readlink -f {0})\" {0}", shell(&link));
         return fault(format!("{} is a link, and the settings move", from.env_name), hint);
     }
-    if has_moved(&from.env, &to.env) && fs::symlink_metadata(&there).is_ok() {
+    // What a generation had there, and left, is ours.
+    let left = |number: u32| fs::read(root_of(world, number).join(&to.env)).ok() == fs::read(&there).ok();
+    let is_theirs = || Result::Ok(!world.generations.all()?.iter().any(|generation| left(generation.number)));
+    if has_moved(&from.env, &to.env) && fs::symlink_metadata(&there).is_ok() && is_theirs()? {
         let hint = format!("look at it, then: mv {0} {0}.away", shell(&there));
         return fault(format!("the settings move to {}, where there is a file", to.env), hint);
     }
