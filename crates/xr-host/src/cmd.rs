@@ -12,7 +12,11 @@ use std::{
 
 use xr_model::{Fault, Result};
 
-use crate::{Identity, children, context::chosen_engine, watched};
+use crate::{
+    Identity, children, compose_plugin,
+    context::{chosen_engine, client_folder},
+    watched,
+};
 
 /// A program with its arguments and surroundings.
 #[derive(Clone, Debug)]
@@ -148,12 +152,27 @@ impl Cmd {
         self
     }
 
+    /// What is started for it: compose without the client in between, where that is the same.
+    fn started(&self) -> (OsString, &[OsString]) {
+        let plugin = match &self.argv[..] {
+            [docker, compose, ..] if docker == "docker" && compose == "compose" && self.identity.is_none() => {
+                compose_plugin::path(client_folder().as_deref())
+            }
+            _ => None,
+        };
+        match plugin {
+            Some(plugin) => (plugin.into(), &self.argv[2..]),
+            None => (self.argv[0].clone(), &self.argv[1..]),
+        }
+    }
+
     /// Runs it to its end, whatever its exit code.
     ///
     /// # Errors
     /// When it cannot be started: the fault names the program.
     pub fn run(&self) -> Result<Output> {
-        let mut expression = duct::cmd(&self.argv[0], &self.argv[1..]).stdin_bytes(self.stdin.clone()).unchecked();
+        let (program, args) = self.started();
+        let mut expression = duct::cmd(program, args).stdin_bytes(self.stdin.clone()).unchecked();
         if let Some(dir) = &self.cwd {
             expression = expression.dir(dir);
         }

@@ -19,11 +19,18 @@ pub(crate) const USUAL: &str = "unix:///var/run/docker.sock";
 /// # Errors
 /// When a context is chosen that is not there or cannot be read.
 pub fn chosen_engine() -> Result<Option<ChosenEngine>> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    choose(variable("DOCKER_HOST"), variable("DOCKER_CONTEXT"), client_folder().as_deref())
+}
+
+/// Where the Docker client has its settings, contexts and plugins of one user.
+pub(crate) fn client_folder() -> Option<PathBuf> {
     // Of the user's account where nobody sets HOME; docker does the same.
     let home = std::env::home_dir().map(|home| home.join(".docker"));
-    let folder = variable("DOCKER_CONFIG").map(PathBuf::from).or(home);
-    choose(variable("DOCKER_HOST"), variable("DOCKER_CONTEXT"), folder.as_deref())
+    variable("DOCKER_CONFIG").map(PathBuf::from).or(home)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// An engine that somebody has chosen.

@@ -3,6 +3,7 @@
 mod agents;
 mod children;
 mod cmd;
+mod compose_plugin;
 mod containers;
 mod context;
 mod ending;

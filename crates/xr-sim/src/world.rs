@@ -110,6 +110,9 @@ impl World {
             std::fs::create_dir(folder)?;
         }
         std::os::unix::fs::symlink(&programs.docker, bin.join("docker"))?;
+        let plugins = home.join(".docker/cli-plugins");
+        std::fs::create_dir_all(&plugins)?;
+        std::os::unix::fs::symlink(&programs.docker, plugins.join("docker-compose"))?;
         let remote = GitRemote::at(&publisher, &home, &[])?;
         remote.write(archive_service(manifest).iter().map(|(path, text)| (*path, text.as_str())))?;
         for version in versions {

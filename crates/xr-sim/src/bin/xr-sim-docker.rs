@@ -1,4 +1,5 @@
-//! `docker`, as xr finds it beside a simulated engine: hands its arguments to the engine's socket and prints what comes back.
+//! `docker` and its plugin `docker-compose`, as xr finds them beside a simulated engine: hands its arguments to the engine's socket
+//! and prints what comes back.
 
 use std::{
     io::{Read, Write},
@@ -19,7 +20,11 @@ fn main() -> ExitCode {
 }
 
 fn call() -> std::io::Result<u8> {
-    let argv: Vec<String> = std::env::args().skip(1).collect();
+    let mut argv: Vec<String> = std::env::args().collect();
+    match argv[0].ends_with("docker-compose") {
+        true => argv[0] = "compose".to_owned(),
+        false => drop(argv.remove(0)),
+    }
     let mut stdin = String::new();
     std::io::stdin().read_to_string(&mut stdin)?;
     let body = json!({"argv": argv, "stdin": stdin, "cwd": std::env::current_dir()?}).to_string();

@@ -36,16 +36,22 @@ fn an_update_with_nothing_to_do_says_nothing_and_runs_at_most_three_programs() -
     let before = stack.picture()?;
     let (tools, log) = (stack.scratch("tools")?, stack.scratch("log")?.join("calls"));
     let path = std::env::var("PATH")?;
+    std::fs::create_dir(tools.join("cli-plugins"))?;
     for program in ["git", "docker", "docker-compose", "sh", "id", "ss", "df"] {
         // A program that is counted, then run in the usual surroundings.
-        let script =
-            format!("#!/bin/sh\necho \"{program} $*\" >> {}\nPATH={path} exec {program} \"$@\"\n", log.display());
-        let file = tools.join(program);
+        let (file, real) = match program {
+            "docker-compose" => (tools.join("cli-plugins").join(program), "docker compose"),
+            _ => (tools.join(program), program),
+        };
+        let script = format!(
+            "#!/bin/sh\necho \"{program} $*\" >> {}\nunset DOCKER_CONFIG\nPATH={path} exec {real} \"$@\"\n",
+            log.display()
+        );
         std::fs::write(&file, script)?;
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755))?;
     }
     // Nothing else is on the path: a program that is not counted cannot be found.
-    let command = cmd!(env!("CARGO_BIN_EXE_xr"), "update", "--yes").env("PATH", &tools);
+    let command = cmd!(env!("CARGO_BIN_EXE_xr"), "update", "--yes").env("PATH", &tools).env("DOCKER_CONFIG", &tools);
     Done::of(&["update", "--yes"], stack.surround(command))?.exits(0).says_nothing();
     let calls = std::fs::read_to_string(&log)?;
     ensure!(calls.lines().count() <= 3, "{calls}");
