@@ -8,7 +8,7 @@ use serde_json::Value;
 use xr_lab::Layout;
 
 /// The floor of each crate. A crate imports only floors below its own; `docs/ARCHITECTURE.md` says why.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("xr-model", 0),
     ("xr-plan", 1),
     ("xr-journal", 1),
@@ -20,8 +20,9 @@ const FLOORS: [(&str, u8); 13] = [
     ("xr-image-puller", 2),
     ("xr-trust", 2),
     ("xr-worker-bootstrap", 2),
-    ("xr-engine", 3),
-    ("xr", 4),
+    ("xr-session", 3),
+    ("xr-engine", 4),
+    ("xr", 5),
 ];
 
 /// Checks everything; the first broken rule is the error.

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path};
 
 use jiff::Timestamp;
 use xr_model::{Container, Generation, Observed, Result, Service};
+use xr_session::World;
 use xr_stack::{Compose, Foretold};
 
-use crate::{World, mounted, staging, staging::Staged};
+use crate::{mounted, staging::Staged};
 
 /// What compose would do to what runs where no generation, or none that knew its networks, tells how that was defined.
 pub(crate) fn foretell(
@@ -18,7 +19,7 @@ pub(crate) fn foretell(
     if observed.containers.is_empty() || current.is_some_and(|current| !current.networks.is_empty()) {
         return Ok(Foretold::default());
     }
-    let layout = staged.stack.layout.under(&staging::root_of(world, staged.number));
+    let layout = staged.stack.layout.under(&xr_session::root_of(world, staged.number));
     Compose::of(&layout, &staged.invocation).foretell(&world.root)
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn specs(
     if observed.containers.is_empty() {
         return BTreeMap::new();
     }
-    let layout = staged.stack.layout.under(&staging::root_of(world, staged.number));
+    let layout = staged.stack.layout.under(&xr_session::root_of(world, staged.number));
     // Without an answer everything is replaced, which is always right.
     let hashes = Compose::of(&layout, &staged.invocation).hashes_under(&world.root).unwrap_or_default();
     // The hash tells nothing of the files that a container mounts, nor whether it has read them since they changed.

@@ -5,13 +5,11 @@ use std::{cell::RefCell, collections::BTreeSet, time::Instant};
 use futures_util::future;
 use xr_journal::{ChildrenLock, Journal, Reserve};
 use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict, exit};
+use xr_session::{Failure, World, now};
 
 use crate::{
-    World,
     actions::{self, Run},
     checks::{self, Demand},
-    clock,
-    failure::Failure,
     files, fleet, judge,
     obstacle::obstacle,
     prepare::Prepared,
@@ -74,7 +72,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
             Reserve::of(&world.home).give_up_if_needed();
         }
         let children = ChildrenLock::share(&world.home)?;
-        let journal = Journal::begin(&world.home, &clock::now(), &prepared.plan, world.xr)?;
+        let journal = Journal::begin(&world.home, &now(), &prepared.plan, world.xr)?;
         Ok::<_, xr_model::Fault>((journal, children))
     };
     let (journal, _children) = match before.await {
@@ -155,7 +153,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     if open {
         return outcome;
     }
-    if let Err(fault) = journal.borrow_mut().append(&Record::RunEnded { at: clock::now(), outcome: outcome.clone() }) {
+    if let Err(fault) = journal.borrow_mut().append(&Record::RunEnded { at: now(), outcome: outcome.clone() }) {
         world.say(Level::Warning, fault.chain());
     } else if !touched {
         prepared.abandon(world);

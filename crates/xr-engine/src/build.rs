@@ -6,13 +6,10 @@ use std::{fs, path::PathBuf};
 use xr_host::Cmd;
 use xr_journal::create_private_dir;
 use xr_model::{Result, Version};
+use xr_session::World;
 use xr_stack::Compose;
 
-use crate::{
-    World,
-    settings::dev_tag,
-    staging::{self, Staged},
-};
+use crate::{settings::dev_tag, staging::Staged};
 
 /// `--dev`: every image that the compose file builds, and those the manifest adds.
 pub(crate) fn all(world: &World<'_>, staged: &Staged, version: &Version, commit: Option<&str>) -> Result<()> {
@@ -48,7 +45,7 @@ struct Source {
 
 impl Source {
     fn of(world: &World<'_>, staged: &Staged, commit: Option<&str>) -> Result<Self> {
-        let env = staging::root_of(world, staged.number).join(&staged.stack.layout.env);
+        let env = xr_session::root_of(world, staged.number).join(&staged.stack.layout.env);
         let elsewhere = match (&world.checkout, commit) {
             (Some(checkout), Some(commit)) if checkout.head()?.commit != commit => Some((checkout, commit)),
             _ => None,

@@ -6,10 +6,10 @@ use std::{
 };
 
 use xr_model::{Fault, Level, Plan, Result, RunKind};
-
+use xr_session::World;
 use xr_stack::leads_out;
 
-use crate::{World, own_files::OwnFiles, staging};
+use crate::{own_files::OwnFiles, staging};
 
 /// What became of the files that were in the way.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,10 +27,10 @@ struct Laid {
 /// Puts a generation's files in place. What the admin changed since the present one is set aside with the run.
 pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, managed: [&str; 2]) -> Result<()> {
     let current = world.generations.current()?.map(|generation| generation.number);
-    let known: Vec<PathBuf> = current.map(|present| staging::root_of(world, present)).into_iter().collect();
+    let known: Vec<PathBuf> = current.map(|present| xr_session::root_of(world, present)).into_iter().collect();
     let aside = replaced(world, run);
     let own = OwnFiles::of(world, number);
-    let layers = Layers { staged: &staging::root_of(world, number), known: &known, unpacked: None };
+    let layers = Layers { staged: &xr_session::root_of(world, number), known: &known, unpacked: None };
     let laid = lay(&layers, &world.root, &own.writable, managed, &aside)?;
     if !laid.aside.is_empty() {
         let what = laid.aside.join(", ");
@@ -45,11 +45,11 @@ pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, managed: [&str; 
 /// old would be installed by the next run under the new one's name.
 pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, managed: [&str; 2]) -> Result<()> {
     let aside = world.home.run(run).join("unpacked");
-    let root = staging::root_of(world, from);
+    let root = xr_session::root_of(world, from);
     // What a rollback brought is in its generation; what an update brings is in none as long as it is not recorded.
     let known: Vec<PathBuf> =
-        world.generations.read(plan.generation).map(|g| staging::root_of(world, g.number)).into_iter().collect();
-    let unpacked = staging::root_of(world, plan.generation);
+        world.generations.read(plan.generation).map(|g| xr_session::root_of(world, g.number)).into_iter().collect();
+    let unpacked = xr_session::root_of(world, plan.generation);
     let layers = Layers { staged: &root, known: &known, unpacked: Some(&unpacked) };
     let laid = lay(&layers, &world.root, &OwnFiles::of(world, from).writable, managed, &aside)?;
     say_left(world, &laid, from);
@@ -80,7 +80,7 @@ pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, man
 
 fn say_left(world: &World<'_>, laid: &Laid, number: u32) {
     if !laid.left.is_empty() {
-        let (what, kept) = (laid.left.join(", "), staging::root_of(world, number));
+        let (what, kept) = (laid.left.join(", "), xr_session::root_of(world, number));
         let text = "left as they are, because a service may have written them";
         world.say(Level::Warning, format!("{text}: {what}; generation {number} has them in {}", kept.display()));
     }
@@ -164,7 +164,7 @@ pub(crate) fn files(tree: &Path) -> Result<Vec<PathBuf>> {
 
 /// Names what came after the generation that is put back: nobody can tell whether it is the new bundle's or the admin's.
 fn say_newer(world: &World<'_>, newer: &Path, number: u32) -> Result<()> {
-    let old = staging::root_of(world, number);
+    let old = xr_session::root_of(world, number);
     let here = |file: &PathBuf| world.root.join(file).exists() && !old.join(file).exists();
     let names: Vec<String> = files(newer)?.into_iter().filter(here).map(|file| file.display().to_string()).collect();
     if !names.is_empty() {

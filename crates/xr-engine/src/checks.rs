@@ -9,13 +9,12 @@ use std::{
 
 use xr_model::{Fault, Generation, Level, Mode, Port, Result, RunKind};
 use xr_preflight::postgres::{self, Password, PostgresTarget};
+use xr_session::World;
 
 use crate::{
-    World,
     earlier::{self, Earlier},
     prepare::Prepared,
-    settings,
-    staging::{self, Staged},
+    staging::Staged,
 };
 
 /// Bytes that `.xr/`, the tree and `.env` may need.
@@ -24,7 +23,7 @@ pub(crate) const STACK_DISK: u64 = 64 << 20;
 /// `.env` and VERSION, before anything else is looked at.
 pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
     let layout = &world.stack.layout;
-    let env = settings::read_env(&layout.env_path())?;
+    let env = xr_session::read_env(&layout.env_path())?;
     let current = world.generations.current()?;
     if kind == RunKind::Update && current.is_none() {
         return Err(Fault::new(format!("nothing is installed in {}", world.root.display())).hint("xr install"));
@@ -43,7 +42,7 @@ pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
         )));
     }
     if let (None, Some(current)) = (&env, &current) {
-        let kept = layout.env_in(&crate::staging::root_of(world, current.number));
+        let kept = layout.env_in(&xr_session::root_of(world, current.number));
         return Err(Fault::new(format!(
             "{} is missing; it holds this installation's settings and secrets",
             layout.env_path().display()
@@ -303,7 +302,7 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
 /// An `.env` that is to change and has been mounted cannot be replaced as a whole, which is how a file changes at one moment.
 fn replaceable(world: &World<'_>, prepared: &Prepared) -> Result<()> {
     let path = world.stack.layout.env_path();
-    let staged = world.stack.layout.env_in(&staging::root_of(world, prepared.generation.number));
+    let staged = world.stack.layout.env_in(&xr_session::root_of(world, prepared.generation.number));
     let changes = match (fs::read(&staged), fs::read(&path)) {
         (Ok(staged), Ok(now)) => staged != now,
         _ => false,

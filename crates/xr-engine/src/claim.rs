@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use xr_host::Tenant;
-use xr_journal::{Home, read_runs};
-use xr_model::{Container, Fault, Level, Result, Service};
+use xr_journal::read_runs;
+use xr_model::{Fault, Level, Result, Service};
+use xr_session::World;
 
-use crate::{World, settings};
+use crate::settings;
 
 /// The compose project of this stack, proven to be its own: the recorded one, else what compose makes of the files when
 /// a run was made here or a container was made from here.
@@ -42,7 +43,7 @@ async fn told_of_neighbours(world: &World<'_>, project: &str) -> Result<bool> {
         );
         world.say(Level::Warning, text);
     }
-    Ok(tenants.iter().any(|tenant| tenant.project == project && same(Path::new(&tenant.folder), &folder)))
+    Ok(tenants.iter().any(|tenant| tenant.project == project && xr_session::same(Path::new(&tenant.folder), &folder)))
 }
 
 /// Refuses when a neighbour of the same project name has a service that this stack has too: compose takes the containers of
@@ -54,7 +55,8 @@ pub(crate) async fn refuse_neighbour(world: &World<'_>, project: &str, services:
     let folder = world.stack.layout.directory_path();
     let all = world.engine.containers(project).await?;
     let Some(theirs) = all.iter().find(|one| {
-        is_neighbours(&one.folder, &world.root, &folder) && services.iter().any(|service| service.name == one.service)
+        xr_session::is_neighbours(&one.folder, &world.root, &folder)
+            && services.iter().any(|service| service.name == one.service)
     }) else {
         return Ok(());
     };
@@ -70,44 +72,15 @@ pub(crate) async fn refuse_neighbour(world: &World<'_>, project: &str, services:
     )))
 }
 
-/// The containers that no neighbour of the same project name has made: `ours` is compose's folder of the stack at `root`.
-pub fn without_neighbours(mut containers: Vec<Container>, root: &Path, ours: &Path) -> Vec<Container> {
-    containers.retain(|container| !is_neighbours(&container.folder, root, ours));
-    containers
-}
-
-/// Whether a container's folder is another one that exists. One that is gone was moved here, and one in the stack that a
-/// generation has its compose files in is where a release has moved them from or to.
-pub(crate) fn is_neighbours(folder: &str, root: &Path, ours: &Path) -> bool {
-    let path = Path::new(folder);
-    let own = || path.starts_with(root) && own_folders(root).any(|own| same(path, &own));
-    !folder.is_empty() && path.is_dir() && !same(path, ours) && !own()
-}
-
-/// Where the generations of the stack at `root` have their compose files, that of a run under way among them.
-fn own_folders(root: &Path) -> impl Iterator<Item = PathBuf> {
-    let name = root.file_name().unwrap_or_default();
-    let kept = std::fs::read_dir(Home::of(root).generations()).into_iter().flatten().flatten();
-    let stacks = kept.filter_map(move |kept| xr_stack::load(&kept.path().join("files").join(name)).ok());
-    stacks.map(move |stack| root.join(stack.layout.directory))
-}
-
 /// Another folder that containers of the project were made from.
 fn neighbour(tenants: &[Tenant], project: &str, root: &Path, ours: &Path) -> Option<PathBuf> {
     let folders = tenants.iter().filter(|tenant| tenant.project == project);
-    folders.map(|tenant| &tenant.folder).find(|folder| is_neighbours(folder, root, ours)).map(PathBuf::from)
-}
-
-fn same(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
+    folders.map(|tenant| &tenant.folder).find(|folder| xr_session::is_neighbours(folder, root, ours)).map(PathBuf::from)
 }
 
 fn guess(world: &World<'_>) -> Result<String> {
     let layout = &world.stack.layout;
-    let env = settings::parse_env(&layout.env_path())?.unwrap_or_default();
+    let env = xr_session::parse_env(&layout.env_path())?.unwrap_or_default();
     let files = settings::compose_files(layout, &env, xr_model::Mode::Production);
     let compose = xr_stack::Compose::new(layout, &files, &[]);
     let fault = match compose.resolve(&world.root, &world.stack.manifest) {
@@ -160,23 +133,5 @@ mod tests {
             let found = neighbour(&[tenant(name, folder)], "docker", here, here);
             assert_eq!(found.is_some(), is_theirs, "{name} {folder}");
         }
-    }
-
-    #[test]
-    #[allow(clippy::disallowed_methods, reason = "tests set up stacks")]
-    fn the_folder_that_a_release_has_moved_its_compose_files_from_or_to_is_ours_and_a_second_stacks_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("shop");
-        let write = |folder: PathBuf| {
-            std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(folder.join("compose.yaml"), "services: {web: {image: web}}\n").unwrap();
-        };
-        write(root.join(".xr/generations/1/files/shop/docker"));
-        write(root.join(".xr/generations/2/files/shop/deploy"));
-        for folder in ["docker", "deploy", "ops"] {
-            write(root.join(folder));
-        }
-        let theirs = |folder: &str| is_neighbours(&root.join(folder).to_string_lossy(), &root, &root.join("docker"));
-        assert!(!theirs("docker") && !theirs("deploy") && theirs("ops"));
     }
 }

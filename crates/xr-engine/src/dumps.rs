@@ -11,9 +11,8 @@ use jiff::civil::DateTime;
 use sha2::{Digest as _, Sha256};
 use xr_journal::{Ownership, run_order, write_atomic};
 use xr_model::{Fault, Result};
+use xr_session::{Cancel, World, now};
 use xr_stack::Backup;
-
-use crate::{Cancel, World, clock};
 
 /// The ending of the file that holds a dump's digest.
 pub(crate) const SUM: &str = ".sha256";
@@ -76,7 +75,7 @@ pub(crate) fn sum_of(path: &Path) -> PathBuf {
 
 /// The path of a dump that `run` takes now, while `generation` serves.
 pub(crate) fn path_of_new(world: &World<'_>, run: &str, generation: u32, service: &str, backup: &str) -> PathBuf {
-    let stamp: String = clock::now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    let stamp: String = now().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
     // The run's number first: the newest backup is that of the newest run, whatever the clock says.
     let number = run.split('-').next().unwrap_or_default();
     world.home.backups().join(format!("{number}-{stamp}-g{generation}-{service}@{backup}"))

@@ -9,8 +9,9 @@ use std::{
 
 use serde_json::Value;
 use xr_model::{Result, is_the_hosts};
+use xr_session::World;
 
-use crate::{World, mounted, staging::Staged};
+use crate::{mounted, staging::Staged};
 
 /// Something that was there before.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,12 +6,9 @@ use serde::{Deserialize, Serialize};
 use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
 use xr_model::{Action, Fault, Generation, Level, Plan, Result, stays_inside};
+use xr_session::World;
 
-use crate::{
-    World, bundle,
-    settings::{self, EnvReport},
-    staging,
-};
+use crate::{bundle, settings::EnvReport};
 
 /// How the tree stood before a run; kept under `.xr/runs/<run>/`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,7 +56,7 @@ pub(crate) fn save(world: &World<'_>, run: &str, number: u32, generated: &[Strin
     };
     let head = world.checkout.as_ref().map(xr_version_resolver::Checkout::head).transpose()?;
     let (commit, branch) = head.map_or((None, None), |head| (Some(head.commit), head.branch));
-    let moved_env = xr_stack::load(&staging::root_of(world, number)).ok().map(|stack| stack.layout.env);
+    let moved_env = xr_stack::load(&xr_session::root_of(world, number)).ok().map(|stack| stack.layout.env);
     let moved_env = moved_env.filter(|to| has_moved(&layout.env, to));
     let had_moved_env = match &moved_env {
         Some(to) => keep(&world.root.join(to), "moved-env")?,
@@ -103,7 +100,7 @@ pub(crate) fn had_version(world: &World<'_>, run: &str) -> Result<Option<bool>> 
 
 /// Puts a generation's files in place: the tree at its commit, VERSION and `.env` as staged.
 pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&str>) -> Result<()> {
-    let staged = staging::root_of(world, number);
+    let staged = xr_session::root_of(world, number);
     let stack = xr_stack::load(&staged)?;
     let layout = &stack.layout;
     match (&world.checkout, commit) {
@@ -233,7 +230,7 @@ fn remove_alone(path: &Path) -> Result<()> {
 /// The `.env` that stood there, with the secrets that were made since.
 fn with_secrets(old: &[u8], now: &Path, made: &[String]) -> Result<Vec<u8>> {
     let wrong = || format!("cannot keep the secrets that were made in {}", now.display());
-    let Some(now) = settings::parse_env(now)?.filter(|_| !made.is_empty()) else { return Ok(old.to_vec()) };
+    let Some(now) = xr_session::parse_env(now)?.filter(|_| !made.is_empty()) else { return Ok(old.to_vec()) };
     let mut old = EnvFile::parse(old).map_err(Fault::at(wrong()))?;
     for key in made {
         if let Some(value) = now.get(key) {

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use xr_host::Probe;
 use xr_model::{Container, ContainerState, Fault, Health};
-
-use crate::{Cancel, World, failure::Failure};
+use xr_session::{Cancel, Failure, World};
 
 /// The first pause between two probes; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

@@ -2,8 +2,7 @@
 
 use xr_journal::read_runs;
 use xr_model::{Result, RunKind, Verdict, Version};
-
-use crate::World;
+use xr_session::World;
 
 /// A release that is not taken again until it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,8 @@ use xr_image_puller::{PullError, resolve_all};
 use xr_model::{
     Fault, Generation, ImageRef, ImageSource, Level, LocalImage, Mode, PinnedImage, Result, Service, Version, exit,
 };
+use xr_session::World;
 use xr_stack::Manifest;
-
-use crate::World;
 
 /// What decides how images are pinned.
 pub(crate) struct Pinning<'a> {

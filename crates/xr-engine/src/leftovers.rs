@@ -6,8 +6,7 @@ use std::{
 };
 
 use xr_journal::{Generations, remove_broken_off};
-
-use crate::{World, staging};
+use xr_session::World;
 
 /// Removes the temporary files of writes that were killed, wherever xr writes. The caller holds the lock.
 pub(crate) fn remove(world: &World<'_>) {
@@ -23,7 +22,7 @@ pub(crate) fn remove(world: &World<'_>) {
 
 /// The folders of the stack at `root` that a generation keeps files of: they are put back where they came from.
 fn origins(generations: &Generations, root: &Path, number: u32) -> Vec<PathBuf> {
-    let kept = staging::root_in(generations, root, number);
+    let kept = xr_session::root_in(generations, root, number);
     let mut folders = Vec::new();
     below(&kept, &mut |folder| folders.extend(folder.strip_prefix(&kept).ok().map(|path| root.join(path))));
     folders

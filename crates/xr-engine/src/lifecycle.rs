@@ -11,8 +11,9 @@ use xr_model::{
     Action, Container, Desired, Fault, Generation, Plan, Result, RunKind, Service, Stage, Step, StepId, Swap, exit,
 };
 use xr_plan::{Origin, lint, plan};
+use xr_session::World;
 
-use crate::{World, checks, claim, prepare::Prepared, service_hooks, settings, staging};
+use crate::{checks, claim, prepare::Prepared, service_hooks, settings};
 
 /// How long a container without a check may take to be up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +40,7 @@ pub(crate) fn installed(world: &World<'_>) -> Result<Generation> {
 /// # Errors
 /// When the recorded files cannot be read.
 pub fn settings_changed(world: &World<'_>, generation: &Generation) -> Result<bool> {
-    let staged = staging::root_of(world, generation.number);
+    let staged = xr_session::root_of(world, generation.number);
     let layout = &world.stack.layout;
     let version = fs::read_to_string(layout.version_path()).unwrap_or_default();
     if version.trim().parse().ok().as_ref() != Some(&generation.version) {

@@ -7,9 +7,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use xr_env_writer::EnvFile;
 use xr_model::Result;
+use xr_session::World;
 use xr_stack::{Resolved, inline_files};
 
-use crate::{World, own_files::OwnFiles};
+use crate::own_files::OwnFiles;
 
 /// Notes with each service what the files contain that it mounts from the tree of `commit`; of a bundle, what the files
 /// contain that its generation keeps; and what compose writes into it out of variables.

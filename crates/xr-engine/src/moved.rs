@@ -9,13 +9,9 @@ use std::{
 
 use serde_json::Value;
 use xr_model::{Container, Fault, Generation, ImageRef, Level, MountKind, Observed, Result, Service};
+use xr_session::World;
 
-use crate::{
-    World,
-    earlier::holds_something,
-    staging::{self, Staged},
-    volumes::is_unnamed,
-};
+use crate::{earlier::holds_something, staging::Staged, volumes::is_unnamed};
 
 /// Where data are, or shall be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -270,7 +266,7 @@ fn is_released(world: &World<'_>, new: &New<'_>, path: &Path) -> Result<bool> {
         (Some(checkout), Some(commit), Some(below)) if !below.is_empty() => !checkout.ids(commit, &[below])?.is_empty(),
         _ => false,
     };
-    Ok(in_git || holds_something(&staging::root_of(world, new.staged.number).join(below)))
+    Ok(in_git || holds_something(&xr_session::root_of(world, new.staged.number).join(below)))
 }
 
 /// That nothing of the stack can be reached from outside any more.

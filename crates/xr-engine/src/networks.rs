@@ -7,8 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use xr_host::Engine;
 use xr_model::{Generation, RemadeNetwork, Result};
-
-use crate::World;
+use xr_session::World;
 
 /// The networks that a resolved configuration makes, by their names on the engine, and what tells one definition from
 /// another; an external one is somebody else's.

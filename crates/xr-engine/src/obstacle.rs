@@ -4,8 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use xr_journal::{is_full, takes_writes};
-
-use crate::World;
+use xr_session::World;
 
 /// What stands in the way now, as a sentence that tells what to do; nothing when the way back failed for another reason.
 pub(crate) async fn obstacle(world: &World<'_>) -> Option<String> {

@@ -2,8 +2,7 @@
 
 use xr_journal::PastRun;
 use xr_model::{Action, Level, Result};
-
-use crate::{World, staging};
+use xr_session::World;
 
 /// Ends hooks, backups and restores of steps that were begun and not done.
 ///
@@ -15,7 +14,7 @@ pub(crate) async fn end(world: &World<'_>, past: &PastRun, project: &str) -> Res
     if begun.peek().is_none() {
         return Ok(());
     }
-    let manifest = xr_stack::load(&staging::root_of(world, past.plan.generation))?.manifest;
+    let manifest = xr_stack::load(&xr_session::root_of(world, past.plan.generation))?.manifest;
     let mut containers = world.containers(project).await?;
     containers.retain(xr_model::Container::is_running);
     for action in begun {

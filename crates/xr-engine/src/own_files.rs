@@ -13,9 +13,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use xr_journal::{Ownership, write_atomic};
 use xr_model::{Fault, Result};
+use xr_session::World;
 use xr_stack::{Compose, Stack};
 
-use crate::{World, bundle, staging};
+use crate::{bundle, staging};
 
 /// The largest file that is kept.
 const LARGEST: u64 = 16 << 20;
@@ -88,7 +89,7 @@ pub(crate) fn keep_env_files(world: &World<'_>, written: &Value, staged: &Path) 
 
 /// Copies everything of the tree that the services read to a staged tree, as far as it is not too much, and notes it.
 pub(crate) fn keep(world: &World<'_>, stack: &Stack, configs: [&Value; 2], number: u32) -> Result<OwnFiles> {
-    let staged = staging::root_of(world, number);
+    let staged = xr_session::root_of(world, number);
     let mut sources = env_files(configs[0]);
     sources.extend(configs.into_iter().flat_map(mounted));
     let mut not_ours =

@@ -9,10 +9,10 @@ use std::{
 use xr_host::Tenant;
 use xr_journal::{read_runs, run_order};
 use xr_model::{Fault, Generation, Level, LocalImage, PinnedImage, Result};
+use xr_session::World;
 use xr_stack::Keep;
 
 use crate::{
-    World,
     dumps::{Dump, HALF, SUM, sum_of},
     lifecycle,
 };

@@ -5,15 +5,13 @@ use std::{cell::RefCell, time::Duration};
 use futures_util::future;
 use xr_journal::{ChildrenLock, Journal, PastRun, Reserve, unfinished};
 use xr_model::{Action, Fault, Level, Outcome, Record, Result, Verdict};
+use xr_session::{Failure, World, now};
 
 use crate::{
-    World,
     actions::{remove_old, restore},
-    clock,
-    failure::Failure,
     fleet, leftovers,
     obstacle::obstacle,
-    orphans, staging, unwind,
+    orphans, unwind,
 };
 
 /// How long what a killed run had started may still be at work, before it is asked to end and before it is made to.
@@ -82,7 +80,7 @@ pub async fn recover(world: &World<'_>) -> Result<Option<Recovery>> {
         problems: Vec::new(),
         try_later: false,
     };
-    let ended = Record::RunEnded { at: clock::now(), outcome: outcome.clone() };
+    let ended = Record::RunEnded { at: now(), outcome: outcome.clone() };
     journal.borrow_mut().append(&ended).map_err(|fault| Fault {
         message: format!("the {} is ended, but that cannot be noted: {}", past.plan.kind.as_str(), fault.message),
         ..fault
@@ -97,7 +95,7 @@ async fn finish(world: &World<'_>, past: &PastRun) -> Result<Verdict> {
             remove_old::act(world, swaps).await.map_err(|failure| failure.fault)?;
         }
         if let Action::DropAside { restore: restored } = &step.action {
-            let manifest = xr_stack::load(&staging::root_of(world, past.plan.generation))?.manifest;
+            let manifest = xr_stack::load(&xr_session::root_of(world, past.plan.generation))?.manifest;
             let project = world.generations.read(past.plan.generation)?.invocation.project;
             let dropped = restore::drop_aside(world, &project, &manifest, restored).await;
             if let Err(failure) = dropped {
@@ -173,9 +171,9 @@ fn project(world: &World<'_>, past: &PastRun) -> Result<String> {
     if let Some(from) = past.plan.from {
         return Ok(world.generations.read(from)?.invocation.project);
     }
-    let staged = staging::root_of(world, past.plan.generation);
+    let staged = xr_session::root_of(world, past.plan.generation);
     let stack = xr_stack::load(&staged)?;
-    let env = crate::settings::parse_env(&stack.layout.env_path())?.unwrap_or_default();
+    let env = xr_session::parse_env(&stack.layout.env_path())?.unwrap_or_default();
     let files = crate::settings::compose_files(&stack.layout, &env, xr_model::Mode::Production);
     Ok(xr_stack::Compose::new(&stack.layout, &files, &[]).resolve(&world.root, &stack.manifest)?.project)
 }

@@ -5,9 +5,10 @@ use std::{future::Future, time::Duration};
 
 use xr_host::{Program, Said, Setting};
 use xr_model::{Container, Generation, Level, Result, Service};
+use xr_session::{Failure, World};
 use xr_stack::{LifecycleHook, Moment, lifecycle_hooks};
 
-use crate::{World, failure::Failure, health, tail::Tail};
+use crate::{health, tail::Tail};
 
 /// How long a program may take before its container is stopped all the same.
 const PATIENCE: Duration = Duration::from_secs(300);

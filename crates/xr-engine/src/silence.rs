@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::Notify;
-
-use crate::Cancel;
+use xr_session::Cancel;
 
 /// Ends when nothing was `heard` of the program for that long, or when the run is to end.
 pub(crate) async fn silence(heard: &Notify, patience: Duration, cancel: &Cancel) {

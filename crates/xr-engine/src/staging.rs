@@ -9,13 +9,13 @@ use std::{
 
 use serde_json::Value;
 use xr_env_writer::EnvFile;
-use xr_journal::{Generations, Ownership, create_private_dir, write_atomic};
+use xr_journal::{Ownership, create_private_dir, write_atomic};
 use xr_model::{Fault, Invocation, Mode, Result, Version};
+use xr_session::World;
 use xr_stack::{Compose, Layout, Resolved, Stack, inside, leads_out};
 use xr_version_resolver::{Checkout, version_file};
 
 use crate::{
-    World,
     files::has_moved,
     mounted, own_files,
     settings::{self, EnvReport, Inputs},
@@ -57,20 +57,10 @@ pub(crate) struct Order<'a> {
     pub without: &'a [String],
 }
 
-/// The folder that stands for the stack's root in a generation: named like it, because compose derives the project's name from it.
-pub(crate) fn root_of(world: &World<'_>, number: u32) -> PathBuf {
-    root_in(&world.generations, &world.root, number)
-}
-
-/// The same of the stack at `root`.
-pub(crate) fn root_in(generations: &Generations, root: &Path, number: u32) -> PathBuf {
-    generations.files(number).join(root.file_name().unwrap_or_default())
-}
-
 /// Stages a generation.
 pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     let number = world.generations.stage()?;
-    let root = root_of(world, number);
+    let root = xr_session::root_of(world, number);
     create_private_dir(&root)?;
     let layout = &world.stack.layout;
     match (order.commit, &world.checkout) {
@@ -125,13 +115,13 @@ pub(crate) fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         ))
         .hint("the publisher must mend it: what it leads to is this host's own"));
     }
-    let current = settings::read_env(&layout.env_path())?;
+    let current = xr_session::read_env(&layout.env_path())?;
     let generation = world.generations.current()?;
     let present = Present {
         layout,
         checkout: world.checkout.as_ref(),
         generation: generation.as_ref(),
-        kept: generation.as_ref().map(|generation| root_of(world, generation.number)),
+        kept: generation.as_ref().map(|generation| xr_session::root_of(world, generation.number)),
     };
     let templates = Templates::read(&present, &stack.layout, order.commit)?;
     let inputs = Inputs {
@@ -233,7 +223,7 @@ fn refuse_what_cannot_move(world: &World<'_>, order: &Order<'_>, stack: &Stack) 
         return fault(format!("{} is a link, and the settings move", from.env_name), hint);
     }
     // What a generation had there, and left, is ours.
-    let left = |number: u32| fs::read(root_of(world, number).join(&to.env)).ok() == fs::read(&there).ok();
+    let left = |number: u32| fs::read(xr_session::root_of(world, number).join(&to.env)).ok() == fs::read(&there).ok();
     let is_theirs = || Result::Ok(!world.generations.all()?.iter().any(|generation| left(generation.number)));
     if has_moved(&from.env, &to.env) && fs::symlink_metadata(&there).is_ok() && is_theirs()? {
         let hint = format!("look at it, then: mv {0} {0}.away", shell(&there));
@@ -428,7 +418,7 @@ fn named_below<'a>(message: &'a str, folder: &Path) -> impl Iterator<Item = Path
 /// manifest where the publisher has none.
 fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
     let layout = &world.stack.layout;
-    let env = settings::parse_env(&layout.env_path())?;
+    let env = xr_session::parse_env(&layout.env_path())?;
     let named = env.map(|env| settings::compose_files(layout, &env, Mode::Production)).unwrap_or_default();
     let files: Vec<&str> = layout.files.iter().chain(&named).map(String::as_str).chain(["xr.toml"]).collect();
     // What the publisher had here and has no more is gone, not the admin's.

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use xr_env_writer::EnvFile;
 use xr_model::{Fault, Generation, Result};
+use xr_session::parse_env;
 use xr_stack::Layout;
 use xr_version_resolver::Checkout;
-
-use crate::settings::parse_env;
 
 /// The two templates of a merge.
 #[derive(Debug)]

@@ -9,11 +9,12 @@ use std::{
 };
 
 use xr_model::{Covers, Fault, Generation, Result, Verified};
+use xr_session::World;
 use xr_stack::Trust;
 use xr_trust::{KeyFile, Keyring, Keys, SignedList};
 use xr_version_resolver::Resolution;
 
-use crate::{World, own_files::OwnFiles, staging};
+use crate::{own_files::OwnFiles, staging};
 
 pub(crate) use checked::Checked;
 pub(crate) use policy::{Origin, Policy, Rules, read_keys};
@@ -154,7 +155,7 @@ fn signed_list(
     };
     let bytes = read(world, commit, name)?.ok_or_else(|| absent(name))?;
     let parse = || SignedList::parse(name, &bytes);
-    let kept = current.map(|current| staging::root_of(world, current.number).join(name));
+    let kept = current.map(|current| xr_session::root_of(world, current.number).join(name));
     let same = kept.is_some_and(|path| fs::read(path).is_ok_and(|kept| kept == bytes));
     if let Some(known) = known(current.filter(|_| same)) {
         return Ok((parse()?, known));
@@ -214,7 +215,7 @@ pub(crate) fn stage(world: &World<'_>, commit: Option<&str>, trust: &Trust, stag
 /// The files of a staged bundle that somebody must vouch for: all but the settings, what a service may have written and
 /// what is the admin's own.
 fn to_vouch_for(world: &World<'_>, staged: &staging::Staged, list: &str) -> Result<Vec<String>> {
-    let root = staging::root_of(world, staged.number);
+    let root = xr_session::root_of(world, staged.number);
     let own = OwnFiles::of(world, staged.number);
     let signature = format!("{list}.minisig");
     let exempt = |name: &String| {

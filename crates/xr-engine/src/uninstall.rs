@@ -7,8 +7,9 @@ use xr_env_writer::secret_values;
 use xr_host::Tenant;
 use xr_journal::{Journal, read_runs, unfinished};
 use xr_model::{Container, Fault, Level, MountKind, Outcome, PinnedImage, Record, Result, Verdict};
+use xr_session::{World, now};
 
-use crate::{World, claim, clock, files, lifecycle, prune, settings, volumes};
+use crate::{claim, files, lifecycle, prune, volumes};
 
 /// How much goes besides containers and networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub async fn belongings(world: &World<'_>) -> Result<Belongings> {
     let folder = world.stack.layout.directory_path();
     // A neighbour of the same name is somebody else. Networks tell no folder, and may be its own.
     let mut shared = false;
-    for tenant in tenants.iter_mut().filter(|tenant| claim::is_neighbours(&tenant.folder, &world.root, &folder)) {
+    for tenant in tenants.iter_mut().filter(|tenant| xr_session::is_neighbours(&tenant.folder, &world.root, &folder)) {
         shared |= tenant.project == project;
         tenant.project.clear();
     }
@@ -196,7 +197,7 @@ pub async fn uninstall(world: &World<'_>, what: &Belongings, extent: Extent) -> 
 
 /// Whether `.env` holds a secret; one that cannot be read may.
 fn has_secrets(world: &World<'_>) -> bool {
-    match settings::parse_env(&world.stack.layout.env_path()) {
+    match xr_session::parse_env(&world.stack.layout.env_path()) {
         Ok(env) => env.is_some_and(|env| !secret_values(&env, &world.stack.manifest.secret_keys()).is_empty()),
         Err(_) => true,
     }
@@ -222,7 +223,7 @@ fn end_unfinished(world: &World<'_>) -> Result<()> {
         problems: Vec::new(),
         try_later: false,
     };
-    Journal::open(&world.home, &past.id)?.append(&Record::RunEnded { at: clock::now(), outcome })?;
+    Journal::open(&world.home, &past.id)?.append(&Record::RunEnded { at: now(), outcome })?;
     Ok(())
 }
 

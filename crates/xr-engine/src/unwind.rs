@@ -12,14 +12,13 @@ use xr_model::{
     Action, Container, ContainerState, Fault, Generation, Health, Level, Plan, Record, Result, Service, StepId, Swap,
     Verdict,
 };
+use xr_session::{Cancel, Failure, World};
 
 use crate::{
-    Cancel, World,
     actions::{create_containers, remake_networks, restore, start, stop_old, switch_over},
-    failure::Failure,
     files, fleet,
     health::{Expectation, await_container},
-    judge, smoke, staging, unwind_order,
+    judge, smoke, unwind_order,
 };
 
 /// How long an engine that does not answer is waited for, in each round.
@@ -257,7 +256,8 @@ async fn prove(world: &World<'_>, plan: &Plan, project: &str, failure: &Failure)
 /// The published ports answer as they should. What has no health check of its own is as good as up once it runs, and a proxy
 /// before it still says that it is gone. A port that has answered so before the run is no fault of the way back: it is told.
 async fn answers_again(world: &World<'_>, old: &Generation, running: &[Container]) {
-    let manifest = xr_stack::load(&staging::root_of(world, old.number)).map(|stack| stack.manifest).unwrap_or_default();
+    let manifest =
+        xr_stack::load(&xr_session::root_of(world, old.number)).map(|stack| stack.manifest).unwrap_or_default();
     let runs = |service: &&Service| running.iter().any(|container| container.service == service.name);
     let services: Vec<Service> = old.services.iter().filter(runs).cloned().collect();
     if let Err(fault) = smoke::check(&Cancel::default(), &services, &manifest, &old.version).await {

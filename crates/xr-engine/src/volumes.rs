@@ -7,9 +7,10 @@ use serde_json::Value;
 use xr_host::Tenant;
 use xr_journal::read_runs;
 use xr_model::{Container, Level, MountKind, Result, Service, UnnamedVolume};
+use xr_session::World;
 use xr_stack::Compose;
 
-use crate::{World, staging, staging::Staged};
+use crate::staging::Staged;
 
 /// A project's volumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +78,7 @@ fn divide(labelled: Vec<String>, known: &BTreeSet<String>) -> Volumes {
 fn recorded(world: &World<'_>) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for generation in world.generations.all()? {
-        let root = staging::root_of(world, generation.number);
+        let root = xr_session::root_of(world, generation.number);
         let resolved = xr_stack::load(&root).and_then(|stack| {
             // Services that are switched off by a profile now may have run.
             let compose = Compose::new(&stack.layout, &generation.invocation.files, &["*".to_owned()]);

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use futures_util::future;
 use xr_host::Probe;
 use xr_model::{Container, ContainerState, Fault, Health};
+use xr_session::{Failure, World};
 
-use crate::{World, failure::Failure, health::guilty};
+use crate::health::guilty;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);

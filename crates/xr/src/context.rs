@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use xr_engine::{Cancel, World};
 use xr_journal::Home;
 use xr_model::{Fault, Result, exit};
+use xr_session::{Cancel, World};
 
 use crate::{args::Globals, logging, render::Renderer, signals};
 

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use xr_engine::{Recovery, World, recover};
+use xr_engine::{Recovery, recover};
 use xr_journal::{Holder, Home, RunLock, unfinished};
 use xr_model::{Level, Result, Verdict, exit};
+use xr_session::World;
 
 use crate::{context::Context, guard::Guard};
 
@@ -22,7 +23,7 @@ pub async fn lock(context: &Context, home: &Home, command: &str) -> Result<RunLo
     let asked = context.globals.wait.unwrap_or_default();
     let mut said = false;
     loop {
-        let refused = match RunLock::take(home, command, &xr_engine::now()) {
+        let refused = match RunLock::take(home, command, &xr_session::now()) {
             Ok(lock) => return Ok(lock),
             Err(fault) => fault,
         };

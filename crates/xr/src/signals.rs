@@ -2,7 +2,7 @@
 //! terminal (SIGHUP) is no reason to stop.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use xr_engine::Cancel;
+use xr_session::Cancel;
 
 use crate::{guard, outcome::err};
 

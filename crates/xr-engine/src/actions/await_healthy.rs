@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future;
+use xr_session::Failure;
 
 use super::Run;
 use crate::{
-    failure::Failure,
     health::{Expectation, await_container},
     watch,
 };

@@ -13,10 +13,11 @@ use tokio::sync::Notify;
 use xr_host::{Program, Said, Setting};
 use xr_journal::give_to_folders_owner;
 use xr_model::{Container, Fault, ImageRef, Level, Result, RunKind};
+use xr_session::{Failure, World};
 use xr_stack::Backup;
 
 use super::Run;
-use crate::{World, dumps, failure::Failure, silence::silence, tail::Tail};
+use crate::{dumps, silence::silence, tail::Tail};
 
 /// How long the question may take whether there is anything to save.
 const ASKED: Duration = Duration::from_secs(30);

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use xr_host::{Program, Said, Setting};
 use xr_model::{Container, Fault, Level, StepId};
+use xr_session::Failure;
 use xr_stack::Hook;
 
 use super::Run;
-use crate::{failure::Failure, health, tail::Tail};
+use crate::{health, tail::Tail};
 
 /// How long a hook may take when the manifest does not say.
 const TIMEOUT: Duration = Duration::from_secs(600);

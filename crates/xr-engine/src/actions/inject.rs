@@ -8,7 +8,6 @@ use xr_model::{Fault, Result, Swap};
 use xr_stack::inline_files;
 
 use super::Run;
-use crate::{settings, staging};
 
 pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
     let generation = &run.prepared.generation;
@@ -20,8 +19,8 @@ pub(crate) async fn act(run: &Run<'_, '_>, swaps: &[&Swap]) -> Result<()> {
     let world = run.world;
     let resolved = world.resolved(generation).await?;
     // Where this generation has its settings: it may have moved them.
-    let stack = xr_stack::load(&staging::root_of(world, generation.number))?;
-    let env = settings::parse_env(&world.root.join(&stack.layout.env))?;
+    let stack = xr_stack::load(&xr_session::root_of(world, generation.number))?;
+    let env = xr_session::parse_env(&world.root.join(&stack.layout.env))?;
     let value = |key: &str| {
         let set = env.as_ref().and_then(|env| env.get(key)).map(|value| value.text);
         set.or_else(|| std::env::var(key).ok())

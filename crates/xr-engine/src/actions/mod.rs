@@ -6,10 +6,9 @@ use std::{
 };
 
 use xr_model::{Action, Container, Step, StepId, Swap};
+use xr_session::{Failure, World};
 
 use crate::{
-    World,
-    failure::Failure,
     fleet::{self, Fate, Target},
     prepare::Prepared,
 };

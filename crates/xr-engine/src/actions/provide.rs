@@ -5,9 +5,8 @@ use xr_preflight::{
     certificate::{self, FileNames},
     folders::{self, Folder},
 };
+use xr_session::World;
 use xr_stack::Stack;
-
-use crate::{World, settings};
 
 /// Days a self-signed certificate is good for.
 const DAYS: u32 = 3650;
@@ -36,7 +35,7 @@ pub(crate) fn provide(world: &World<'_>, stack: &Stack) -> Result<()> {
             return Ok(());
         }
     }
-    let env = settings::parse_env(&world.root.join(&stack.layout.env))?;
+    let env = xr_session::parse_env(&world.root.join(&stack.layout.env))?;
     let public = stack.manifest.public_host.as_ref().and_then(|key| env.as_ref()?.get(key)).map(|v| v.text);
     let names: Vec<String> = public.into_iter().filter(|name| !name.is_empty()).collect();
     let files = FileNames { certificate: rule.certificate.clone(), key: rule.key.clone() };

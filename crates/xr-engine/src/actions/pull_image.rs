@@ -2,9 +2,9 @@
 
 use xr_image_puller::{LayerProgress, PullError, pull};
 use xr_model::{Event, PinnedImage, StepId};
+use xr_session::Failure;
 
 use super::Run;
-use crate::failure::Failure;
 
 pub(crate) async fn act(run: &Run<'_, '_>, step: StepId, image: &PinnedImage) -> Result<(), Failure> {
     let sources = run.world.sources()?;

@@ -1,9 +1,10 @@
 //! Record the generation and point at it. From here on the new version is the truth.
 
 use xr_model::{Container, ContainerState, Fault, Generation, RunKind, Service};
+use xr_session::{Failure, now};
 
 use super::Run;
-use crate::{clock, failure::Failure, health, judge, networks, volumes};
+use crate::{health, judge, networks, volumes};
 
 pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
     let world = run.world;
@@ -11,7 +12,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
     // A generation that is there already is immutable.
     if run.prepared.plan.kind != RunKind::Rollback && run.prepared.plan.from != Some(number) {
         let mut generation: Generation = run.prepared.generation.clone();
-        generation.applied_at = clock::now();
+        generation.applied_at = now();
         for image in &mut generation.images {
             if let Some(local) = world.engine.image(image.reference.as_str()).await? {
                 image.image_id = local.id;

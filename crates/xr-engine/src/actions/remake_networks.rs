@@ -4,9 +4,9 @@
 //! network as it is for ever.
 
 use xr_model::{Attachment, RemadeNetwork, Result};
+use xr_session::{Failure, World};
 
 use super::Run;
-use crate::{World, failure::Failure};
 
 pub(crate) async fn act(
     run: &Run<'_, '_>,

@@ -2,8 +2,7 @@
 //! admin's to delete. The run has succeeded by now: what cannot be removed is only in the way.
 
 use xr_model::Swap;
-
-use crate::{World, failure::Failure};
+use xr_session::{Failure, World};
 
 pub(crate) async fn act(world: &World<'_>, swaps: &[Swap]) -> Result<(), Failure> {
     for old in swaps.iter().flat_map(|swap| &swap.old) {

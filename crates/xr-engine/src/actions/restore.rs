@@ -8,10 +8,11 @@ use std::{fs::File, future::Future, io::Read, time::Duration};
 use tokio::sync::Notify;
 use xr_host::{Program, Said, Setting};
 use xr_model::{Container, Event, Fault, Restore, Result, StepId};
+use xr_session::{Failure, World};
 use xr_stack::{Backup, Manifest, RestorePart};
 
 use super::Run;
-use crate::{World, failure::Failure, silence::silence, staging, tail::Tail};
+use crate::{silence::silence, tail::Tail};
 
 /// How long a part may take that only moves names.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -79,7 +80,7 @@ pub(crate) async fn drop_aside(
 /// # Errors
 /// When the data cannot be put back: what uses them must not be started then.
 pub(crate) async fn undo(world: &World<'_>, project: &str, generation: u32, restore: &Restore) -> Result<()> {
-    let manifest = xr_stack::load(&staging::root_of(world, generation))?.manifest;
+    let manifest = xr_stack::load(&xr_session::root_of(world, generation))?.manifest;
     let backup = backup(&manifest, restore)?;
     let container = holder(world, project, restore).await?;
     // What a killed run has left at work there would go on behind the back of this.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::future;
 use xr_model::{Container, Fault, Result, Swap};
+use xr_session::{Failure, World};
 
 use super::Run;
-use crate::{World, failure::Failure, health, service_hooks};
+use crate::{health, service_hooks};
 
 /// How long one may take to end that has nothing to lose.
 const AT_ONCE: Duration = Duration::from_secs(2);

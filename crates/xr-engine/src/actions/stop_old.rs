@@ -2,12 +2,12 @@
 
 use futures_util::future;
 use xr_model::{Result, Swap};
+use xr_session::{Failure, World};
 
 use super::{
     Run,
     switch_over::{bring_back, retire},
 };
-use crate::{World, failure::Failure};
 
 pub(crate) async fn act(run: &Run<'_, '_>, swap: &Swap) -> std::result::Result<(), Failure> {
     retire(run.world, swap).await?;

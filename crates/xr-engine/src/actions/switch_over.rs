@@ -5,9 +5,10 @@ use std::time::Duration;
 use futures_util::future;
 use xr_host::QuickNeighbours;
 use xr_model::{Attachment, Container, Result, Swap};
+use xr_session::{Failure, World};
 
 use super::{Run, start};
-use crate::{World, failure::Failure, service_hooks};
+use crate::service_hooks;
 
 pub(crate) async fn act(
     run: &Run<'_, '_>,

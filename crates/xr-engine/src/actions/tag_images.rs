@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use xr_model::{Fault, ImageRef, Level, PinnedImage, Result};
+use xr_session::Failure;
 
 use super::Run;
-use crate::failure::Failure;
 
 pub(crate) async fn act(run: &Run<'_, '_>, images: &[PinnedImage]) -> std::result::Result<(), Failure> {
     let engine = &run.world.engine;

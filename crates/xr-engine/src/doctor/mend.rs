@@ -2,12 +2,13 @@
 
 use xr_journal::{Ownership, RunLock, write_atomic};
 use xr_model::{Fault, Outcome, Result, Verdict};
+use xr_session::World;
 
 use super::{
     finding::{Finding, Fix},
     rights,
 };
-use crate::{Recovery, World, recover, settings};
+use crate::{Recovery, recover};
 
 /// What became of one repair.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub async fn mend(world: &World<'_>, findings: &[Finding]) -> Result<Vec<Mended>
     if fixes.is_empty() {
         return Ok(Vec::new());
     }
-    let _lock = RunLock::take(&world.home, "doctor --fix", &crate::now())?;
+    let _lock = RunLock::take(&world.home, "doctor --fix", &xr_session::now())?;
     if fixes.contains(&&Fix::Recover) {
         fixes.retain(|fix| **fix == Fix::Recover);
     }
@@ -76,7 +77,7 @@ fn edit(
     change: impl FnOnce(&mut xr_env_writer::EnvFile) -> std::result::Result<(), xr_env_writer::EditError>,
 ) -> Result<()> {
     let path = world.stack.layout.env_path();
-    let mut env = settings::parse_env(&path)?.ok_or_else(|| Fault::new(format!("{} is gone", path.display())))?;
+    let mut env = xr_session::parse_env(&path)?.ok_or_else(|| Fault::new(format!("{} is gone", path.display())))?;
     let before = env.to_bytes();
     change(&mut env).map_err(Fault::at(format!("cannot edit {}", path.display())))?;
     if env.to_bytes() == before {

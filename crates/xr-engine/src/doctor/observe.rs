@@ -17,10 +17,10 @@ use tokio::task::spawn_blocking;
 use xr_journal::Home;
 use xr_model::{Fault, Result, Service};
 use xr_preflight::certificate;
+use xr_session::secrets;
 use xr_stack::{Layout, Manifest, Site};
 
 use super::facts::{CertificateFact, Facts, Seen, Trouble};
-use crate::{world::secrets, written};
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,7 +57,7 @@ pub async fn observe(root: &Path, look: Look, told: impl Future<Output = Option<
     let project = compose::project(root, layout.as_ref(), current, settings.env.as_ref().ok().and_then(Option::as_ref));
     let folder = layout.as_ref().map_or_else(|| root.to_owned(), Layout::directory_path);
     let env = layout.as_ref().map(Layout::env_path);
-    let disks = written::disks(root, env.as_deref(), home.path());
+    let disks = xr_session::disks(root, env.as_deref(), home.path());
     let ground = Ground { root, home, project, folder, disks };
 
     let call = compose::Call::new(layout.as_ref(), &manifest, &settings, current);

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use xr_host::{Remote, Trouble};
 use xr_model::{Fault, Level, Result, Worker, exit};
+use xr_session::World;
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::{Agent, Look, install_docker, look, remove_docker};
 
-use super::{Target, observe::named, register::refuse_unfit, sync::bring};
-use crate::World;
+use super::{
+    Target,
+    observe::{self, named},
+    register::refuse_unfit,
+    sync::bring,
+};
 
 /// How far a worker's clock may be off, in seconds: certificates and tokens fail beyond.
 const SKEW: f64 = 30.0;
@@ -60,7 +65,7 @@ pub async fn host_key(world: &World<'_>, worker: &Worker) -> Result<Option<HostK
 pub async fn probe(world: &World<'_>, target: &Target, mut worker: Worker) -> Result<Candidate> {
     refuse_unfit(world, &worker)?;
     target.refuse_none()?;
-    let remote = world.reach(&worker).await.map_err(|absent| absent.fault)?;
+    let remote = observe::reach(world, &worker).await.map_err(|absent| absent.fault)?;
     let patience = world.site.fleet.patience;
     let look = look(&remote, patience).await?;
     let stands = |text: String, hint: String| Err(Fault::new(format!("{}: {text}", worker.ssh)).hint(hint));

@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use xr_journal::{Home, Ownership, write_atomic};
 use xr_model::{Fault, Level, Result};
+use xr_session::World;
 
 use super::swap::Fate;
-use crate::World;
 
 /// The file's format.
 const FORMAT: u32 = 1;
@@ -55,7 +55,7 @@ impl Standing {
 
     /// It has what it shall have.
     pub fn succeeded(&mut self, version: &str) {
-        *self = Self { seen_at: crate::now(), version: version.to_owned(), ..Self::default() };
+        *self = Self { seen_at: xr_session::now(), version: version.to_owned(), ..Self::default() };
     }
 
     /// It could not be brought up to date.

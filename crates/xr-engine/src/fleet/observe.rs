@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use futures_util::future;
 use xr_host::{Engine, Labelled, Remote, Trouble};
 use xr_model::{Fault, PinnedImage, Result, Worker};
+use xr_session::World;
 use xr_worker_bootstrap::{Look, glance};
 
 use super::Target;
-use crate::World;
 
 /// A worker as it is now.
 pub struct Seen {
@@ -61,30 +61,12 @@ impl There {
     }
 }
 
-impl World<'_> {
-    /// A connection to a worker, at the fleet's pace.
-    pub(crate) async fn reach(&self, worker: &Worker) -> std::result::Result<Remote, Absent> {
-        let ssh = self.ssh().map_err(|fault| Absent { trouble: Some(Trouble::Settings), fault })?;
-        ssh.connect(&worker.ssh)
-            .await
-            .map_err(|unreached| Absent { trouble: Some(unreached.kind), fault: named(unreached.fault, worker) })
-    }
-
-    /// The worker of this name.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn worker(&self, name: &str) -> Result<&Worker> {
-        self.find_worker(name).ok_or_else(|| {
-            let known: Vec<&str> = self.site.workers.iter().map(|worker| worker.name.as_str()).collect();
-            let hint = match known.len() {
-                0 => "xr worker add user@host".to_owned(),
-                1..=12 => format!("workers: {}", known.join(", ")),
-                _ => "xr worker list".to_owned(),
-            };
-            Fault::new(format!("there is no worker `{name}`")).hint(hint).code(xr_model::exit::USAGE)
-        })
-    }
+/// A connection to a worker, at the fleet's pace.
+pub(crate) async fn reach(world: &World<'_>, worker: &Worker) -> std::result::Result<Remote, Absent> {
+    let ssh = world.ssh().map_err(|fault| Absent { trouble: Some(Trouble::Settings), fault })?;
+    ssh.connect(&worker.ssh)
+        .await
+        .map_err(|unreached| Absent { trouble: Some(unreached.kind), fault: named(unreached.fault, worker) })
 }
 
 /// The fault with the worker's name before it.
@@ -99,7 +81,7 @@ pub(crate) fn named(fault: Fault, worker: &Worker) -> Fault {
 /// Looks at one worker.
 pub async fn see(world: &World<'_>, worker: &Worker, target: Option<&Target>) -> Seen {
     // Who waits for a turn to connect is not silent.
-    let reached = world.reach(worker).await;
+    let reached = reach(world, worker).await;
     look_at(world, worker, reached, target).await
 }
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use xr_host::Trouble;
 use xr_model::{Away, Fault, Level, ObservedWorker, Result, Worker, exit};
+use xr_session::World;
 
 use super::{Seen, Target, see_all};
-use crate::World;
 
 /// Between two looks at workers that are waited for.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);

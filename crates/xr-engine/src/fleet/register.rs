@@ -2,9 +2,8 @@
 
 use xr_journal::{Ownership, write_atomic};
 use xr_model::{Fault, Result, Worker, exit};
+use xr_session::World;
 use xr_stack::{Roster, unfit};
-
-use crate::World;
 
 /// Adds a worker to the list.
 ///

@@ -4,13 +4,14 @@ use futures_util::future;
 use jiff::Timestamp;
 use serde::Serialize;
 use xr_model::{Fault, Result, Worker};
+use xr_session::World;
 use xr_stack::Resolved;
 
 use super::{
     Ledger, Seen, Target,
-    observe::{There, look_at},
+    observe::{self, There, look_at},
 };
-use crate::{World, doctor::Finding};
+use crate::doctor::Finding;
 
 /// How far a clock may be off, in seconds.
 const SKEW: f64 = 5.0;
@@ -75,7 +76,7 @@ pub async fn rows(world: &World<'_>, workers: &[Worker]) -> Result<Vec<Row>> {
 /// As [`rows`].
 pub async fn rows_and(world: &World<'_>, workers: &[Worker], tell: impl FnOnce(&Resolved)) -> Result<Vec<Row>> {
     let target = async { Target::present(world).await.inspect(|target| tell(&target.resolved)) };
-    let reaching = future::join_all(workers.iter().map(|worker| world.reach(worker)));
+    let reaching = future::join_all(workers.iter().map(|worker| observe::reach(world, worker)));
     let (target, reached) = tokio::join!(target, reaching);
     let target = target?;
     let mut ledger = Ledger::read(world);

@@ -3,11 +3,17 @@
 use xr_host::{Engine, Remote};
 use xr_image_puller::{LayerProgress, PullError, Retry, SendProgress, pull};
 use xr_model::{Away, Event, Fault, ImageRef, Level, PinnedImage, Result, StepId, Worker};
+use xr_session::{Failure, World};
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::Agent;
 
-use super::{Target, observe::named, see, swap::Fate};
-use crate::{World, actions::Run, failure::Failure};
+use super::{
+    Target,
+    observe::{self, named},
+    see,
+    swap::Fate,
+};
+use crate::actions::Run;
 
 /// Room that a worker must have beyond its images, in KiB.
 const ROOM: u64 = 256 << 10;
@@ -61,7 +67,7 @@ pub(crate) async fn stage(
     step: u32,
     from: ImagesFrom,
 ) -> Result<()> {
-    let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+    let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
     let engine = remote.engine().await?;
     refuse_other_architecture(world, &engine).await?;
     refuse_full_disk(world, &remote).await?;

@@ -2,10 +2,16 @@
 
 use futures_util::future;
 use xr_model::{Away, Fault, Level, Result, Worker};
+use xr_session::{Failure, World};
 use xr_worker_bootstrap::{Agent, Switched};
 
-use super::{Target, observe::named, part::AGAIN, target::agent_name};
-use crate::{World, actions::Run, failure::Failure};
+use super::{
+    Target,
+    observe::{self, named},
+    part::AGAIN,
+    target::agent_name,
+};
+use crate::actions::Run;
 
 /// What is known of a worker after its switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +45,7 @@ async fn one(world: &World<'_>, target: &Target, name: &str) -> Result<Fate> {
     let agent = Agent { name: &agent_name, fingerprint: &fingerprint };
     let (patience, confirm) = (target.patience(), world.site.fleet.confirm);
     again(world, worker, async || {
-        let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+        let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
         agent.switch(&remote, patience, confirm).await
     })
     .await
@@ -94,7 +100,7 @@ pub(crate) async fn verify(run: &Run<'_, '_>, needed: usize) -> std::result::Res
         let agent_name = target.agent_name(name);
         let agent = Agent { name: &agent_name, fingerprint: &fingerprint };
         again(world, worker, async || {
-            let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+            let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
             agent.verify(&remote).await
         })
         .await
@@ -134,7 +140,7 @@ pub(crate) async fn confirm(world: &World<'_>, target: &Target, name: &str) -> R
     let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(()) };
     let agent_name = target.agent_name(name);
     let _turn = world.turn().await;
-    let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+    let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
     let agent = Agent { name: &agent_name, fingerprint: &fingerprint };
     agent.confirm(&remote, "always").await.map_err(|fault| named(fault, worker))
 }
@@ -159,7 +165,7 @@ pub(crate) async fn revert(world: &World<'_>, stack: &str, name: &str) -> Result
     // One that was taken out of the list meanwhile is nobody's any more.
     let Ok(worker) = world.worker(name) else { return Ok(()) };
     let _turn = world.turn().await;
-    let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+    let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
     let agent = agent_name(stack, name);
     Agent { name: &agent, fingerprint: "" }.revert(&remote).await.map_err(|fault| named(fault, worker))
 }

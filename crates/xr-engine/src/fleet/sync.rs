@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use futures_util::future;
 use xr_model::{Fault, Level, Result, Worker};
+use xr_session::World;
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::{Agent, Switched};
 
 use super::{Ledger, Seen, Target, joined, observe::named, see, see_all, stage::stage};
-use crate::World;
 
 /// What became of one worker.
 pub struct Synced {

@@ -2,10 +2,13 @@
 
 use xr_host::Said;
 use xr_model::{Fault, Result, Worker};
+use xr_session::World;
 use xr_worker_bootstrap::Agent;
 
-use super::{observe::named, target::agent_name};
-use crate::World;
+use super::{
+    observe::{self, named},
+    target::agent_name,
+};
 
 /// Tells what a worker's agent has said, its last `tail` lines first, and goes on with `follow`.
 ///
@@ -19,7 +22,7 @@ pub async fn logs(
     hear: &mut dyn FnMut(Said<'_>),
 ) -> Result<()> {
     let stack = project(world)?;
-    let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+    let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
     let engine = remote.engine().await.map_err(|fault| named(fault, worker))?;
     let name = agent_name(&stack, &worker.name);
     let containers = engine.labelled(&stack).await?;
@@ -35,7 +38,7 @@ pub async fn logs(
 /// When the worker is not reached.
 pub async fn dismiss(world: &World<'_>, worker: &Worker) -> Result<()> {
     let stack = project(world)?;
-    let remote = world.reach(worker).await.map_err(|absent| absent.fault)?;
+    let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
     let name = agent_name(&stack, &worker.name);
     Agent { name: &name, fingerprint: "" }.remove(&remote).await.map_err(|fault| named(fault, worker))?;
     forget_key(world, worker).await

@@ -5,9 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::Value;
 use xr_host::{FINGERPRINT, Making, ROLE, STACK, VERSION};
 use xr_model::{DesiredFleet, Fault, Generation, ImageRef, PinnedImage, Result, Worker, exit};
+use xr_session::World;
 use xr_stack::{AgentSpec, Compose, Place, Resolved, WorkerRule};
-
-use crate::{World, settings, staging};
 
 /// How long a new agent may take to be up, unless the manifest says otherwise.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -36,8 +35,8 @@ impl Target {
     /// # Errors
     /// When its files cannot be read, or compose refuses them.
     pub async fn of(world: &World<'_>, generation: &Generation) -> Result<Self> {
-        let stack = xr_stack::load(&staging::root_of(world, generation.number))?;
-        let env = settings::parse_env(&stack.layout.env_path())?.unwrap_or_default();
+        let stack = xr_stack::load(&xr_session::root_of(world, generation.number))?;
+        let env = xr_session::parse_env(&stack.layout.env_path())?.unwrap_or_default();
         let compose = Compose::of(&stack.layout, &generation.invocation);
         let (root, manifest) = (world.root.clone(), stack.manifest.clone());
         let resolving = tokio::task::spawn_blocking(move || compose.resolve(&root, &manifest));

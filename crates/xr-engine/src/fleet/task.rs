@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Instant};
 use futures_util::future;
 use xr_host::{Engine, Making, ROLE, STACK, Said, Shape, VERSION};
 use xr_model::{Fault, Level, PinnedImage, Result, Worker, exit};
+use xr_session::World;
 use xr_worker_bootstrap::{Look, glance_here};
 
 use super::{
@@ -13,7 +14,6 @@ use super::{
     see_all,
     stage::{bring, known},
 };
-use crate::World;
 
 /// What makes a host a worse place for a task; the sum of all is 1. docs/workers.md explains them.
 const CPU: f64 = 0.4;

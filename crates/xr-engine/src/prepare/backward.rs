@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use xr_model::{Desired, Fault, Generation, Level, Result, RunKind, Version};
+use xr_session::World;
 
 use super::{Parts, Prepared, backups, data};
-use crate::{World, claim, files, networks, own_files::OwnFiles, settings::EnvReport, staging};
+use crate::{claim, files, networks, own_files::OwnFiles, settings::EnvReport};
 
 /// Where a rollback goes.
 pub(super) struct Goal<'a> {
@@ -48,7 +49,7 @@ pub(super) async fn rollback(world: &World<'_>, goal: &Goal<'_>, no_backup: bool
         }
     }
     world.phase("observe");
-    let staged = staging::root_of(world, target.number);
+    let staged = xr_session::root_of(world, target.number);
     let stack = xr_stack::load(&staged)?;
     let (from, to) = (&world.stack.layout.env, &stack.layout.env);
     if files::has_moved(from, to) && world.root.join(to).exists() {

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use xr_model::{Fault, Generation, Level, Observed, Restore, Result};
+use xr_session::World;
 use xr_stack::{Backup, Manifest};
 
-use crate::{World, actions::backup, checks, dumps};
+use crate::{actions::backup, checks, dumps};
 
 /// What the data need on the engine's disk while they are there twice, in sizes of the dump: tables are larger than their
 /// text, and indexes are not in it.

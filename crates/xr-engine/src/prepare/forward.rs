@@ -13,14 +13,15 @@ use xr_model::{
     Desired, DesiredHook, GENERATION_FORMAT, Generation, Level, Mode, Observed, PinnedImage, Result, RunKind, Service,
     Version,
 };
+use xr_session::World;
 use xr_stack::{HookTime, Manifest};
 use xr_version_resolver::{Checkout, Resolution, Source, version_file};
 
 use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
 use crate::{
-    World, adopt, build, checks, claim, earlier, hold,
+    adopt, build, checks, claim, earlier, hold,
     images::{self, Pinning, Unpinned},
-    moved, networks, settings,
+    moved, networks,
     staging::{self, Order, Staged},
     trust, volumes,
 };
@@ -122,8 +123,8 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
             // version: its tag stands there before xr has ever written it.
             let key = &staged.stack.manifest.version.key;
             let never_written = current.is_none() || *key != world.stack.manifest.version.key;
-            let kept =
-                never_written && !is_release(world, settings::read_env(&world.stack.layout.env_path())?.as_ref(), key);
+            let kept = never_written
+                && !is_release(world, xr_session::read_env(&world.stack.layout.env_path())?.as_ref(), key);
             let other = tag.respelled();
             let respelled = other.iter().map(|other| Order { tag: other, ..order });
             let kept = kept.then_some(Order { keep_tag: true, ..order });
@@ -230,7 +231,7 @@ fn usual_spelling(world: &World<'_>, version: &Version, installed: bool) -> Resu
     let layout = &world.stack.layout;
     let key = &world.stack.manifest.version.key;
     let spelled_in = |path: Option<PathBuf>| -> Result<Option<Version>> {
-        let file = path.map(|path| settings::parse_env(&path)).transpose()?.flatten();
+        let file = path.map(|path| xr_session::parse_env(&path)).transpose()?.flatten();
         Ok(file.and_then(|file| file.get(key)?.text.parse().ok()))
     };
     let before = if installed { spelled_in(Some(layout.env_path()))? } else { None };

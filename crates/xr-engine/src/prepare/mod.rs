@@ -14,10 +14,11 @@ use xr_model::{
     Version, exit, is_database,
 };
 use xr_plan::{Origin, lint, plan};
+use xr_session::World;
 use xr_stack::Manifest;
 
 use crate::{
-    World, checks,
+    checks,
     fleet::{Target, taking_part},
     settings::EnvReport,
 };

@@ -1,11 +1,11 @@
 //! From a request to the one release that is meant.
 
 use xr_model::{Fault, Generation, Result};
+use xr_session::World;
 use xr_stack::{Channel, Follow};
 use xr_version_resolver::{Request as VersionRequest, Resolution, resolve, resolve_install};
 
 use super::{Request, Wanted};
-use crate::World;
 
 pub(super) async fn resolve_release(
     world: &World<'_>,

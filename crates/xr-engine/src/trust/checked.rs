@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use xr_model::{Covers, Fault, Generation, Level, Mode, PinnedImage, Result, Verified};
+use xr_session::World;
 use xr_trust::SignedList;
 
 use super::{Origin, Policy, policy::regular, to_vouch_for};
-use crate::{World, staging, staging::Staged};
+use crate::staging::Staged;
 
 /// What was found out about a release's signatures.
 pub(crate) struct Checked {
@@ -72,7 +73,7 @@ impl Checked {
     /// # Errors
     /// As [`Checked::take`].
     pub fn staged(&mut self, world: &World<'_>, staged: &Staged) -> Result<()> {
-        let root = staging::root_of(world, staged.number);
+        let root = xr_session::root_of(world, staged.number);
         let layout = &staged.stack.layout;
         for file in layout.files.iter().cloned().chain(layout.further_files(&root)) {
             let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
@@ -123,7 +124,7 @@ impl Checked {
             world.say(Level::Warning, text);
         }
         let Origin::Generation(number) = self.policy.origin else { return None };
-        let (old, new) = (staging::root_of(world, number), staging::root_of(world, staged.number));
+        let (old, new) = (xr_session::root_of(world, number), xr_session::root_of(world, staged.number));
         let content = |root: &Path, names: &[String]| -> BTreeMap<String, Vec<u8>> {
             names.iter().map(|name| (name.clone(), fs::read(root.join(name)).unwrap_or_default())).collect()
         };

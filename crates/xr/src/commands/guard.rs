@@ -3,9 +3,10 @@
 use std::{io::Read, time::Duration};
 
 use clap::Args;
-use xr_engine::{Recovery, World};
+use xr_engine::Recovery;
 use xr_journal::{Home, unfinished};
 use xr_model::{Result, exit};
+use xr_session::World;
 
 use crate::{
     args::Globals,

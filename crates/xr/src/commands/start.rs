@@ -1,8 +1,9 @@
 //! `xr start`: what the present generation says, up again; changed settings are applied on the way.
 
 use clap::Args;
-use xr_engine::{Prepared, Request, Wanted, World, apply, prepare, prepare_start, settings_changed};
+use xr_engine::{Prepared, Request, Wanted, apply, prepare, prepare_start, settings_changed};
 use xr_model::{Fault, Level, Mode, Outcome, Result, exit};
+use xr_session::World;
 
 use super::deploy::{request, show_plan};
 use crate::{args::Run, context::Context, outcome, run};

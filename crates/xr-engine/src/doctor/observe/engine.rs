@@ -19,7 +19,6 @@ use xr_stack::{Manifest, Site};
 use super::{Ground, Look, no_engine};
 use crate::{
     checks::STACK_DISK,
-    claim,
     doctor::facts::{Facts, History, Seen, Trouble},
     listening, networks,
 };
@@ -70,7 +69,7 @@ pub(super) async fn read(ground: &Ground<'_>, history: &History, manifest: &Mani
         let (containers, folders) =
             tokio::join!(engine.containers(&ground.project), engine.project_folders(&ground.project));
         let containers = containers.map_err(Trouble::from);
-        let mut containers = containers.map(|all| claim::without_neighbours(all, ground.root, &ground.folder));
+        let mut containers = containers.map(|all| xr_session::without_neighbours(all, ground.root, &ground.folder));
         let elsewhere = elsewhere(ground, folders.unwrap_or_default());
         if let (Ok(containers), Ok(None)) = (&mut containers, &history.current) {
             containers.retain(|c| !elsewhere.contains_key(&c.id));
@@ -98,7 +97,7 @@ fn elsewhere(ground: &Ground<'_>, folders: BTreeMap<String, String>) -> BTreeMap
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let here = real(&ground.folder);
     let past = |folder: &str| {
-        Path::new(folder).starts_with(ground.root) && !claim::is_neighbours(folder, ground.root, &ground.folder)
+        Path::new(folder).starts_with(ground.root) && !xr_session::is_neighbours(folder, ground.root, &ground.folder)
     };
     folders.into_iter().filter(|(_, folder)| real(Path::new(folder)) != here && !past(folder)).collect()
 }
@@ -149,7 +148,7 @@ async fn registry(
     let site = Site::read(&ground.home.site()).unwrap_or_default();
     let sources =
         Sources::new(&site.mirrors, Credentials::load()).or_else(|_| Sources::new(&[], Credentials::load())).ok()?;
-    let retry = crate::world::retry(&site);
+    let retry = xr_session::retry(&site);
     let retry = Retry { patience: retry.patience.min(REGISTRY), ..retry };
     let answers = resolve_all(engine.client(), &asked, &sources, &retry).await;
     Some(

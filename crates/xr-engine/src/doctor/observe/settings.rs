@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use xr_env_writer::EnvFile;
 use xr_journal::Home;
 use xr_model::Generation;
+use xr_session::parse_env;
 use xr_stack::Layout;
 use xr_version_resolver::Checkout;
 
 use super::history;
 use crate::{
     doctor::facts::{History, Settings, Trouble},
-    settings::parse_env,
     templates,
 };
 

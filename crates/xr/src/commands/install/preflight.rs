@@ -112,7 +112,7 @@ fn remember_mirrors(context: &Context, args: &Install, root: &Path) -> Result<()
     let home = Home::of(root);
     home.create()?;
     // Others write the file too, such as `xr worker add`.
-    let _lock = RunLock::take(&home, "install", &xr_engine::now())?;
+    let _lock = RunLock::take(&home, "install", &xr_session::now())?;
     let mut site = Site::read(&home.site())?;
     for mirror in &args.registry_mirror {
         let host = mirror.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').to_owned();

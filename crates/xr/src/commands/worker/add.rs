@@ -1,11 +1,9 @@
 //! `xr worker add`: look, ask about the host key once, make it a worker.
 
 use serde_json::json;
-use xr_engine::{
-    World,
-    fleet::{self, Candidate, Target},
-};
+use xr_engine::fleet::{self, Candidate, Target};
 use xr_model::{Fault, Level, Result, Worker, exit};
+use xr_session::World;
 use xr_stack::name_of;
 
 use super::Add;

@@ -18,7 +18,7 @@ use xr_model::{
 use xr_stack::{Compose, Layout, Manifest, Resolved, Site, Stack};
 use xr_version_resolver::Checkout;
 
-use crate::{Cancel, claim, failure::Failure, written};
+use crate::{Cancel, Failure, filesystems, ownership, parse_env, root_in, root_of};
 
 /// Where events go. The engine does not know who listens.
 pub type Sink<'a> = &'a (dyn Fn(Event) + Sync);
@@ -115,7 +115,7 @@ impl<'a> World<'a> {
     /// # Errors
     /// When the generation's files cannot be read.
     pub fn compose(&self, number: u32, invocation: &Invocation) -> Result<Compose> {
-        let stack = xr_stack::load(&crate::staging::root_of(self, number))?;
+        let stack = xr_stack::load(&root_of(self, number))?;
         Ok(Compose::of(&stack.layout.under(&self.root), invocation))
     }
 
@@ -123,8 +123,8 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// When its files cannot be read, or compose refuses them.
-    pub(crate) async fn resolved(&self, generation: &Generation) -> Result<Resolved> {
-        let stack = xr_stack::load(&crate::staging::root_of(self, generation.number))?;
+    pub async fn resolved(&self, generation: &Generation) -> Result<Resolved> {
+        let stack = xr_stack::load(&root_of(self, generation.number))?;
         let (compose, root) = (Compose::of(&stack.layout, &generation.invocation), self.root.clone());
         let resolved = tokio::task::spawn_blocking(move || compose.resolve(&root, &stack.manifest)).await;
         resolved.map_err(Fault::at("a command's thread died"))?
@@ -155,7 +155,7 @@ impl<'a> World<'a> {
     }
 
     /// The worker of this name, when there is one. Each step of a run asks for its own.
-    pub(crate) fn find_worker(&self, name: &str) -> Option<&Worker> {
+    pub fn find_worker(&self, name: &str) -> Option<&Worker> {
         let all = &self.site.workers;
         let places = self.places.get_or_init(|| (0..).zip(all).map(|(at, worker)| (worker.name.clone(), at)).collect());
         let listed = places.get(name).and_then(|at| all.get(*at)).filter(|worker| worker.name == name);
@@ -163,11 +163,27 @@ impl<'a> World<'a> {
         listed.or_else(|| all.iter().find(|worker| worker.name == name))
     }
 
+    /// The worker of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn worker(&self, name: &str) -> Result<&Worker> {
+        self.find_worker(name).ok_or_else(|| {
+            let known: Vec<&str> = self.site.workers.iter().map(|worker| worker.name.as_str()).collect();
+            let hint = match known.len() {
+                0 => "xr worker add user@host".to_owned(),
+                1..=12 => format!("workers: {}", known.join(", ")),
+                _ => "xr worker list".to_owned(),
+            };
+            Fault::new(format!("there is no worker `{name}`")).hint(hint).code(xr_model::exit::USAGE)
+        })
+    }
+
     /// How images get to workers without a registry.
     ///
     /// # Errors
     /// When the folder for it cannot be made.
-    pub(crate) fn sender(&self) -> Result<&Sender> {
+    pub fn sender(&self) -> Result<&Sender> {
         if let Some(sender) = self.sender.get() {
             return Ok(sender);
         }
@@ -177,7 +193,7 @@ impl<'a> World<'a> {
     }
 
     /// Waits until one more worker may be worked on.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok()
     }
 
@@ -192,7 +208,7 @@ impl<'a> World<'a> {
     /// When the engine does not answer.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
         let all = self.engine.containers(project).await?;
-        Ok(claim::without_neighbours(all, &self.root, &self.stack.layout.directory_path()))
+        Ok(ownership::without_neighbours(all, &self.root, &self.stack.layout.directory_path()))
     }
 
     /// What is, now.
@@ -222,20 +238,20 @@ impl<'a> World<'a> {
     }
 
     /// One folder for each disk that xr writes to.
-    pub(crate) fn disks(&self) -> Vec<PathBuf> {
-        written::disks(&self.root, Some(&self.stack.layout.env_path()), self.home.path())
+    pub fn disks(&self) -> Vec<PathBuf> {
+        filesystems::disks(&self.root, Some(&self.stack.layout.env_path()), self.home.path())
     }
 
     /// Has the tree's files, which git wrote, on the disk.
     ///
     /// # Errors
     /// When the disk refuses it.
-    pub(crate) fn sync(&self) -> Result<()> {
+    pub fn sync(&self) -> Result<()> {
         self.disks().iter().try_for_each(|folder| sync_disk(folder))
     }
 
     /// Learns the secrets of a file of settings that is about to count.
-    pub(crate) fn learn_secrets(&self, env: &EnvFile, manifest: &Manifest) {
+    pub fn learn_secrets(&self, env: &EnvFile, manifest: &Manifest) {
         let names = names(&self.stack.layout);
         let values = secret_values(env, &manifest.secret_keys()).into_iter();
         self.redactor().learn(values.filter(|value| !names.contains(value.as_str())));
@@ -246,17 +262,17 @@ impl<'a> World<'a> {
     }
 
     /// The fault without a secret in it: what a program said may have held one.
-    pub(crate) fn without_secrets(&self, fault: Fault) -> Fault {
+    pub fn without_secrets(&self, fault: Fault) -> Fault {
         self.redactor().fault(fault)
     }
 
     /// The same for a text that is kept.
-    pub(crate) fn without_secrets_text(&self, text: &str) -> String {
+    pub fn without_secrets_text(&self, text: &str) -> String {
         self.redactor().text(text)
     }
 
     /// The same for a step's failure with its log.
-    pub(crate) fn failure_without_secrets(&self, failure: Failure) -> Failure {
+    pub fn failure_without_secrets(&self, failure: Failure) -> Failure {
         let redactor = self.redactor();
         let log = failure.log.iter().map(|line| redactor.text(line)).collect();
         Failure { fault: redactor.fault(failure.fault), log, service: failure.service }
@@ -285,7 +301,7 @@ impl<'a> World<'a> {
 }
 
 /// How often and how long registries are tried, as the admin says.
-pub(crate) fn retry(site: &Site) -> Retry {
+pub fn retry(site: &Site) -> Retry {
     Retry { attempts: site.network.tries, patience: site.network.patience, ..Retry::default() }
 }
 
@@ -317,13 +333,13 @@ fn staged_stack(home: &Home, root: &Path) -> Option<Stack> {
     unfinished(home).ok()??;
     let generations = Generations::of(home);
     let current = generations.current().ok()??;
-    let stack = xr_stack::load(&crate::staging::root_in(&generations, root, current.number)).ok()?;
+    let stack = xr_stack::load(&root_in(&generations, root, current.number)).ok()?;
     Some(Stack { layout: stack.layout.under(root), ..stack })
 }
 
 /// The secrets of the settings as they are and as each kept generation has them: an old container knows old ones. What
 /// cannot be read holds none that could be told; where that matters, it is a fault of its own.
-pub(crate) fn secrets(home: &Home, layout: &Layout, manifest: &Manifest) -> Redactor {
+pub fn secrets(home: &Home, layout: &Layout, manifest: &Manifest) -> Redactor {
     let name = layout.root.file_name().unwrap_or_default();
     let kept = std::fs::read_dir(home.generations()).into_iter().flatten().flatten();
     let kept = kept.map(|generation| generation.path().join("files").join(name));
@@ -336,7 +352,7 @@ pub(crate) fn secrets(home: &Home, layout: &Layout, manifest: &Manifest) -> Reda
         if usual.exists() { usual } else { elsewhere().unwrap_or(usual) }
     };
     for path in kept.map(settings).chain([layout.env_path()]) {
-        if let Ok(Some(file)) = crate::settings::parse_env(&path) {
+        if let Ok(Some(file)) = parse_env(&path) {
             let values = secret_values(&file, &manifest.secret_keys()).into_iter();
             redactor.learn(values.filter(|value| !names.contains(value.as_str())));
         }

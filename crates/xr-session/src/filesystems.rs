@@ -7,7 +7,7 @@ use std::{
 };
 
 /// One folder for each disk that xr writes to, the stack's first: `.env`'s folder or `.xr/` may be a mount, or a link.
-pub(crate) fn disks(root: &Path, env: Option<&Path>, home: &Path) -> Vec<PathBuf> {
+pub fn disks(root: &Path, env: Option<&Path>, home: &Path) -> Vec<PathBuf> {
     let env = env.and_then(Path::parent);
     let mut seen = Vec::new();
     let mut folders = Vec::new();

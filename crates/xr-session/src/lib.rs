@@ -1,0 +1,19 @@
+//! What every command works with: the stack, its records, the engine, where events go, the wish to stop.
+
+mod cancel;
+mod clock;
+mod env_file;
+mod failure;
+mod filesystems;
+mod ownership;
+mod session;
+mod tree;
+
+pub use cancel::Cancel;
+pub use clock::now;
+pub use env_file::{parse_env, read_env};
+pub use failure::Failure;
+pub use filesystems::disks;
+pub use ownership::{is_neighbours, same, without_neighbours};
+pub use session::{Sink, World, retry, secrets};
+pub use tree::{root_in, root_of};

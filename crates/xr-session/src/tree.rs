@@ -1,0 +1,17 @@
+//! Where a generation's files lie.
+
+use std::path::{Path, PathBuf};
+
+use xr_journal::Generations;
+
+use crate::World;
+
+/// The folder that stands for the stack's root in a generation: named like it, because compose derives the project's name from it.
+pub fn root_of(world: &World<'_>, number: u32) -> PathBuf {
+    root_in(&world.generations, &world.root, number)
+}
+
+/// The same of the stack at `root`.
+pub fn root_in(generations: &Generations, root: &Path, number: u32) -> PathBuf {
+    generations.files(number).join(root.file_name().unwrap_or_default())
+}
