@@ -8,7 +8,7 @@ use serde_json::Value;
 use xr_lab::Layout;
 
 /// The floor of each crate. A crate imports only floors below its own; `docs/ARCHITECTURE.md` says why.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 16] = [
     ("xr-model", 0),
     ("xr-plan", 1),
     ("xr-journal", 1),
@@ -21,8 +21,10 @@ const FLOORS: [(&str, u8); 14] = [
     ("xr-trust", 2),
     ("xr-worker-bootstrap", 2),
     ("xr-session", 3),
-    ("xr-engine", 4),
-    ("xr", 5),
+    ("xr-release", 4),
+    ("xr-engine", 5),
+    ("xr-doctor", 6),
+    ("xr", 7),
 ];
 
 /// Checks everything; the first broken rule is the error.

@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path};
 
 use jiff::Timestamp;
 use xr_model::{Container, Generation, Observed, Result, Service};
+use xr_release::{mounted, staging::Staged};
 use xr_session::World;
 use xr_stack::{Compose, Foretold};
-
-use crate::{mounted, staging::Staged};
 
 /// What compose would do to what runs where no generation, or none that knew its networks, tells how that was defined.
 pub(crate) fn foretell(

@@ -5,12 +5,13 @@ use std::{cell::RefCell, collections::BTreeSet, time::Instant};
 use futures_util::future;
 use xr_journal::{ChildrenLock, Journal, Reserve};
 use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict, exit};
+use xr_release::files;
 use xr_session::{Failure, World, now};
 
 use crate::{
     actions::{self, Run},
     checks::{self, Demand},
-    files, fleet, judge,
+    fleet, judge,
     obstacle::obstacle,
     prepare::Prepared,
     unwind, watch,

@@ -9,16 +9,13 @@ use std::{
 
 use xr_model::{Fault, Generation, Level, Mode, Port, Result, RunKind};
 use xr_preflight::postgres::{self, Password, PostgresTarget};
-use xr_session::World;
-
-use crate::{
+use xr_release::{
     earlier::{self, Earlier},
-    prepare::Prepared,
     staging::Staged,
 };
+use xr_session::World;
 
-/// Bytes that `.xr/`, the tree and `.env` may need.
-pub(crate) const STACK_DISK: u64 = 64 << 20;
+use crate::prepare::Prepared;
 
 /// `.env` and VERSION, before anything else is looked at.
 pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
@@ -225,7 +222,7 @@ pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged, first: boo
 }
 
 /// Whether a database that was made with one value of this key refuses another: what the manifest says, else the name.
-pub(crate) fn opens_database(key: &str, named: Option<&str>) -> bool {
+pub fn opens_database(key: &str, named: Option<&str>) -> bool {
     const DATABASES: [&str; 8] = ["DB", "DATABASE", "POSTGRES", "POSTGRESQL", "PG", "MYSQL", "MARIADB", "MONGO"];
     let words: Vec<&str> = key.split('_').collect();
     let password = words.last().is_some_and(|word| word.starts_with("PASS") || word.ends_with("PASSWORD"));
@@ -284,10 +281,9 @@ pub(crate) async fn machine(world: &World<'_>, prepared: &Prepared) -> Result<()
     if pulls && prepared.generation.mode == Mode::Production {
         room(Path::new(&info.root), need, "xr prune; docker image prune")?;
     }
-    let little = world
-        .disks()
-        .iter()
-        .try_for_each(|folder| room(folder, STACK_DISK, &format!("df -h {}; xr prune", xr_model::shell(folder))));
+    let little = world.disks().iter().try_for_each(|folder| {
+        room(folder, xr_session::STACK_DISK, &format!("df -h {}; xr prune", xr_model::shell(folder)))
+    });
     match (little, demand(prepared.plan.kind)) {
         (Err(fault), Demand::Room) => Err(fault),
         (Err(fault), Demand::Advice) => {

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use xr_host::Tenant;
 use xr_journal::read_runs;
 use xr_model::{Fault, Level, Result, Service};
+use xr_release::settings;
 use xr_session::World;
-
-use crate::settings;
 
 /// The compose project of this stack, proven to be its own: the recorded one, else what compose makes of the files when
 /// a run was made here or a container was made from here.

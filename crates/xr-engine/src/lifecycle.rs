@@ -11,9 +11,10 @@ use xr_model::{
     Action, Container, Desired, Fault, Generation, Plan, Result, RunKind, Service, Stage, Step, StepId, Swap, exit,
 };
 use xr_plan::{Origin, lint, plan};
+use xr_release::settings;
 use xr_session::World;
 
-use crate::{checks, claim, prepare::Prepared, service_hooks, settings};
+use crate::{checks, claim, prepare::Prepared, service_hooks};
 
 /// How long a container without a check may take to be up.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -9,9 +9,10 @@ use std::{
 
 use serde_json::Value;
 use xr_model::{Container, Fault, Generation, ImageRef, Level, MountKind, Observed, Result, Service};
+use xr_release::{earlier::holds_something, staging::Staged};
 use xr_session::World;
 
-use crate::{earlier::holds_something, staging::Staged, volumes::is_unnamed};
+use crate::volumes::is_unnamed;
 
 /// Where data are, or shall be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

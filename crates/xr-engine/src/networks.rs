@@ -60,10 +60,7 @@ fn digest(value: &Value) -> String {
 ///
 /// # Errors
 /// When the engine does not answer.
-pub(crate) async fn as_made<'a>(
-    engine: &Engine,
-    names: impl Iterator<Item = &'a String>,
-) -> Result<BTreeMap<String, String>> {
+pub async fn as_made<'a>(engine: &Engine, names: impl Iterator<Item = &'a String>) -> Result<BTreeMap<String, String>> {
     let asked = names.map(async |name| Ok((name.clone(), engine.network_definition(name).await?)));
     let found: Vec<(String, Option<Value>)> = join_all(asked).await.into_iter().collect::<Result<_>>()?;
     Ok(found.into_iter().filter_map(|(name, definition)| Some((name, made(&definition?)))).collect())

@@ -174,6 +174,6 @@ fn project(world: &World<'_>, past: &PastRun) -> Result<String> {
     let staged = xr_session::root_of(world, past.plan.generation);
     let stack = xr_stack::load(&staged)?;
     let env = xr_session::parse_env(&stack.layout.env_path())?.unwrap_or_default();
-    let files = crate::settings::compose_files(&stack.layout, &env, xr_model::Mode::Production);
+    let files = xr_release::settings::compose_files(&stack.layout, &env, xr_model::Mode::Production);
     Ok(xr_stack::Compose::new(&stack.layout, &files, &[]).resolve(&world.root, &stack.manifest)?.project)
 }

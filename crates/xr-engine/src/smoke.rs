@@ -8,10 +8,9 @@ use std::{
 };
 
 use xr_model::{Fault, Port, Result, Service, Version};
+use xr_preflight::listening::{self, Deaf};
 use xr_session::Cancel;
 use xr_stack::Manifest;
-
-use crate::listening::{self, Deaf};
 
 /// How long the ports may take to answer well.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -7,9 +7,10 @@ use xr_env_writer::secret_values;
 use xr_host::Tenant;
 use xr_journal::{Journal, read_runs, unfinished};
 use xr_model::{Container, Fault, Level, MountKind, Outcome, PinnedImage, Record, Result, Verdict};
+use xr_release::files;
 use xr_session::{World, now};
 
-use crate::{claim, files, lifecycle, prune, volumes};
+use crate::{claim, lifecycle, prune, volumes};
 
 /// How much goes besides containers and networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

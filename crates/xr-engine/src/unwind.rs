@@ -12,11 +12,12 @@ use xr_model::{
     Action, Container, ContainerState, Fault, Generation, Health, Level, Plan, Record, Result, Service, StepId, Swap,
     Verdict,
 };
+use xr_release::files;
 use xr_session::{Cancel, Failure, World};
 
 use crate::{
     actions::{create_containers, remake_networks, restore, start, stop_old, switch_over},
-    files, fleet,
+    fleet,
     health::{Expectation, await_container},
     judge, smoke, unwind_order,
 };

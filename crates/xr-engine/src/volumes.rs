@@ -7,10 +7,9 @@ use serde_json::Value;
 use xr_host::Tenant;
 use xr_journal::read_runs;
 use xr_model::{Container, Level, MountKind, Result, Service, UnnamedVolume};
+use xr_release::staging::Staged;
 use xr_session::World;
 use xr_stack::Compose;
-
-use crate::staging::Staged;
 
 /// A project's volumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

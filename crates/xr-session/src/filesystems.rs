@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Bytes that `.xr/`, the tree and `.env` may need.
+pub const STACK_DISK: u64 = 64 << 20;
+
 /// One folder for each disk that xr writes to, the stack's first: `.env`'s folder or `.xr/` may be a mount, or a link.
 pub fn disks(root: &Path, env: Option<&Path>, home: &Path) -> Vec<PathBuf> {
     let env = env.and_then(Path::parent);

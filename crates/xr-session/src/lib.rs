@@ -13,7 +13,7 @@ pub use cancel::Cancel;
 pub use clock::now;
 pub use env_file::{parse_env, read_env};
 pub use failure::Failure;
-pub use filesystems::disks;
+pub use filesystems::{STACK_DISK, disks};
 pub use ownership::{is_neighbours, same, without_neighbours};
 pub use session::{Sink, World, retry, secrets};
 pub use tree::{root_in, root_of};

@@ -18,7 +18,6 @@ pub(crate) mod backup;
 pub(crate) mod create_containers;
 pub(crate) mod hook;
 pub(crate) mod inject;
-pub(crate) mod provide;
 pub(crate) mod pull_image;
 pub(crate) mod record;
 pub(crate) mod remake_networks;
@@ -84,7 +83,7 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
         }
         Action::TagImages { images } => tag_images::act(run, images).await,
         Action::SwitchFiles { generation, commit } => {
-            Ok(crate::files::switch(run.world, &run.id, *generation, commit.as_deref())?)
+            Ok(xr_release::files::switch(run.world, &run.id, *generation, commit.as_deref())?)
         }
         Action::RemakeNetworks { networks, places } => remake_networks::act(run, networks, places).await,
         Action::CreateContainers { swaps } => create_containers::act(run, swaps).await,

@@ -17,7 +17,7 @@ pub use add::{Added, Candidate, HostKey, add, host_key, probe};
 pub use ledger::{Ledger, Standing};
 pub use observe::{Seen, see, see_all};
 pub use register::{change, forget, register};
-pub use rows::{Row, findings, rows, rows_and, unseen};
+pub use rows::{Row, UNHEALTHY, rows, rows_and};
 pub use sync::{Synced, catch_up, sync};
 pub use talk::{dismiss, forget_key, logs};
 pub use target::Target;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use xr_model::{Desired, Fault, Generation, Level, Result, RunKind, Version};
+use xr_release::{files, own_files::OwnFiles, settings::EnvReport};
 use xr_session::World;
 
 use super::{Parts, Prepared, backups, data};
-use crate::{claim, files, networks, own_files::OwnFiles, settings::EnvReport};
+use crate::{claim, networks};
 
 /// Where a rollback goes.
 pub(super) struct Goal<'a> {

@@ -13,18 +13,18 @@ use xr_model::{
     Desired, DesiredHook, GENERATION_FORMAT, Generation, Level, Mode, Observed, PinnedImage, Result, RunKind, Service,
     Version,
 };
+use xr_release::{
+    build, earlier,
+    images::{self, Pinning, Unpinned},
+    staging::{self, Order, Staged},
+    trust,
+};
 use xr_session::World;
 use xr_stack::{HookTime, Manifest};
 use xr_version_resolver::{Checkout, Resolution, Source, version_file};
 
 use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
-use crate::{
-    adopt, build, checks, claim, earlier, hold,
-    images::{self, Pinning, Unpinned},
-    moved, networks,
-    staging::{self, Order, Staged},
-    trust, volumes,
-};
+use crate::{adopt, checks, claim, hold, moved, networks, volumes};
 
 /// An install or update, ready to be planned.
 pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prepared> {
@@ -183,7 +183,7 @@ pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prep
         verified: checked.verified(),
     };
     generation.version_id = version_id(&generation);
-    generation.changes = crate::files::changes(current.as_ref(), &generation, &staged.report);
+    generation.changes = xr_release::files::changes(current.as_ref(), &generation, &staged.report);
     generation.changes.extend(checked.rotation(world, &staged));
     let new = moved::New { staged: &staged, services: &services, commit: resolution.commit.as_deref() };
     // What was built here for trying out has data of its own.

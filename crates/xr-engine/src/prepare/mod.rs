@@ -14,13 +14,13 @@ use xr_model::{
     Version, exit, is_database,
 };
 use xr_plan::{Origin, lint, plan};
+use xr_release::settings::EnvReport;
 use xr_session::World;
 use xr_stack::Manifest;
 
 use crate::{
     checks,
     fleet::{Target, taking_part},
-    settings::EnvReport,
 };
 
 pub use request::{Request, Wanted};

@@ -5,10 +5,8 @@ use std::{future::ready, io::stdout};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use xr_engine::{
-    doctor::{Facts, Finding, Look, Mended, Severity, judge, mend, observe},
-    fleet,
-};
+use xr_doctor::{Facts, Finding, Look, Mended, Severity, judge, mend, observe};
+use xr_engine::fleet;
 use xr_model::{Result, Service, exit};
 use xr_stack::Resolved;
 
@@ -47,9 +45,9 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
     let mut findings = judge(&facts);
     let (hosts, of_hosts) = match hosts {
         Ok(rows) => (rows, None),
-        Err(fault) => (None, Some(fleet::unseen(&fault))),
+        Err(fault) => (None, Some(xr_doctor::unseen(&fault))),
     };
-    let of_hosts = of_hosts.into_iter().chain(hosts.as_deref().map(fleet::findings).unwrap_or_default());
+    let of_hosts = of_hosts.into_iter().chain(hosts.as_deref().map(xr_doctor::findings).unwrap_or_default());
     let mut mended: Vec<Mended> = Vec::new();
     if args.fix {
         // Ending a killed run changes what else is wrong: one more round then.

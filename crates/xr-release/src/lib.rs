@@ -1,0 +1,15 @@
+//! A release on its way into the stack: staged beside the tree, its signatures checked, the settings merged, its images pinned to
+//! digests, its files switched and put back. Nothing here starts or stops a container.
+
+pub mod build;
+mod bundle;
+pub mod earlier;
+pub mod files;
+mod host_needs;
+pub mod images;
+pub mod mounted;
+pub mod own_files;
+pub mod settings;
+pub mod staging;
+pub mod templates;
+pub mod trust;
