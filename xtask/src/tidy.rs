@@ -8,7 +8,7 @@ use serde_json::Value;
 use xr_lab::Layout;
 
 /// The floor of each crate. A crate imports only floors below its own; `docs/ARCHITECTURE.md` says why.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("xr-model", 0),
     ("xr-plan", 1),
     ("xr-journal", 1),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("xr-worker-bootstrap", 2),
     ("xr-session", 3),
     ("xr-release", 4),
+    ("xr-workers", 4),
     ("xr-engine", 5),
     ("xr-doctor", 6),
     ("xr", 7),

@@ -1,8 +1,8 @@
 //! What is wrong with each worker.
 
 use jiff::Timestamp;
-use xr_engine::fleet::{Row, UNHEALTHY};
 use xr_model::Fault;
+use xr_workers::{Row, UNHEALTHY};
 
 use crate::Finding;
 

@@ -7,11 +7,12 @@ use xr_journal::{ChildrenLock, Journal, Reserve};
 use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict, exit};
 use xr_release::files;
 use xr_session::{Failure, World, now};
+use xr_workers::Rollout;
 
 use crate::{
     actions::{self, Run},
     checks::{self, Demand},
-    fleet, judge,
+    judge,
     obstacle::obstacle,
     prepare::Prepared,
     unwind, watch,
@@ -87,7 +88,12 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
         healthy: RefCell::default(),
         awaited: RefCell::default(),
         skipped: RefCell::default(),
-        fates: RefCell::default(),
+        workers: Rollout::new(
+            world,
+            prepared.fleet.as_ref(),
+            prepared.desired.fleet.as_ref(),
+            prepared.observed.fleet.len(),
+        ),
     };
     let mut started = BTreeSet::new();
     let (mut open, mut touched) = (false, true);
@@ -98,7 +104,7 @@ pub async fn apply(world: &World<'_>, prepared: &Prepared) -> Outcome {
     let mut outcome = match result {
         Ok(()) => {
             tell_of_no_hook(&run);
-            fleet::remember(world, &run.fates.borrow(), prepared.plan.version.as_str());
+            run.workers.remember(prepared.plan.version.as_str());
             let mut outcome = prepared.outcome(Verdict::Changed, begun);
             outcome.undo = prepared.plan.from.map(|from| match prepared.plan.kind {
                 RunKind::Rollback if !prepared.desired.restores.is_empty() => {

@@ -13,7 +13,6 @@ mod apply;
 mod checks;
 mod claim;
 mod dumps;
-pub mod fleet;
 mod health;
 mod hold;
 mod judge;

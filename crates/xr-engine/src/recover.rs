@@ -9,7 +9,7 @@ use xr_session::{Failure, World, now};
 
 use crate::{
     actions::{remove_old, restore},
-    fleet, leftovers,
+    leftovers,
     obstacle::obstacle,
     orphans, unwind,
 };
@@ -120,7 +120,7 @@ async fn confirm_workers(world: &World<'_>, past: &PastRun) -> Result<()> {
         return Ok(());
     }
     let generation = world.generations.read(past.plan.generation)?;
-    let target = match fleet::Target::of(world, &generation).await {
+    let target = match xr_workers::Target::of(world, &generation).await {
         Ok(target) => target,
         Err(fault) => {
             world.say(Level::Warning, format!("{} (xr worker sync)", fault.chain()));
@@ -128,7 +128,7 @@ async fn confirm_workers(world: &World<'_>, past: &PastRun) -> Result<()> {
         }
     };
     let confirmed = workers.into_iter().map(async |worker| {
-        if let Err(fault) = fleet::confirm(world, &target, worker).await {
+        if let Err(fault) = xr_workers::confirm(world, &target, worker).await {
             world.say(Level::Warning, format!("{} (xr worker sync {worker})", fault.chain()));
         }
     });

@@ -3,12 +3,14 @@
 use std::{
     fmt,
     net::TcpStream,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use xr_model::{Fault, Port, Result, Service, Version};
-use xr_preflight::listening::{self, Deaf};
+use xr_preflight::{
+    http,
+    listening::{self, Deaf},
+};
 use xr_session::Cancel;
 use xr_stack::Manifest;
 
@@ -134,7 +136,7 @@ fn ask(question: &Question) -> std::result::Result<(), Wrong> {
     let mut last = String::new();
     let schemes = if matches!(question.port.target, 443 | 8443) { ["https", "http"] } else { ["http", "https"] };
     for scheme in schemes {
-        match get(&format!("{scheme}://{address}{}", question.path)) {
+        match http::get(&format!("{scheme}://{address}{}", question.path)) {
             Ok((400, _)) if scheme == "http" && question.status != Some(400) => "400".clone_into(&mut last),
             Ok((status, body)) => return judge(question, status, &body).map_err(Wrong::Answer),
             Err(error) => last = error,
@@ -145,16 +147,6 @@ fn ask(question: &Question) -> std::result::Result<(), Wrong> {
     }
     // It does not speak HTTP: a database, a queue.
     listening::ask(address, ONE_TRY).map_err(Wrong::Deaf)
-}
-
-/// Whether a published port of this host speaks TLS, as far as it answers.
-pub(crate) fn speaks_tls(published: u16, target: u16) -> bool {
-    let schemes = if matches!(target, 443 | 8443) { ["https", "http"] } else { ["http", "https"] };
-    let answers = |scheme: &&str| match get(&format!("{scheme}://127.0.0.1:{published}/")) {
-        Ok((status, _)) => !(status == 400 && *scheme == "http"),
-        Err(_) => false,
-    };
-    schemes.iter().find(|scheme| answers(scheme)).is_some_and(|scheme| *scheme == "https")
 }
 
 fn judge(question: &Question, status: u16, body: &str) -> std::result::Result<(), String> {
@@ -168,26 +160,6 @@ fn judge(question: &Question, status: u16, body: &str) -> std::result::Result<()
         }
         _ => Ok(()),
     }
-}
-
-fn get(url: &str) -> std::result::Result<(u16, String), String> {
-    // The certificate is the stack's own and usually self-signed; the check is of this host's port, not of its name.
-    let tls = ureq::tls::TlsConfig::builder()
-        .disable_verification(true)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build();
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(ONE_TRY))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .tls_config(tls)
-        .proxy(None)
-        .build()
-        .into();
-    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
-    let status = response.status().as_u16();
-    let body = response.body_mut().with_config().limit(1 << 20).read_to_string().unwrap_or_default();
-    Ok((status, body))
 }
 
 #[cfg(test)]

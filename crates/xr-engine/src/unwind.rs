@@ -17,7 +17,6 @@ use xr_session::{Cancel, Failure, World};
 
 use crate::{
     actions::{create_containers, remake_networks, restore, start, stop_old, switch_over},
-    fleet,
     health::{Expectation, await_container},
     judge, smoke, unwind_order,
 };
@@ -158,7 +157,7 @@ pub(crate) async fn take_workers_back(world: &World<'_>, plan: &Plan, started: &
         })
         .collect();
     let back = begun.into_iter().map(async |worker| {
-        if let Err(fault) = fleet::revert(world, project, worker).await {
+        if let Err(fault) = xr_workers::revert(world, project, worker).await {
             let text = format!("{}; it goes back by itself (xr worker sync {worker})", fault.chain());
             world.say(Level::Warning, text);
         }

@@ -11,6 +11,7 @@ pub mod boot;
 pub mod certificate;
 pub mod docker;
 pub mod folders;
+pub mod http;
 pub mod listening;
 pub mod machine;
 pub mod ports;

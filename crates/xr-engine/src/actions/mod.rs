@@ -7,11 +7,9 @@ use std::{
 
 use xr_model::{Action, Container, Step, StepId, Swap};
 use xr_session::{Failure, World};
+use xr_workers::Rollout;
 
-use crate::{
-    fleet::{self, Fate, Target},
-    prepare::Prepared,
-};
+use crate::prepare::Prepared;
 
 pub(crate) mod await_healthy;
 pub(crate) mod backup;
@@ -41,19 +39,14 @@ pub(crate) struct Run<'a, 'w> {
     pub awaited: RefCell<BTreeSet<String>>,
     /// Steps that had nothing to do, and why.
     pub skipped: RefCell<BTreeMap<StepId, String>>,
-    /// What became of the workers that were switched.
-    pub fates: RefCell<BTreeMap<String, Fate>>,
+    /// The workers, and what became of each so far.
+    pub workers: Rollout<'a, 'w>,
 }
 
 impl Run<'_, '_> {
     /// The compose project.
     pub fn project(&self) -> &str {
         &self.prepared.generation.invocation.project
-    }
-
-    /// What the workers shall have.
-    pub fn fleet(&self) -> xr_model::Result<&Target> {
-        self.prepared.fleet.as_ref().ok_or_else(|| xr_model::Fault::new("nothing was prepared for workers"))
     }
 
     /// Whether nothing served before: what falls at first is given time, since nobody waits for the way back.
@@ -71,10 +64,10 @@ impl Run<'_, '_> {
 pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
     match &step.action {
         Action::PullImage { image } => pull_image::act(run, step.id, image).await,
-        Action::StageWorker { worker, lacks } => fleet::stage_worker(run, step.id, worker, lacks).await,
-        Action::SwitchWorker { worker, must } => fleet::switch(run, worker, *must).await,
-        Action::VerifyFleet { needed } => fleet::verify(run, *needed).await,
-        Action::ConfirmWorker { worker } => fleet::confirm_switched(run, worker).await,
+        Action::StageWorker { worker, lacks } => xr_workers::stage(&run.workers, step.id, worker, lacks).await,
+        Action::SwitchWorker { worker, must } => xr_workers::switch(&run.workers, worker, *must).await,
+        Action::VerifyFleet { needed } => xr_workers::verify(&run.workers, *needed).await,
+        Action::ConfirmWorker { worker } => xr_workers::confirm_switched(&run.workers, worker).await,
         Action::Backup { index, service, .. } => backup::act(run, *index, service).await,
         Action::LoadDump { restore } => restore::load(run, step.id, restore).await,
         Action::SwapData { restore } => restore::swap(run, restore).await,

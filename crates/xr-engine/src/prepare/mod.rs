@@ -17,11 +17,9 @@ use xr_plan::{Origin, lint, plan};
 use xr_release::settings::EnvReport;
 use xr_session::World;
 use xr_stack::Manifest;
+use xr_workers::{Target, taking_part};
 
-use crate::{
-    checks,
-    fleet::{Target, taking_part},
-};
+use crate::checks;
 
 pub use request::{Request, Wanted};
 

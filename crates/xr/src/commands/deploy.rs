@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use xr_engine::{Prepared, Request, Wanted, apply, fleet::catch_up, prepare, prune_past};
+use xr_engine::{Prepared, Request, Wanted, apply, prepare, prune_past};
 use xr_model::{Result, Verdict, exit};
+use xr_workers::catch_up;
 
 use crate::{
     args::{Channel, Rollback, Run, Update},

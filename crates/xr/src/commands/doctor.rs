@@ -6,7 +6,6 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use xr_doctor::{Facts, Finding, Look, Mended, Severity, judge, mend, observe};
-use xr_engine::fleet;
 use xr_model::{Result, Service, exit};
 use xr_stack::Resolved;
 
@@ -94,14 +93,14 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
 ///
 /// # Errors
 /// When there are some and it is not known what they shall have.
-async fn hosts(context: &Context, tell: oneshot::Sender<Vec<Service>>) -> Result<Option<Vec<fleet::Row>>> {
+async fn hosts(context: &Context, tell: oneshot::Sender<Vec<Service>>) -> Result<Option<Vec<xr_workers::Row>>> {
     // What keeps the stack itself from being read is found by the doctor's other eyes.
     let Some(world) = context.world().ok().filter(|world| !world.site.workers.is_empty()) else { return Ok(None) };
     let tell = |resolved: &Resolved| {
         // Nobody listens where the doctor cannot use it.
         let _ = tell.send(resolved.services.clone());
     };
-    fleet::rows_and(&world, &world.site.workers, tell).await.map(Some)
+    xr_workers::rows_and(&world, &world.site.workers, tell).await.map(Some)
 }
 
 fn count(findings: &[Finding], severity: Severity) -> usize {

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
-use xr_engine::{fleet::Ledger, problems};
+use xr_engine::problems;
 use xr_host::Engine;
 use xr_journal::{Generations, Holder, Home, PastRun, unfinished};
 use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, Worker, exit};
 use xr_session::without_neighbours;
 use xr_stack::Site;
+use xr_workers::Ledger;
 
 use crate::{
     args::Globals,

@@ -3,8 +3,8 @@
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
-use xr_engine::fleet::{TaskOrder, start_task};
 use xr_model::{Result, exit};
+use xr_workers::{TaskOrder, start_task};
 
 use super::{
     complete,

@@ -1,10 +1,10 @@
 //! `xr worker add`: look, ask about the host key once, make it a worker.
 
 use serde_json::json;
-use xr_engine::fleet::{self, Candidate, Target};
 use xr_model::{Fault, Level, Result, Worker, exit};
 use xr_session::World;
 use xr_stack::name_of;
+use xr_workers::{Candidate, Target};
 
 use super::Add;
 use crate::{
@@ -30,8 +30,8 @@ pub async fn run(context: &Context, args: &Add) -> Result<u8> {
         world.say(Level::Info, format!("{}: {note}", candidate.worker.ssh));
     }
     let from = args.images_from.map_or(world.site.fleet.images_from, Into::into);
-    let added = fleet::add(&world, &target, &candidate, from).await?;
-    fleet::register(&world, &candidate.worker)?;
+    let added = xr_workers::add(&world, &target, &candidate, from).await?;
+    xr_workers::register(&world, &candidate.worker)?;
     context.renderer.finish();
     let worker = &candidate.worker;
     if context.globals.json {
@@ -71,7 +71,7 @@ pub async fn look(
     worker: Worker,
     expected: Option<&str>,
 ) -> Result<Candidate> {
-    if let Some(key) = fleet::host_key(world, &worker).await? {
+    if let Some(key) = xr_workers::host_key(world, &worker).await? {
         context.renderer.finish();
         if let Some(expected) = expected {
             if !key.fingerprint.split_whitespace().any(|word| word == expected) {
@@ -89,7 +89,7 @@ pub async fn look(
         }
         world.ssh()?.accept(&key)?;
     }
-    fleet::probe(world, target, worker).await
+    xr_workers::probe(world, target, worker).await
 }
 
 fn show(context: &Context, candidate: &Candidate) {

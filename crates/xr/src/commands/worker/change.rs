@@ -1,6 +1,5 @@
 //! `xr worker remove` and `drain`.
 
-use xr_engine::fleet;
 use xr_model::{Level, Result, Worker, exit};
 
 use super::{Drain, Remove};
@@ -15,7 +14,7 @@ pub async fn remove(context: &Context, args: &Remove) -> Result<u8> {
         out("nothing was changed");
         return Ok(exit::OK);
     }
-    if let Err(fault) = fleet::dismiss(&world, &worker).await {
+    if let Err(fault) = xr_workers::dismiss(&world, &worker).await {
         if !args.force {
             return Err(fault.hint(format!(
                 "xr worker remove {} --force   takes it off the list; its agent stays there",
@@ -23,9 +22,9 @@ pub async fn remove(context: &Context, args: &Remove) -> Result<u8> {
             )));
         }
         world.say(Level::Warning, format!("{}; its agent stays there", fault.chain()));
-        fleet::forget_key(&world, &worker).await?;
+        xr_workers::forget_key(&world, &worker).await?;
     }
-    fleet::forget(&world, &worker.name)?;
+    xr_workers::forget(&world, &worker.name)?;
     context.renderer.finish();
     out(&format!("worker {} is removed", worker.name));
     Ok(exit::OK)
@@ -36,7 +35,7 @@ pub async fn drain(context: &Context, args: &Drain) -> Result<u8> {
     let world = context.world()?;
     let _lock = run::begin(context, &world, "worker drain").await?;
     let worker = world.worker(&args.name)?.clone();
-    fleet::change(&world, &Worker { drained: !args.undo, ..worker })?;
+    xr_workers::change(&world, &Worker { drained: !args.undo, ..worker })?;
     context.renderer.finish();
     let what = if args.undo { "gets tasks again" } else { "gets no more tasks" };
     out(&format!("worker {} {what}", args.name));

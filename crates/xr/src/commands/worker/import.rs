@@ -1,8 +1,8 @@
 //! `xr worker import`: every host of an inventory becomes a worker; all are looked at before the first is changed.
 
-use xr_engine::fleet::{self, Target};
 use xr_model::{Fault, Level, Result, exit};
 use xr_stack::inventory;
+use xr_workers::Target;
 
 use super::{Import, add};
 use crate::{
@@ -43,9 +43,9 @@ pub async fn run(context: &Context, args: &Import) -> Result<u8> {
             out(&format!("{name} ({ssh}) would be a worker"));
             continue;
         }
-        match fleet::add(&world, &target, &candidate, from).await {
+        match xr_workers::add(&world, &target, &candidate, from).await {
             Ok(_) => {
-                fleet::register(&world, &candidate.worker)?;
+                xr_workers::register(&world, &candidate.worker)?;
                 world.site.workers.push(candidate.worker);
                 out(&format!("worker {name} ({ssh}) is at {}", target.version));
             }

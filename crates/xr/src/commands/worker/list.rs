@@ -1,8 +1,8 @@
 //! `xr worker list` and `show`.
 
 use serde_json::json;
-use xr_engine::fleet::{self, Ledger, Row};
 use xr_model::{Result, Worker, exit};
+use xr_workers::{Ledger, Row};
 
 use super::List;
 use crate::{
@@ -19,7 +19,7 @@ pub async fn list(context: &Context, args: &List) -> Result<u8> {
     let world = context.world()?;
     let wanted: Vec<Worker> = world.site.workers.iter().filter(|worker| worker.matches(&args.label)).cloned().collect();
     if wanted.is_empty() && !world.site.workers.is_empty() {
-        return Err(fleet::nobody_has(&args.label));
+        return Err(xr_workers::nobody_has(&args.label));
     }
     if args.offline {
         let mut ledger = Ledger::read(&world);
@@ -36,7 +36,7 @@ pub async fn list(context: &Context, args: &List) -> Result<u8> {
         table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()).iter().for_each(|line| out(line));
         return Ok(exit::OK);
     }
-    let rows = fleet::rows(&world, &wanted).await?;
+    let rows = xr_workers::rows(&world, &wanted).await?;
     context.renderer.finish();
     if context.globals.json {
         print_json(&json!({"format": 1, "workers": rows}));
@@ -89,7 +89,7 @@ fn state(row: &Row) -> String {
 pub async fn show(context: &Context, name: &str) -> Result<u8> {
     let world = context.world()?;
     let worker = world.worker(name)?.clone();
-    let rows = fleet::rows(&world, std::slice::from_ref(&worker)).await?;
+    let rows = xr_workers::rows(&world, std::slice::from_ref(&worker)).await?;
     let standing = Ledger::read(&world).of(name).clone();
     context.renderer.finish();
     let Some(row) = rows.first() else { return Ok(exit::FAILED) };

@@ -1,8 +1,8 @@
 //! `xr worker sync`: workers to the version that serves.
 
 use serde_json::json;
-use xr_engine::fleet::{self, Synced};
 use xr_model::{Result, Worker, exit};
+use xr_workers::Synced;
 
 use super::Sync;
 use crate::{
@@ -20,7 +20,7 @@ pub async fn run(context: &Context, args: &Sync) -> Result<u8> {
         names => names.iter().map(|name| world.worker(name).cloned()).collect::<Result<_>>()?,
     };
     let from = args.images_from.map_or(world.site.fleet.images_from, Into::into);
-    let synced = fleet::sync(&world, &workers, from).await?;
+    let synced = xr_workers::sync(&world, &workers, from).await?;
     context.renderer.finish();
     show(context, &synced);
     Ok(if synced.iter().all(|one| one.result.is_ok()) { exit::OK } else { exit::FAILED })

@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 
-use xr_engine::fleet;
 use xr_host::Said;
 use xr_model::{Result, exit, printable};
 
@@ -25,7 +24,7 @@ pub async fn logs(context: &Context, args: &Logs) -> Result<u8> {
     context.renderer.finish();
     let mut hear = |said: Said<'_>| tell(said);
     tokio::select! {
-        told = fleet::logs(&world, &worker, args.tail, args.follow, &mut hear) => told.map(|()| exit::OK),
+        told = xr_workers::logs(&world, &worker, args.tail, args.follow, &mut hear) => told.map(|()| exit::OK),
         () = context.cancel.raised() => Ok(exit::INTERRUPTED),
     }
 }

@@ -9,7 +9,7 @@ use xr_journal::{Home, Ownership, write_atomic};
 use xr_model::{Fault, Level, Result};
 use xr_session::World;
 
-use super::swap::Fate;
+use crate::rollout::SwitchResult;
 
 /// The file's format.
 const FORMAT: u32 = 1;
@@ -98,16 +98,16 @@ impl Ledger {
 }
 
 /// Writes down how the workers came out of a run that has succeeded.
-pub(crate) fn remember(world: &World<'_>, fates: &BTreeMap<String, Fate>, version: &str) {
-    if fates.is_empty() {
+pub(crate) fn remember(world: &World<'_>, results: &BTreeMap<String, SwitchResult>, version: &str) {
+    if results.is_empty() {
         return;
     }
     let mut ledger = Ledger::read(world);
-    for (worker, fate) in fates {
-        match fate {
-            Fate::Up => ledger.of(worker).succeeded(version),
-            Fate::Back(why, _) => ledger.of(worker).failed(&world.without_secrets_text(why)),
-            Fate::Lost(why) => ledger.of(worker).error = world.without_secrets_text(why),
+    for (worker, result) in results {
+        match result {
+            SwitchResult::Up => ledger.of(worker).succeeded(version),
+            SwitchResult::Back(why, _) => ledger.of(worker).failed(&world.without_secrets_text(why)),
+            SwitchResult::Lost(why) => ledger.of(worker).error = world.without_secrets_text(why),
         }
     }
     // It decides nothing: what it does not say is asked again.

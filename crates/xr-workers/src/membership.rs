@@ -6,7 +6,7 @@ use xr_host::Trouble;
 use xr_model::{Away, Fault, Level, ObservedWorker, Result, Worker, exit};
 use xr_session::World;
 
-use super::{Seen, Target, see_all};
+use crate::{Seen, Target, see_all};
 
 /// Between two looks at workers that are waited for.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
@@ -15,7 +15,7 @@ pub(super) const AGAIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the rule says that the run is given up: somebody is away, or too few are there.
-pub(crate) async fn taking_part(world: &World<'_>, target: &Target) -> Result<Vec<ObservedWorker>> {
+pub async fn taking_part(world: &World<'_>, target: &Target) -> Result<Vec<ObservedWorker>> {
     world.phase("workers");
     let rule = &world.site.fleet;
     let begun = Instant::now();

@@ -8,7 +8,7 @@ use xr_model::{Fault, PinnedImage, Result, Worker};
 use xr_session::World;
 use xr_worker_bootstrap::{Look, glance};
 
-use super::Target;
+use crate::Target;
 
 /// A worker as it is now.
 pub struct Seen {

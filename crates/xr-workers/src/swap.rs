@@ -5,42 +5,31 @@ use xr_model::{Away, Fault, Level, Result, Worker};
 use xr_session::{Failure, World};
 use xr_worker_bootstrap::{Agent, Switched};
 
-use super::{
+use crate::{
     Target,
+    membership::AGAIN,
     observe::{self, named},
-    part::AGAIN,
+    rollout::{Rollout, SwitchResult},
     target::agent_name,
 };
-use crate::actions::Run;
-
-/// What is known of a worker after its switch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// The new agent is up.
-    Up,
-    /// The old one serves again, and why.
-    Back(String, Vec<String>),
-    /// It does not answer any more.
-    Lost(String),
-}
 
 /// Switches one worker. `must` says whether the run fails when it does.
-pub(crate) async fn switch(run: &Run<'_, '_>, worker: &str, must: bool) -> std::result::Result<(), Failure> {
-    let world = run.world;
-    let target = run.fleet()?;
-    if run.fates.borrow().contains_key(worker) {
+pub async fn switch(rollout: &Rollout<'_, '_>, worker: &str, must: bool) -> std::result::Result<(), Failure> {
+    let world = rollout.world;
+    let target = rollout.target()?;
+    if rollout.results.borrow().contains_key(worker) {
         // It was lost, or left out, while it was staged, which was told.
         return Ok(());
     }
     let _turn = world.turn().await;
-    let fate = one(world, target, worker).await?;
-    run.fates.borrow_mut().insert(worker.to_owned(), fate.clone());
-    settle(world, worker, fate, must)
+    let result = one(world, target, worker).await?;
+    rollout.results.borrow_mut().insert(worker.to_owned(), result.clone());
+    settle(world, worker, result, must)
 }
 
-async fn one(world: &World<'_>, target: &Target, name: &str) -> Result<Fate> {
+async fn one(world: &World<'_>, target: &Target, name: &str) -> Result<SwitchResult> {
     let worker = world.worker(name)?;
-    let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(Fate::Up) };
+    let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(SwitchResult::Up) };
     let agent_name = target.agent_name(name);
     let agent = Agent { name: &agent_name, fingerprint: &fingerprint };
     let (patience, confirm) = (target.patience(), world.site.fleet.confirm);
@@ -52,29 +41,29 @@ async fn one(world: &World<'_>, target: &Target, name: &str) -> Result<Fate> {
 }
 
 /// Asks; where the rule is to wait for a worker that is away, again and again for a while.
-async fn again(world: &World<'_>, worker: &Worker, ask: impl AsyncFn() -> Result<Switched>) -> Result<Fate> {
+async fn again(world: &World<'_>, worker: &Worker, ask: impl AsyncFn() -> Result<Switched>) -> Result<SwitchResult> {
     let rule = &world.site.fleet;
     let begun = std::time::Instant::now();
     loop {
         match ask().await {
-            Ok(Switched::Up) => return Ok(Fate::Up),
-            Ok(Switched::Back(log)) => return Ok(Fate::Back("its new agent does not come up".to_owned(), log)),
+            Ok(Switched::Up) => return Ok(SwitchResult::Up),
+            Ok(Switched::Back(log)) => return Ok(SwitchResult::Back("its new agent does not come up".to_owned(), log)),
             Err(_) if rule.away == Away::Wait && begun.elapsed() < rule.wait && !world.cancel.is_raised() => {
                 tokio::select! {
                     () = tokio::time::sleep(AGAIN) => {}
                     () = world.cancel.raised() => {}
                 }
             }
-            Err(fault) => return Ok(Fate::Lost(named(fault, worker).chain())),
+            Err(fault) => return Ok(SwitchResult::Lost(named(fault, worker).chain())),
         }
     }
 }
 
-fn settle(world: &World<'_>, worker: &str, fate: Fate, must: bool) -> std::result::Result<(), Failure> {
-    let (why, log, lost) = match fate {
-        Fate::Up => return Ok(()),
-        Fate::Back(why, log) => (format!("worker {worker}: {why}"), log, false),
-        Fate::Lost(why) => (why, Vec::new(), true),
+fn settle(world: &World<'_>, worker: &str, result: SwitchResult, must: bool) -> std::result::Result<(), Failure> {
+    let (why, log, lost) = match result {
+        SwitchResult::Up => return Ok(()),
+        SwitchResult::Back(why, log) => (format!("worker {worker}: {why}"), log, false),
+        SwitchResult::Lost(why) => (why, Vec::new(), true),
     };
     let tolerated = if lost { world.site.fleet.away == Away::Skip } else { !must };
     if tolerated {
@@ -87,16 +76,16 @@ fn settle(world: &World<'_>, worker: &str, fate: Fate, must: bool) -> std::resul
 }
 
 /// Asks all switched workers once more; so many must have the new agent up.
-pub(crate) async fn verify(run: &Run<'_, '_>, needed: usize) -> std::result::Result<(), Failure> {
-    let world = run.world;
-    let target = run.fleet()?;
+pub async fn verify(rollout: &Rollout<'_, '_>, needed: usize) -> std::result::Result<(), Failure> {
+    let world = rollout.world;
+    let target = rollout.target()?;
     let up: Vec<String> = {
-        let fates = run.fates.borrow();
-        fates.iter().filter(|(_, fate)| **fate == Fate::Up).map(|(name, _)| name.clone()).collect()
+        let results = rollout.results.borrow();
+        results.iter().filter(|(_, result)| **result == SwitchResult::Up).map(|(name, _)| name.clone()).collect()
     };
     let asked = future::join_all(up.iter().map(async |name| {
         let worker = world.worker(name)?;
-        let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(Fate::Up) };
+        let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(SwitchResult::Up) };
         let agent_name = target.agent_name(name);
         let agent = Agent { name: &agent_name, fingerprint: &fingerprint };
         again(world, worker, async || {
@@ -105,37 +94,37 @@ pub(crate) async fn verify(run: &Run<'_, '_>, needed: usize) -> std::result::Res
         })
         .await
     }));
-    for (name, fate) in up.iter().zip(asked.await) {
-        let fate = match fate? {
-            Fate::Back(_, log) => Fate::Back("its new agent did not stay up".to_owned(), log),
+    for (name, result) in up.iter().zip(asked.await) {
+        let result = match result? {
+            SwitchResult::Back(_, log) => SwitchResult::Back("its new agent did not stay up".to_owned(), log),
             other => other,
         };
-        run.fates.borrow_mut().insert(name.clone(), fate);
+        rollout.results.borrow_mut().insert(name.clone(), result);
     }
-    let fates = run.fates.borrow().clone();
-    let count = |wanted: fn(&Fate) -> bool| fates.values().filter(|fate| wanted(fate)).count();
-    let up = count(|fate| *fate == Fate::Up);
-    let lost = count(|fate| matches!(fate, Fate::Lost(_)));
+    let results = rollout.results.borrow().clone();
+    let count = |wanted: fn(&SwitchResult) -> bool| results.values().filter(|result| wanted(result)).count();
+    let up = count(|result| *result == SwitchResult::Up);
+    let lost = count(|result| matches!(result, SwitchResult::Lost(_)));
     let all = world.site.fleet.quorum == xr_model::Quorum::All;
     // With `skip` a worker that is cut off in the middle is one that is away.
     let excused = if all && world.site.fleet.away == Away::Skip { lost } else { 0 };
-    let unchanged = run.prepared.observed.fleet.len().saturating_sub(fates.len());
+    let unchanged = rollout.taking_part.saturating_sub(results.len());
     if up + unchanged + excused >= needed {
         return Ok(());
     }
-    let guilty = fates
+    let guilty = results
         .iter()
-        .find(|(_, fate)| matches!(fate, Fate::Back(..)))
-        .or_else(|| fates.iter().find(|(_, fate)| **fate != Fate::Up));
-    let Some((name, fate)) = guilty else {
+        .find(|(_, result)| matches!(result, SwitchResult::Back(..)))
+        .or_else(|| results.iter().find(|(_, result)| **result != SwitchResult::Up));
+    let Some((name, result)) = guilty else {
         return Err(Fault::new(format!("{up} workers have the new version, and {needed} must")).into());
     };
-    settle(world, name, fate.clone(), true)?;
+    settle(world, name, result.clone(), true)?;
     Err(Fault::new(format!("{up} workers have the new version, and {needed} must")).into())
 }
 
 /// Lets a worker's new agent stay. What cannot be told now is made good later: the worker goes back by itself.
-pub(crate) async fn confirm(world: &World<'_>, target: &Target, name: &str) -> Result<()> {
+pub async fn confirm(world: &World<'_>, target: &Target, name: &str) -> Result<()> {
     let worker = world.worker(name)?;
     let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(()) };
     let agent_name = target.agent_name(name);
@@ -146,13 +135,13 @@ pub(crate) async fn confirm(world: &World<'_>, target: &Target, name: &str) -> R
 }
 
 /// The same as a step of a run: one that did not come up has nothing to confirm.
-pub(crate) async fn confirm_switched(run: &Run<'_, '_>, name: &str) -> std::result::Result<(), Failure> {
-    if run.fates.borrow().get(name) != Some(&Fate::Up) {
+pub async fn confirm_switched(rollout: &Rollout<'_, '_>, name: &str) -> std::result::Result<(), Failure> {
+    if rollout.results.borrow().get(name) != Some(&SwitchResult::Up) {
         return Ok(());
     }
-    let confirmed = confirm(run.world, run.fleet()?, name).await;
+    let confirmed = confirm(rollout.world, rollout.target()?, name).await;
     if let Err(fault) = &confirmed {
-        run.fates.borrow_mut().insert(name.to_owned(), Fate::Lost(fault.chain()));
+        rollout.results.borrow_mut().insert(name.to_owned(), SwitchResult::Lost(fault.chain()));
     }
     Ok(confirmed?)
 }
@@ -161,7 +150,7 @@ pub(crate) async fn confirm_switched(run: &Run<'_, '_>, name: &str) -> std::resu
 ///
 /// # Errors
 /// When the worker is not reached or its engine refuses.
-pub(crate) async fn revert(world: &World<'_>, stack: &str, name: &str) -> Result<()> {
+pub async fn revert(world: &World<'_>, stack: &str, name: &str) -> Result<()> {
     // One that was taken out of the list meanwhile is nobody's any more.
     let Ok(worker) = world.worker(name) else { return Ok(()) };
     let _turn = world.turn().await;

@@ -159,7 +159,7 @@ impl Target {
     }
 
     /// Its part in what a run shall bring about.
-    pub(crate) fn desired(&self, world: &World<'_>) -> DesiredFleet {
+    pub fn desired(&self, world: &World<'_>) -> DesiredFleet {
         DesiredFleet {
             images: self.images.clone(),
             agent: self.rule.agent.is_some(),

@@ -7,25 +7,24 @@ use xr_session::{Failure, World};
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::Agent;
 
-use super::{
+use crate::{
     Target,
     observe::{self, named},
+    rollout::{Rollout, SwitchResult},
     see,
-    swap::Fate,
 };
-use crate::actions::Run;
 
 /// Room that a worker must have beyond its images, in KiB.
 const ROOM: u64 = 256 << 10;
 
 /// The step of a plan.
-pub(crate) async fn act(
-    run: &Run<'_, '_>,
+pub async fn act(
+    rollout: &Rollout<'_, '_>,
     step: StepId,
     worker: &str,
     lacks: &[ImageRef],
 ) -> std::result::Result<(), Failure> {
-    let (world, target) = (run.world, run.fleet()?);
+    let (world, target) = (rollout.world, rollout.target()?);
     let worker = world.worker(worker)?;
     let _turn = world.turn().await;
     let lacks = lacks.iter().map(|image| target.image(image)).collect::<Result<Vec<_>>>()?;
@@ -39,10 +38,10 @@ pub(crate) async fn act(
     // Whatever went wrong: a worker that does not answer any more is one that is away.
     if world.site.fleet.away == Away::Skip && see(world, worker, None).await.there.is_err() {
         world.say(Level::Warning, format!("{} (left out; it catches up at its return)", fault.chain()));
-        run.fates.borrow_mut().insert(worker.name.clone(), Fate::Lost(fault.chain()));
+        rollout.results.borrow_mut().insert(worker.name.clone(), SwitchResult::Lost(fault.chain()));
         return Ok(());
     }
-    if enough_without(run, &worker.name, &fault) {
+    if enough_without(rollout, &worker.name, &fault) {
         world.say(Level::Warning, format!("{} (left out: the others are enough; it catches up)", fault.chain()));
         return Ok(());
     }
@@ -50,12 +49,12 @@ pub(crate) async fn act(
 }
 
 /// Notes that a worker which is there cannot be staged. Whether the quorum can be had without it: never where it is all.
-fn enough_without(run: &Run<'_, '_>, worker: &str, why: &Fault) -> bool {
-    let mut fates = run.fates.borrow_mut();
-    fates.insert(worker.to_owned(), Fate::Back(why.chain(), Vec::new()));
-    let taking_part = run.prepared.observed.fleet.len();
-    let able = taking_part - fates.values().filter(|fate| matches!(fate, Fate::Back(..))).count();
-    run.prepared.desired.fleet.as_ref().is_some_and(|fleet| able >= fleet.quorum.of(fleet.all, taking_part))
+fn enough_without(rollout: &Rollout<'_, '_>, worker: &str, why: &Fault) -> bool {
+    let mut results = rollout.results.borrow_mut();
+    results.insert(worker.to_owned(), SwitchResult::Back(why.chain(), Vec::new()));
+    let taking_part = rollout.taking_part;
+    let able = taking_part - results.values().filter(|result| matches!(result, SwitchResult::Back(..))).count();
+    rollout.wanted.is_some_and(|fleet| able >= fleet.quorum.of(fleet.all, taking_part))
 }
 
 /// Brings the images and creates the agent.

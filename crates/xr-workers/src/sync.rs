@@ -8,7 +8,7 @@ use xr_session::World;
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::{Agent, Switched};
 
-use super::{Ledger, Seen, Target, joined, observe::named, see, see_all, stage::stage};
+use crate::{Ledger, Seen, Target, membership::joined, observe::named, see, see_all, stage::stage};
 
 /// What became of one worker.
 pub struct Synced {

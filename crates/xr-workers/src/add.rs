@@ -8,7 +8,7 @@ use xr_session::World;
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::{Agent, Look, install_docker, look, remove_docker};
 
-use super::{
+use crate::{
     Target,
     observe::{self, named},
     register::refuse_unfit,
@@ -173,7 +173,7 @@ fn server(world: &World<'_>, target: &Target, look: &Look) -> String {
     let host = public.map_or_else(|| look.from.clone(), str::to_owned);
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
     let Some((port, target_port)) = target.published() else { return format!("http://{bracketed}") };
-    let tls = crate::smoke::speaks_tls(port, target_port);
+    let tls = xr_preflight::http::speaks_tls(port, target_port);
     let scheme = if tls { "https" } else { "http" };
     match (scheme, port) {
         ("http", 80) | ("https", 443) => format!("{scheme}://{bracketed}"),

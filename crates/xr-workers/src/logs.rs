@@ -5,7 +5,7 @@ use xr_model::{Fault, Result, Worker};
 use xr_session::World;
 use xr_worker_bootstrap::Agent;
 
-use super::{
+use crate::{
     observe::{self, named},
     target::agent_name,
 };

@@ -7,7 +7,7 @@ use xr_model::{Result, Worker};
 use xr_session::World;
 use xr_stack::Resolved;
 
-use super::{
+use crate::{
     Ledger, Seen, Target,
     observe::{self, There, look_at},
 };

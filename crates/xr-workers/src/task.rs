@@ -8,7 +8,7 @@ use xr_model::{Fault, Level, PinnedImage, Result, Worker, exit};
 use xr_session::World;
 use xr_worker_bootstrap::{Look, glance_here};
 
-use super::{
+use crate::{
     Seen, Target,
     observe::There,
     see_all,
