@@ -38,7 +38,7 @@ enum Command {
     Crash(crash::Crash),
     /// Compare what xr makes of stacks of every shape with what compose makes of them
     Conform(conform::Conform),
-    /// Check layers, versions and generated files
+    /// Check crates, imports, versions and generated files
     Tidy,
     /// The main job on the example, on real containers: install, doctor, update, rollback
     Demo(demo::Demo),

@@ -11,10 +11,12 @@ use xr_workers::Rollout;
 
 use crate::{
     actions::{self, Run},
-    checks::{self, Demand},
     judge,
     obstacle::obstacle,
-    prepare::Prepared,
+    prepare::{
+        Prepared,
+        checks::{self, Demand},
+    },
     unwind, watch,
 };
 

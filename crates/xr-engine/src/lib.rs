@@ -10,7 +10,7 @@
 mod actions;
 mod adopt;
 mod apply;
-mod checks;
+mod backup_sources;
 mod claim;
 mod dumps;
 mod health;
@@ -36,7 +36,6 @@ mod volumes;
 mod watch;
 
 pub use apply::apply;
-pub use checks::opens_database;
 pub use claim::project;
 pub use judge::problems;
 pub use lifecycle::{Stopped, layers, prepare_restart, prepare_start, settings_changed, stop, stoppable};

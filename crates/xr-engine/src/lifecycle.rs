@@ -14,7 +14,11 @@ use xr_plan::{Origin, lint, plan};
 use xr_release::settings;
 use xr_session::World;
 
-use crate::{checks, claim, prepare::Prepared, service_hooks};
+use crate::{
+    claim,
+    prepare::{Prepared, checks},
+    service_hooks,
+};
 
 /// How long a container without a check may take to be up.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@
 //!
 //! Pure: nothing here reads or writes a file, starts a program or prints.
 
+mod database_key;
 mod edit;
 mod empty;
 mod entry;
@@ -23,6 +24,7 @@ mod secret;
 mod spell;
 mod trap;
 
+pub use database_key::opens_database;
 pub use empty::{EmptySecret, empty_secrets};
 pub use entry::{Duplicate, Entry, Quoting, Value};
 pub use error::{EditError, ParseError, ParseErrorKind};

@@ -8,7 +8,7 @@ use duct::cmd;
 use serde_json::{Value, json};
 
 use crate::ask::answers;
-use crate::lab::lock_file;
+use crate::lock::lock_file;
 use crate::shell::run;
 use crate::surround::HASTE;
 use crate::{Base, Engine, Layout, Registry, wait_for};

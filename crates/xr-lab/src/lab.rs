@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use crate::lock::lock_file;
 use crate::setup::setup;
 use crate::shell::step;
 use crate::{Base, Engine, GitRemote, Host, HostKind, HostSpec, Layout, RELEASES, Registry, Release, Sandbox};
@@ -268,12 +268,4 @@ fn sweep(layout: &Layout) -> Result<()> {
 
 fn lock(layout: &Layout) -> Result<File> {
     lock_file(layout, "lock")
-}
-
-/// Waits for a lock of the lab's; it ends with the file.
-pub(crate) fn lock_file(layout: &Layout, name: &str) -> Result<File> {
-    let path = layout.join(name);
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    flock(&file, FlockOperation::LockExclusive).with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
 }

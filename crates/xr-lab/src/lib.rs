@@ -31,6 +31,7 @@ mod git_server;
 mod host;
 mod lab;
 mod layout;
+mod lock;
 mod loopback;
 mod processes;
 mod product;

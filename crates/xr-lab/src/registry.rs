@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use duct::cmd;
 
-use crate::lab::lock_file;
+use crate::lock::lock_file;
 use crate::shell::run;
 use crate::{Daemon, Engine, Layout, wait_for};
 

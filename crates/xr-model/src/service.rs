@@ -148,9 +148,11 @@ impl Service {
             || (!self.is_started_again() && ended.contains(&self.name))
     }
 
-    /// Whether, having ended with success, it may have done what it is for: a job, or nothing about it speaks for a server.
+    /// Whether, having ended with success, it may have done what it is for: a job, or nothing about it speaks for a server. Of one
+    /// that is said to end data alone do not: who prepares a volume, or saves it, mounts it too.
     pub fn may_be_done(&self, services: &[Self], ended: &[String]) -> bool {
-        self.is_a_job(services, ended) || !(self.is_started_again() || self.owns_data || self.serves(services))
+        let keeps = self.owns_data && (!self.ends || self.is_database());
+        self.is_a_job(services, ended) || !(self.is_started_again() || keeps || self.serves(services))
     }
 
     fn is_started_again(&self) -> bool {

@@ -9,6 +9,7 @@ mod host_needs;
 pub mod images;
 pub mod mounted;
 pub mod own_files;
+pub mod release_keys;
 pub mod settings;
 pub mod staging;
 pub mod templates;

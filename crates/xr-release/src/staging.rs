@@ -17,10 +17,9 @@ use xr_version_resolver::{Checkout, version_file};
 
 use crate::{
     files::has_moved,
-    mounted, own_files,
+    mounted, own_files, release_keys,
     settings::{self, EnvReport, Inputs},
     templates::{Present, Templates},
-    trust,
 };
 
 /// A staged generation.
@@ -104,7 +103,7 @@ pub fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         let real = fault.message.replace(&root.display().to_string(), &world.root.display().to_string());
         Fault { message: format!("{} as released: {real}", order.version), ..fault }
     })?;
-    trust::stage(world, order.commit, &stack.manifest.trust, &root)?;
+    release_keys::stage(world, order.commit, &stack.manifest.trust, &root)?;
     // Of a bundle only VERSION: an `.env` elsewhere is the admin's doing.
     let unpacked = world.checkout.is_none().then(|| layout.way_out()).flatten().filter(|path| *path == layout.version);
     if let Some(path) = stack.layout.way_out().or(unpacked) {

@@ -14,10 +14,10 @@ use xr_stack::Trust;
 use xr_trust::{KeyFile, Keyring, Keys, SignedList};
 use xr_version_resolver::Resolution;
 
-use crate::{own_files::OwnFiles, staging};
+use crate::{own_files::OwnFiles, release_keys, staging};
 
 pub use checked::Checked;
-pub use policy::{Origin, Policy, Rules, read_keys};
+pub use policy::{Origin, Policy, Rules};
 
 /// Checks the signatures of a release. `given` are files of keys that alone count for this run.
 ///
@@ -96,23 +96,17 @@ fn own_word(world: &World<'_>) -> Fault {
 /// The keys that the release itself names.
 fn brought_keys(world: &World<'_>, commit: Option<&str>, trust: &Trust) -> Result<Keys> {
     let keys = trust.keys.iter().map(|name| {
-        let bytes = read(world, commit, name)?.ok_or_else(|| missing(name))?;
+        let bytes = read(world, commit, name)?.ok_or_else(|| release_keys::missing(name))?;
         Ok(KeyFile { name: format!("xr.toml: trust.keys: {name}"), bytes })
     });
     Keys::read(keys.collect::<Result<_>>()?)
-}
-
-fn missing(name: &str) -> Fault {
-    Fault::new(format!("xr.toml: trust.keys: {name} does not exist in the release")).hint(
-        "the publisher must put the key there: gpg --armor --export KEY, or the file of an SSH or minisign public key",
-    )
 }
 
 /// A file of the release.
 fn read(world: &World<'_>, commit: Option<&str>, path: &str) -> Result<Option<Vec<u8>>> {
     match (&world.checkout, commit) {
         (Some(checkout), Some(commit)) => checkout.read(commit, path),
-        _ => policy::regular(&world.root.join(path)),
+        _ => release_keys::regular(&world.root.join(path)),
     }
 }
 
@@ -178,38 +172,6 @@ fn files(world: &World<'_>, commit: Option<&str>, list: &SignedList) -> Result<(
         list.check_file(path, read(world, commit, path)?.as_deref())?;
     }
     Ok(())
-}
-
-/// Puts the keys and the list of a release into its staged tree: they decide about the release after it.
-///
-/// # Errors
-/// When a key that the release names is not in it, or is no key.
-pub fn stage(world: &World<'_>, commit: Option<&str>, trust: &Trust, staged: &Path) -> Result<()> {
-    if trust.required && trust.keys.is_empty() {
-        return Err(Fault::new("xr.toml: trust.required = true, but trust.keys names no key")
-            .hint("[trust] keys = [\"keys/release.asc\"], with that file in the release"));
-    }
-    if trust.keys.is_empty() {
-        return Ok(());
-    }
-    match (&world.checkout, commit) {
-        (Some(checkout), Some(commit)) => {
-            let files = trust.files();
-            let names: Vec<&str> = files.iter().map(String::as_str).collect();
-            checkout.stage(commit, &names, staged)?;
-        }
-        _ => {
-            for name in trust.files() {
-                let from = world.root.join(&name);
-                if policy::regular(&from)?.is_some() {
-                    staging::copy(&from, &staged.join(&name))?;
-                }
-            }
-        }
-    }
-    let keys = policy::read_keys(staged, trust)?;
-    // A host without gpg is told before it is bound to keys that only gpg can read.
-    if trust.required { keys.examine(0).map(drop) } else { Ok(()) }
 }
 
 /// The files of a staged bundle that somebody must vouch for: all but the settings, what a service may have written and

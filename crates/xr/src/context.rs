@@ -6,7 +6,7 @@ use xr_journal::Home;
 use xr_model::{Fault, Result, exit};
 use xr_session::{Cancel, World};
 
-use crate::{args::Globals, logging, render::Renderer, signals};
+use crate::{globals::Globals, logging, render::Renderer, signals};
 
 /// xr's version, for records.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

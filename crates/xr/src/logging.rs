@@ -5,7 +5,7 @@ use std::path::Path;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 use xr_journal::{Home, give_to_folders_owner};
 
-use crate::render;
+use crate::print;
 
 /// Days of logs kept.
 const DAYS: usize = 14;
@@ -20,7 +20,7 @@ pub fn begin(verbose: u8, root: &Path) {
     let asked = std::env::var("XR_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(render::is_coloured(&std::io::stderr()))
+        .with_ansi(print::is_coloured(&std::io::stderr()))
         .with_target(false)
         .with_filter(asked.unwrap_or_else(|| levels(level)));
     let home = Home::of(root);

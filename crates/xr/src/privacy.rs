@@ -2,7 +2,7 @@
 
 use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
 
-use crate::outcome::err;
+use crate::print::err;
 
 /// Keeps it in: no core dump of xr or of what it starts, no debugger of another program of this user's, and a panic tells
 /// where and not what, because its message may hold a value.

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, stderr, stdin};
 use dialoguer::{Confirm, Input, Password};
 use xr_model::{Fault, Result, exit};
 
-use crate::args::Globals;
+use crate::globals::Globals;
 
 /// Whether somebody is there to answer.
 pub fn is_interactive() -> bool {

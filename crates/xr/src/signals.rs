@@ -4,7 +4,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use xr_session::Cancel;
 
-use crate::{guard, outcome::err};
+use crate::{guard, print::err};
 
 /// A wish to stop that SIGINT and SIGTERM raise.
 pub fn listen() -> Cancel {

@@ -1,6 +1,5 @@
 //! Does `.env` have the keys it should, with values of its own?
 
-use xr_engine::opens_database;
 use xr_env_writer::{EnvFile, empty_secrets, is_secret_key, known_to_all};
 use xr_release::settings::unread;
 
@@ -114,7 +113,7 @@ fn placeholders(facts: &Facts, env: &EnvFile) -> Vec<Finding> {
         let digits = ruled(key).map_or(64, |rule| rule.length);
         // Through a pipe: arguments can be read by every user.
         let new = format!("openssl rand -hex {} | xr env set {key} --stdin && xr install", digits / 2);
-        found.push(if opens_database(key, database) {
+        found.push(if xr_env_writer::opens_database(key, database) {
             // The volume was made with it: a new value alone locks the product out.
             let evidence = format!("{key} {what}; the database was made with it, so change it there first");
             let user = facts

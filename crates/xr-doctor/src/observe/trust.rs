@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use xr_journal::{Generations, Home};
-use xr_release::trust::{Origin, Rules, read_keys};
+use xr_release::{
+    release_keys::read_keys,
+    trust::{Origin, Rules},
+};
 use xr_stack::{Site, Trust};
 
 use crate::facts::{History, Seen, TrustFact};

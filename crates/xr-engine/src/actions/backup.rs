@@ -12,65 +12,15 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use xr_host::{Program, Said, Setting};
 use xr_journal::give_to_folders_owner;
-use xr_model::{Container, Fault, ImageRef, Level, Result, RunKind};
+use xr_model::{Container, Fault, Result, RunKind};
 use xr_session::{Failure, World};
 use xr_stack::Backup;
 
 use super::Run;
-use crate::{dumps, silence::silence, tail::Tail};
+use crate::{backup_sources::able, dumps, silence::silence, tail::Tail};
 
-/// How long the question may take whether there is anything to save.
-const ASKED: Duration = Duration::from_secs(30);
 /// How long a backup may say nothing when the manifest does not tell.
 const SILENCE: Duration = Duration::from_secs(600);
-
-/// The running containers that a backup is taken from, one of each service that it fits and that has anything to save.
-pub(crate) async fn sources(world: &World<'_>, backup: &Backup, containers: &[Container]) -> Result<Vec<Container>> {
-    let mut sources = Vec::new();
-    for container in able(world, backup, containers).await? {
-        if applies(world, backup, &container).await {
-            sources.push(container);
-        }
-    }
-    Ok(sources)
-}
-
-/// Those that it fits and that have its program.
-async fn able(world: &World<'_>, backup: &Backup, containers: &[Container]) -> Result<Vec<Container>> {
-    let mut sources: Vec<Container> = Vec::new();
-    for container in containers.iter().filter(|c| c.is_running()) {
-        let image = ImageRef::new(container.image.clone());
-        let fits = image.name().rsplit('/').next().is_some_and(|name| backup.fits(name));
-        // What is meant for every image is about what is mounted.
-        let holds_nothing = backup.is_for_all() && container.mounts.is_empty();
-        if !fits || holds_nothing || sources.iter().any(|other| other.service == container.service) {
-            continue;
-        }
-        let able = match &backup.requires_program {
-            Some(program) => world.engine.has_program(&container.id, program).await?,
-            None => true,
-        };
-        if able {
-            sources.push(container.clone());
-        }
-    }
-    Ok(sources)
-}
-
-/// Whether there is anything to save, as the container itself says. One that cannot be asked is told.
-async fn applies(world: &World<'_>, backup: &Backup, container: &Container) -> bool {
-    let Some(argv) = &backup.requires else { return true };
-    let program = Program { argv, input: None, hear: &mut |_| Ok(()), setting: Setting::default() };
-    let heard = Notify::new();
-    let asked = world.engine.run_program(&container.id, program, silence(&heard, ASKED, &world.cancel));
-    let why = match asked.await {
-        Ok(Some(code)) => return code == 0,
-        Ok(None) => format!("it did not say within {} s whether there is anything to save", ASKED.as_secs()),
-        Err(fault) => fault.chain(),
-    };
-    world.say(Level::Warning, format!("no backup `{}` is taken of {}: {why}", backup.name, container.service));
-    false
-}
 
 pub(crate) async fn act(run: &Run<'_, '_>, index: usize, service: &str) -> std::result::Result<(), Failure> {
     let Some(backup) = run.prepared.manifest.backups.get(index) else { return Ok(()) };

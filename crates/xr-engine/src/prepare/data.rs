@@ -7,7 +7,7 @@ use xr_model::{Fault, Generation, Level, Observed, Restore, Result};
 use xr_session::World;
 use xr_stack::{Backup, Manifest};
 
-use crate::{actions::backup, checks, dumps};
+use crate::{backup_sources, dumps};
 
 /// What the data need on the engine's disk while they are there twice, in sizes of the dump: tables are larger than their
 /// text, and indexes are not in it.
@@ -27,7 +27,7 @@ pub(super) async fn restores(
     let mut left: Vec<(&str, String)> = Vec::new();
     let mut sources = 0;
     for (index, one) in manifest.backups.iter().enumerate() {
-        let containers = backup::sources(world, one, &observed.containers).await?;
+        let containers = backup_sources::sources(world, one, &observed.containers).await?;
         sources += containers.len();
         if one.restore.is_none() {
             left.extend(containers.into_iter().map(|container| (one.name.as_str(), container.service)));
@@ -98,7 +98,7 @@ pub(super) async fn restores(
     }
     let need = restores.iter().map(|restore| restore.size).sum::<u64>().saturating_mul(GROWTH);
     let engine = world.engine.info().await?;
-    checks::room(Path::new(&engine.root), need, "xr prune; docker image prune")?;
+    super::checks::room(Path::new(&engine.root), need, "xr prune; docker image prune")?;
     Ok(restores)
 }
 

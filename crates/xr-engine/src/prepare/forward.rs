@@ -23,8 +23,8 @@ use xr_session::World;
 use xr_stack::{HookTime, Manifest};
 use xr_version_resolver::{Checkout, Resolution, Source, version_file};
 
-use super::{Parts, Prepared, Request, Wanted, backups, release::resolve_release};
-use crate::{adopt, checks, claim, hold, moved, networks, volumes};
+use super::{Parts, Prepared, Request, Wanted, backups, checks, release::resolve_release};
+use crate::{adopt, claim, hold, moved, networks, volumes};
 
 /// An install or update, ready to be planned.
 pub(super) async fn forward(world: &World<'_>, request: &Request) -> Result<Prepared> {

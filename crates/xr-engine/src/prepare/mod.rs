@@ -1,6 +1,7 @@
 //! Everything before the switch: from a request to a plan that can be shown.
 
 mod backward;
+pub(crate) mod checks;
 mod data;
 mod forward;
 mod release;
@@ -19,7 +20,7 @@ use xr_session::World;
 use xr_stack::Manifest;
 use xr_workers::{Target, taking_part};
 
-use crate::checks;
+use crate::backup_sources;
 
 pub use request::{Request, Wanted};
 
@@ -127,7 +128,7 @@ async fn take_workers_along(world: &World<'_>, prepared: &mut Prepared, dry_run:
 async fn backups(manifest: &Manifest, observed: &Observed, world: &World<'_>) -> Result<Vec<DesiredBackup>> {
     let mut chosen: Vec<DesiredBackup> = Vec::new();
     for (index, backup) in manifest.backups.iter().enumerate() {
-        for source in crate::actions::backup::sources(world, backup, &observed.containers).await? {
+        for source in backup_sources::sources(world, backup, &observed.containers).await? {
             chosen.push(DesiredBackup { index, name: backup.name.clone(), service: source.service });
         }
     }

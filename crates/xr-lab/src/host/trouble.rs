@@ -5,7 +5,7 @@ use std::{fs::File, time::Duration};
 use anyhow::{Context, Result, ensure};
 
 use super::{ADDRESSES, Host};
-use crate::lab::lock_file;
+use crate::lock::lock_file;
 use crate::wait_for;
 
 /// Debian's place for it, below the architecture's folder.

@@ -6,7 +6,8 @@ use xr_model::{Covers, Fault, Generation, Level, Mode, PinnedImage, Result, Veri
 use xr_session::World;
 use xr_trust::SignedList;
 
-use super::{Origin, Policy, policy::regular, to_vouch_for};
+use super::{Origin, Policy, to_vouch_for};
+use crate::release_keys::regular;
 use crate::staging::Staged;
 
 /// What was found out about a release's signatures.

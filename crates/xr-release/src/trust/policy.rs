@@ -1,14 +1,13 @@
 //! Which keys count, and whether they must.
 
-use std::{
-    fmt, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fmt, fs, io, path::PathBuf};
 
 use xr_journal::{Generations, Home};
 use xr_model::{Fault, Generation, Result};
 use xr_stack::{SiteTrust, Trust};
 use xr_trust::{KeyFile, Keys};
+
+use crate::release_keys::{read_keys, regular};
 
 /// By whose word keys count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,33 +133,6 @@ fn published(generation: &Generation, generations: &Generations) -> Result<(Trus
     };
     let keys = read_keys(&root, &trust)?;
     Ok((trust, keys))
-}
-
-/// The keys that an `xr.toml` names, from the tree it stands in.
-///
-/// # Errors
-/// A file that is missing or no key.
-pub fn read_keys(root: &Path, trust: &Trust) -> Result<Keys> {
-    let one = |name: &String| {
-        let bytes = regular(&root.join(name))?.ok_or_else(|| super::missing(name))?;
-        Ok(KeyFile { name: format!("xr.toml: trust.keys: {name}"), bytes })
-    };
-    Keys::read(trust.keys.iter().map(one).collect::<Result<_>>()?)
-}
-
-/// The bytes of a regular file; nothing when there is none. A symbolic link is not followed: it may lead anywhere.
-pub fn regular(path: &Path) -> Result<Option<Vec<u8>>> {
-    let cannot = |error: io::Error| {
-        Fault::new(format!("cannot read {}", path.display()))
-            .because(error)
-            .hint(format!("ls -l {}   # expected a regular file", xr_model::shell(&path)))
-    };
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(cannot(error)),
-        Ok(meta) if meta.is_symlink() => Err(cannot(io::Error::other("a symbolic link"))),
-        Ok(_) => xr_stack::read_small(path).map(Some).map_err(cannot),
-    }
 }
 
 fn unreadable(name: &str, error: io::Error) -> Fault {

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::env::Shells;
 use xr_model::{Fault, Result, exit};
 
-use crate::outcome::out;
+use crate::print::out;
 
 /// `xr completions`
 #[derive(Debug, Args)]

@@ -8,9 +8,10 @@ use xr_model::{Result, Verdict, exit};
 use xr_workers::catch_up;
 
 use crate::{
-    args::{Channel, Rollback, Run, Update},
+    commands::options::{Channel, Rollback, Run, Update},
     context::Context,
-    outcome::{self, out, print_json},
+    outcome,
+    print::{out, print_json},
     prompt, run,
 };
 

@@ -12,8 +12,8 @@ use xr_stack::Resolved;
 use super::worker;
 use crate::{
     context::Context,
-    outcome::{err, out, out_marked, print_json},
-    render::is_coloured,
+    print::is_coloured,
+    print::{err, out, out_marked, print_json},
 };
 
 /// `xr doctor`

@@ -9,10 +9,10 @@ use xr_model::{Result, exit};
 use xr_session::World;
 
 use crate::{
-    args::Globals,
     context::Context,
+    globals::Globals,
     guard::Guard as Post,
-    outcome::{err, out},
+    print::{err, out},
     run, signals,
 };
 

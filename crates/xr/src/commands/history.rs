@@ -6,9 +6,9 @@ use xr_journal::{Generations, Home, PastRun, read_runs};
 use xr_model::{Fault, Generation, Result, Verdict, exit};
 
 use crate::{
-    args::Globals,
     context,
-    outcome::{out, print_json},
+    globals::Globals,
+    print::{out, print_json},
     render::{table::table, time::moment},
 };
 

@@ -7,7 +7,7 @@ use xr_model::{Result, exit};
 
 use crate::{
     context::Context,
-    outcome::{out, print_json},
+    print::{out, print_json},
     prompt,
     render::table::bytes,
     run,

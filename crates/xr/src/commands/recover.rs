@@ -8,9 +8,9 @@ use xr_model::{Action, Plan, Result, RunKind, Verdict, exit};
 
 use super::deploy::{deploy, request};
 use crate::{
-    args,
+    commands::options,
     context::Context,
-    outcome::{out, print_json},
+    print::{out, print_json},
     run,
 };
 
@@ -58,7 +58,7 @@ pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
     };
     if let Some(wanted) = further {
         let command = past.plan.kind.as_str();
-        let request = Request { wanted, ..request(args::Run { dry_run: false, no_backup: false }) };
+        let request = Request { wanted, ..request(options::Run { dry_run: false, no_backup: false }) };
         return deploy(context, command, &request, false).await;
     }
     context.renderer.finish();

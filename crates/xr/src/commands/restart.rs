@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     context::Context,
-    outcome::{self, out, print_json},
+    outcome,
+    print::{out, print_json},
     run,
 };
 

@@ -6,7 +6,7 @@ use xr_model::{Fault, Level, Mode, Outcome, Result, exit};
 use xr_session::World;
 
 use super::deploy::{request, show_plan};
-use crate::{args::Run, context::Context, outcome, run};
+use crate::{commands::options::Run, context::Context, outcome, run};
 
 /// `xr start`
 #[derive(Debug, Args)]

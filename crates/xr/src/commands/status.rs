@@ -13,9 +13,9 @@ use xr_stack::Site;
 use xr_workers::Ledger;
 
 use crate::{
-    args::Globals,
     context,
-    outcome::{err, out, print_json},
+    globals::Globals,
+    print::{err, out, print_json},
     render::{
         table::table,
         time::{moment, seconds_since, span},

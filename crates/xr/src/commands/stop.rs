@@ -9,7 +9,7 @@ use xr_model::{Level, Result, exit};
 
 use crate::{
     context::Context,
-    outcome::{out, print_json},
+    print::{out, print_json},
     run,
 };
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    outcome::{err, out, print_json},
+    print::{err, out, print_json},
 };
 
 /// `xr run`

@@ -8,7 +8,7 @@ use xr_preflight::boot;
 
 use crate::{
     context::Context,
-    outcome::{out, print_json},
+    print::{out, print_json},
     prompt, run,
 };
 

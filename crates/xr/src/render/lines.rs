@@ -2,7 +2,7 @@
 
 use xr_model::{Event, Level};
 
-use crate::outcome::err;
+use crate::print::err;
 
 /// Shows an event as a line; phases and starts only when asked to say more.
 pub fn show(event: Event, verbose: bool) {

@@ -10,16 +10,9 @@ use std::io::{IsTerminal, stderr};
 use xr_model::{EVENT_FORMAT, Event, printable_json};
 
 use crate::{
-    args::{Globals, Progress},
-    outcome::err,
+    globals::{Globals, Progress},
+    print::err,
 };
-
-/// Whether a stream is a terminal that shows colours, and nobody asked for none (<https://no-color.org>).
-pub fn is_coloured(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var("TERM").is_ok_and(|term| term != "dumb")
-}
 
 /// Shows events.
 pub struct Renderer {

@@ -8,8 +8,8 @@ use xr_model::{Result, exit};
 use xr_stack::Stack;
 
 use crate::{
-    args::Globals,
-    outcome::{out, print_json},
+    globals::Globals,
+    print::{out, print_json},
 };
 
 /// One thing to look at.

@@ -13,9 +13,9 @@ use xr_model::{Fault, Result, exit};
 use xr_stack::Stack;
 
 use crate::{
-    args::Globals,
     context::{self, Context},
-    outcome::{err, out, out_value, print_json},
+    globals::Globals,
+    print::{err, out, out_value, print_json},
     prompt, run,
 };
 

@@ -18,9 +18,9 @@ use xr_stack::{
 };
 
 use crate::{
-    args::Globals,
     context,
-    outcome::{err, out, print_json},
+    globals::Globals,
+    print::{err, out, print_json},
 };
 
 /// `xr init`

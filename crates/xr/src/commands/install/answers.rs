@@ -6,7 +6,7 @@ use dialoguer::{Confirm, Input};
 use xr_model::{Fault, Result, exit};
 use xr_stack::{Database, Stack};
 
-use crate::{args::Install, context::Context, prompt};
+use crate::{commands::options::Install, context::Context, prompt};
 
 /// Keys and values for `.env`.
 ///

@@ -11,7 +11,7 @@ use xr_model::{Event, Fault, Level, Port, Result, Service, exit};
 use xr_preflight::boot;
 
 use super::deploy::{deploy, request};
-use crate::{args::Install, context::Context, outcome::out};
+use crate::{commands::options::Install, context::Context, print::out};
 
 /// `xr install`
 pub async fn run(context: &Context, args: &Install) -> Result<u8> {

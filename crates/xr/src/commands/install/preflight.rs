@@ -11,7 +11,7 @@ use xr_preflight::{
 };
 use xr_stack::{Site, Stack};
 
-use crate::{args::Install, context::Context, outcome::out, prompt};
+use crate::{commands::options::Install, context::Context, print::out, prompt};
 
 /// Whether the install goes on. `--dry-run` on a machine without Docker ends here: what comes after is not known yet.
 ///

@@ -9,7 +9,7 @@ use xr_workers::{Candidate, Target};
 use super::Add;
 use crate::{
     context::Context,
-    outcome::{err, out, print_json},
+    print::{err, out, print_json},
     prompt, run,
 };
 

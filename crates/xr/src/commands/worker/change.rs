@@ -3,7 +3,7 @@
 use xr_model::{Level, Result, Worker, exit};
 
 use super::{Drain, Remove};
-use crate::{context::Context, outcome::out, prompt, run};
+use crate::{context::Context, print::out, prompt, run};
 
 /// `xr worker remove`
 pub async fn remove(context: &Context, args: &Remove) -> Result<u8> {

@@ -7,7 +7,7 @@ use xr_workers::Target;
 use super::{Import, add};
 use crate::{
     context::Context,
-    outcome::{err, out},
+    print::{err, out},
     run,
 };
 

@@ -7,7 +7,7 @@ use xr_workers::{Ledger, Row};
 use super::List;
 use crate::{
     context::Context,
-    outcome::{out, print_json},
+    print::{out, print_json},
     render::{
         table::table,
         time::{seconds_since, span},

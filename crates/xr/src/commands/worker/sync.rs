@@ -7,7 +7,7 @@ use xr_workers::Synced;
 use super::Sync;
 use crate::{
     context::Context,
-    outcome::{err, out, print_json},
+    print::{err, out, print_json},
     run,
 };
 

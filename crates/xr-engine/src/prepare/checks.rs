@@ -15,7 +15,7 @@ use xr_release::{
 };
 use xr_session::World;
 
-use crate::prepare::Prepared;
+use super::Prepared;
 
 /// `.env` and VERSION, before anything else is looked at.
 pub(crate) fn settings(world: &World<'_>, kind: RunKind) -> Result<()> {
@@ -191,7 +191,7 @@ pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged, first: boo
     let (env, report) = (world.stack.layout.env_path(), &staged.report);
     let database = staged.stack.manifest.database.as_ref().map(|keys| keys.password.as_str());
     // A file that is there and lacks the database's password: until now compose's default was it.
-    let made = |key: &&String| report.generated.contains(*key) && opens_database(key, database);
+    let made = |key: &&String| report.generated.contains(*key) && xr_env_writer::opens_database(key, database);
     let lacked: Vec<&str> = report.added.iter().filter(made).map(String::as_str).collect();
     let missing = !env.exists() && !report.generated.is_empty();
     let lacking = first && env.exists() && !lacked.is_empty();
@@ -219,14 +219,6 @@ pub(crate) async fn fresh_secrets(world: &World<'_>, staged: &Staged, first: boo
         staged.report.generated.join(", ")
     ))
     .hint(format!("restore the old .env; or, to begin anew without the data: {}", removal.join("; "))))
-}
-
-/// Whether a database that was made with one value of this key refuses another: what the manifest says, else the name.
-pub fn opens_database(key: &str, named: Option<&str>) -> bool {
-    const DATABASES: [&str; 8] = ["DB", "DATABASE", "POSTGRES", "POSTGRESQL", "PG", "MYSQL", "MARIADB", "MONGO"];
-    let words: Vec<&str> = key.split('_').collect();
-    let password = words.last().is_some_and(|word| word.starts_with("PASS") || word.ends_with("PASSWORD"));
-    named == Some(key) || (password && words.iter().any(|word| DATABASES.contains(word) || word.starts_with("PGPASS")))
 }
 
 /// Whether this is a name that only the stack's containers know: of a service, of its container, of its places on networks.
@@ -443,22 +435,6 @@ mod tests {
             (RunKind::Restart, Demand::Nothing),
         ] {
             assert_eq!(demand(kind), expect, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn passwords_that_a_volume_was_made_with_are_known() {
-        for (key, named, expect) in [
-            ("DB_PASSWORD", None, true),
-            ("POSTGRES_PASS", None, true),
-            ("PGPASSWORD", None, true),
-            ("MYSQL_ROOT_PASSWORD", None, true),
-            ("STORE_SECRET", Some("STORE_SECRET"), true),
-            ("STORE_SECRET", Some("DB_PASSWORD"), false),
-            ("ADMIN_PASSWORD", None, false),
-            ("DB_HOST", None, false),
-        ] {
-            assert_eq!(opens_database(key, named), expect, "{key}");
         }
     }
 }
