@@ -9,7 +9,7 @@ use std::{
 use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::family;
+use crate::process_tree;
 
 /// Process ids, and whether each leads a process group of its own.
 static RUNNING: Mutex<BTreeMap<u32, bool>> = Mutex::new(BTreeMap::new());
@@ -37,7 +37,7 @@ impl Drop for Noted {
 pub fn kill_children() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     for (pid, own_group) in running.iter() {
-        family::kill(*pid);
+        process_tree::kill(*pid);
         if let Some(leader) = i32::try_from(*pid).ok().and_then(Pid::from_raw).filter(|_| *own_group) {
             // Also those whose parent has ended before; one that has just ended needs no signal.
             let _ = kill_process_group(leader, Signal::KILL);
@@ -51,5 +51,5 @@ pub fn end_children() {
     let pids: Vec<u32> = running.keys().copied().collect();
     // A program's end is noted under the same lock.
     drop(running);
-    pids.into_iter().for_each(family::end);
+    pids.into_iter().for_each(process_tree::end);
 }

@@ -14,7 +14,7 @@ use rustix::{
     io::retry_on_intr,
 };
 
-use crate::{children, family};
+use crate::{children, process_tree};
 
 /// How soon it is noticed that a program has ended although something that it left behind holds its output.
 const LOOK: Duration = Duration::from_millis(200);
@@ -78,7 +78,7 @@ pub(crate) fn run(
     while ears.iter().any(|ear| ear.pipe.is_some()) && handle.try_wait()?.is_none() {
         let left = patience.saturating_sub(last.elapsed());
         if left.is_zero() {
-            handle.pids().into_iter().for_each(family::end);
+            handle.pids().into_iter().for_each(process_tree::end);
             silent_for = Some(patience);
             break;
         }

@@ -6,14 +6,14 @@ use std::{fs, path::PathBuf};
 use xr_host::Cmd;
 use xr_journal::create_private_dir;
 use xr_model::{Result, Version};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::Compose;
 
 use crate::{settings::dev_tag, staging::Staged};
 
 /// `--dev`: every image that the compose file builds, and those the manifest adds.
-pub fn all(world: &World<'_>, staged: &Staged, version: &Version, commit: Option<&str>) -> Result<()> {
-    let source = Source::of(world, staged, commit)?;
+pub fn all(session: &Session<'_>, staged: &Staged, version: &Version, commit: Option<&str>) -> Result<()> {
+    let source = Source::of(session, staged, commit)?;
     source.compose(staged).command().arg("build").ok()?;
     for image in &staged.stack.manifest.dev.images {
         let dockerfile = source.root.join(&image.dockerfile);
@@ -31,8 +31,8 @@ pub fn all(world: &World<'_>, staged: &Staged, version: &Version, commit: Option
 }
 
 /// The images of these services.
-pub fn some(world: &World<'_>, staged: &Staged, services: &[String], commit: Option<&str>) -> Result<()> {
-    let source = Source::of(world, staged, commit)?;
+pub fn some(session: &Session<'_>, staged: &Staged, services: &[String], commit: Option<&str>) -> Result<()> {
+    let source = Source::of(session, staged, commit)?;
     source.compose(staged).command().arg("build").args(services).ok().map(drop)
 }
 
@@ -44,18 +44,18 @@ struct Source {
 }
 
 impl Source {
-    fn of(world: &World<'_>, staged: &Staged, commit: Option<&str>) -> Result<Self> {
-        let env = xr_session::root_of(world, staged.number).join(&staged.stack.layout.env);
-        let elsewhere = match (&world.checkout, commit) {
+    fn of(session: &Session<'_>, staged: &Staged, commit: Option<&str>) -> Result<Self> {
+        let env = xr_session::root_of(session, staged.number).join(&staged.stack.layout.env);
+        let elsewhere = match (&session.checkout, commit) {
             (Some(checkout), Some(commit)) if checkout.head()?.commit != commit => Some((checkout, commit)),
             _ => None,
         };
         let Some((checkout, commit)) = elsewhere else {
-            return Ok(Self { root: world.root.clone(), env, temporary: None });
+            return Ok(Self { root: session.root.clone(), env, temporary: None });
         };
-        let dir = world.generations.dir(staged.number).join("source");
+        let dir = session.generations.dir(staged.number).join("source");
         // Named like the stack's root: compose derives the project's name, and so image names, from it.
-        let root = dir.join(world.root.file_name().unwrap_or_default());
+        let root = dir.join(session.root.file_name().unwrap_or_default());
         create_private_dir(&root)?;
         let source = Self { root, env, temporary: Some(dir) };
         checkout.stage(commit, &[], &source.root)?;

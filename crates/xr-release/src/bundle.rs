@@ -6,10 +6,10 @@ use std::{
 };
 
 use xr_model::{Fault, Level, Plan, Result, RunKind};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::leads_out;
 
-use crate::{own_files::OwnFiles, staging};
+use crate::{bundle_files::BundleFiles, staging};
 
 /// What became of the files that were in the way.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,41 +25,41 @@ struct Laid {
 }
 
 /// Puts a generation's files in place. What the admin changed since the present one is set aside with the run.
-pub(crate) fn switch(world: &World<'_>, run: &str, number: u32, managed: [&str; 2]) -> Result<()> {
-    let current = world.generations.current()?.map(|generation| generation.number);
-    let known: Vec<PathBuf> = current.map(|present| xr_session::root_of(world, present)).into_iter().collect();
-    let aside = replaced(world, run);
-    let own = OwnFiles::of(world, number);
-    let layers = Layers { staged: &xr_session::root_of(world, number), known: &known, unpacked: None };
-    let laid = lay(&layers, &world.root, &own.writable, managed, &aside)?;
+pub(crate) fn switch(session: &Session<'_>, run: &str, number: u32, managed: [&str; 2]) -> Result<()> {
+    let current = session.generations.current()?.map(|generation| generation.number);
+    let known: Vec<PathBuf> = current.map(|present| xr_session::root_of(session, present)).into_iter().collect();
+    let aside = replaced(session, run);
+    let own = BundleFiles::of(session, number);
+    let layers = Layers { staged: &xr_session::root_of(session, number), known: &known, unpacked: None };
+    let laid = lay(&layers, &session.root, &own.writable, managed, &aside)?;
     if !laid.aside.is_empty() {
         let what = laid.aside.join(", ");
         let there = aside.display();
-        world.say(Level::Warning, format!("changed here and replaced: {what}; what stood there is in {there}"));
+        session.say(Level::Warning, format!("changed here and replaced: {what}; what stood there is in {there}"));
     }
-    say_left(world, &laid, number);
-    known.first().map_or(Ok(()), |present| say_newer(world, present, number))
+    say_left(session, &laid, number);
+    known.first().map_or(Ok(()), |present| say_newer(session, present, number))
 }
 
 /// Puts the tree back as generation `from` has it, VERSION included: a tree that is half of a new bundle and half of the
 /// old would be installed by the next run under the new one's name.
-pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, managed: [&str; 2]) -> Result<()> {
-    let aside = world.home.run(run).join("unpacked");
-    let root = xr_session::root_of(world, from);
+pub(crate) fn put_back(session: &Session<'_>, run: &str, from: u32, plan: &Plan, managed: [&str; 2]) -> Result<()> {
+    let aside = session.home.run(run).join("unpacked");
+    let root = xr_session::root_of(session, from);
     // What a rollback brought is in its generation; what an update brings is in none as long as it is not recorded.
     let known: Vec<PathBuf> =
-        world.generations.read(plan.generation).map(|g| xr_session::root_of(world, g.number)).into_iter().collect();
-    let unpacked = xr_session::root_of(world, plan.generation);
+        session.generations.read(plan.generation).map(|g| xr_session::root_of(session, g.number)).into_iter().collect();
+    let unpacked = xr_session::root_of(session, plan.generation);
     let layers = Layers { staged: &root, known: &known, unpacked: Some(&unpacked) };
-    let laid = lay(&layers, &world.root, &OwnFiles::of(world, from).writable, managed, &aside)?;
-    say_left(world, &laid, from);
+    let laid = lay(&layers, &session.root, &BundleFiles::of(session, from).writable, managed, &aside)?;
+    say_left(session, &laid, from);
     if plan.kind != RunKind::Rollback && unpacked.is_dir() {
-        say_newer(world, &unpacked, from)?;
+        say_newer(session, &unpacked, from)?;
     }
-    let edited = replaced(world, run);
+    let edited = replaced(session, run);
     if edited.is_dir() {
         let layers = Layers { staged: &edited, known: std::slice::from_ref(&root), unpacked: None };
-        lay(&layers, &world.root, &[], managed, &aside)?;
+        lay(&layers, &session.root, &[], managed, &aside)?;
     }
     if laid.changed {
         let version = plan.from_version.as_ref().unwrap_or(&plan.version);
@@ -70,7 +70,7 @@ pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, man
         };
         let aside =
             if laid.aside.is_empty() { String::new() } else { format!("; what stood there is in {}", aside.display()) };
-        world.say(
+        session.say(
             Level::Warning,
             format!("the tree is that of {version} again, VERSION included, as generation {from} has it{again}{aside}"),
         );
@@ -78,21 +78,21 @@ pub(crate) fn put_back(world: &World<'_>, run: &str, from: u32, plan: &Plan, man
     Ok(())
 }
 
-fn say_left(world: &World<'_>, laid: &Laid, number: u32) {
+fn say_left(session: &Session<'_>, laid: &Laid, number: u32) {
     if !laid.left.is_empty() {
-        let (what, kept) = (laid.left.join(", "), xr_session::root_of(world, number));
+        let (what, kept) = (laid.left.join(", "), xr_session::root_of(session, number));
         let text = "left as they are, because a service may have written them";
-        world.say(Level::Warning, format!("{text}: {what}; generation {number} has them in {}", kept.display()));
+        session.say(Level::Warning, format!("{text}: {what}; generation {number} has them in {}", kept.display()));
     }
     if !laid.outside.is_empty() {
         let text = "not put back, because a symbolic link leads out of the stack";
-        world.say(Level::Warning, format!("{text}: {}", laid.outside.join(", ")));
+        session.say(Level::Warning, format!("{text}: {}", laid.outside.join(", ")));
     }
 }
 
 /// Where a run keeps what it replaced in the tree and no generation has.
-fn replaced(world: &World<'_>, run: &str) -> PathBuf {
-    world.home.run(run).join("replaced")
+fn replaced(session: &Session<'_>, run: &str) -> PathBuf {
+    session.home.run(run).join("replaced")
 }
 
 /// Trees that may hold what stands in the stack's.
@@ -163,13 +163,13 @@ pub(crate) fn files(tree: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Names what came after the generation that is put back: nobody can tell whether it is the new bundle's or the admin's.
-fn say_newer(world: &World<'_>, newer: &Path, number: u32) -> Result<()> {
-    let old = xr_session::root_of(world, number);
-    let here = |file: &PathBuf| world.root.join(file).exists() && !old.join(file).exists();
+fn say_newer(session: &Session<'_>, newer: &Path, number: u32) -> Result<()> {
+    let old = xr_session::root_of(session, number);
+    let here = |file: &PathBuf| session.root.join(file).exists() && !old.join(file).exists();
     let names: Vec<String> = files(newer)?.into_iter().filter(here).map(|file| file.display().to_string()).collect();
     if !names.is_empty() {
         let text = format!("left, though generation {number} does not have it: {}", names.join(", "));
-        world.say(Level::Warning, text);
+        session.say(Level::Warning, text);
     }
     Ok(())
 }

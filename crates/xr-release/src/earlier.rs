@@ -9,9 +9,9 @@ use std::{
 
 use serde_json::Value;
 use xr_model::{Result, is_the_hosts};
-use xr_session::World;
+use xr_session::Session;
 
-use crate::{mounted, staging::Staged};
+use crate::{config_digest, staging::Staged};
 
 /// Something that was there before.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,20 +49,20 @@ impl fmt::Display for Earlier {
 ///
 /// # Errors
 /// When the engine does not answer, or git.
-pub async fn data(world: &World<'_>, staged: &Staged) -> Result<Vec<Earlier>> {
+pub async fn data(session: &Session<'_>, staged: &Staged) -> Result<Vec<Earlier>> {
     let project = &staged.resolved.project;
     let mut found: BTreeSet<Earlier> =
-        world.engine.containers(project).await?.into_iter().map(|c| Earlier::Container(c.name)).collect();
-    found.extend(world.engine.volumes(project).await?.into_iter().map(Earlier::Volume));
+        session.engine.containers(project).await?.into_iter().map(|c| Earlier::Container(c.name)).collect();
+    found.extend(session.engine.volumes(project).await?.into_iter().map(Earlier::Volume));
     for name in named_volumes(&staged.resolved.json) {
-        if world.engine.has_volume(&name).await? {
+        if session.engine.has_volume(&name).await? {
             found.insert(Earlier::Volume(name));
         }
     }
     let places = written_places(&staged.resolved.json);
     found.extend(places.iter().filter(|path| holds_something(path)).cloned().map(Earlier::Folder));
     // What the release brings itself is nobody's data.
-    let brought = released(world, staged)?;
+    let brought = released(session, staged)?;
     found.retain(|one| !matches!(one, Earlier::Folder(path) if brought.contains(path)));
     Ok(found.into_iter().collect())
 }
@@ -91,17 +91,18 @@ pub fn holds_something(path: &Path) -> bool {
 }
 
 /// The places below the root that are in the release's tree.
-fn released(world: &World<'_>, staged: &Staged) -> Result<BTreeSet<PathBuf>> {
-    let Some(checkout) = &world.checkout else { return Ok(BTreeSet::new()) };
+fn released(session: &Session<'_>, staged: &Staged) -> Result<BTreeSet<PathBuf>> {
+    let Some(checkout) = &session.checkout else { return Ok(BTreeSet::new()) };
     let services = staged.resolved.services.iter();
-    let paths: BTreeSet<String> =
-        services.flat_map(|service| mounted::mounts(&staged.resolved.json, &service.name, &world.root)).collect();
+    let paths: BTreeSet<String> = services
+        .flat_map(|service| config_digest::mounts(&staged.resolved.json, &service.name, &session.root))
+        .collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     if paths.is_empty() {
         return Ok(BTreeSet::new());
     }
     let ids = checkout.ids(&checkout.head()?.commit, &paths)?;
-    Ok(ids.keys().map(|path| world.root.join(path)).collect())
+    Ok(ids.keys().map(|path| session.root.join(path)).collect())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
 use xr_model::{Action, Fault, Generation, Level, Plan, Result, stays_inside};
-use xr_session::World;
+use xr_session::Session;
 
 use crate::{bundle, settings::EnvReport};
 
@@ -42,10 +42,10 @@ pub struct Before {
 }
 
 /// Saves how the tree stands before a run to generation `number`.
-pub fn save(world: &World<'_>, run: &str, number: u32, generated: &[String]) -> Result<()> {
-    let dir = world.home.run(run);
+pub fn save(session: &Session<'_>, run: &str, number: u32, generated: &[String]) -> Result<()> {
+    let dir = session.home.run(run);
     create_private_dir(&dir)?;
-    let layout = &world.stack.layout;
+    let layout = &session.stack.layout;
     let keep = |from: &Path, name: &str| -> Result<bool> {
         if !from.exists() {
             return Ok(false);
@@ -54,12 +54,12 @@ pub fn save(world: &World<'_>, run: &str, number: u32, generated: &[String]) -> 
         write_atomic(&dir.join(name), &bytes, 0o600, Ownership::Keep)?;
         Ok(true)
     };
-    let head = world.checkout.as_ref().map(xr_version_resolver::Checkout::head).transpose()?;
+    let head = session.checkout.as_ref().map(xr_version_resolver::Checkout::head).transpose()?;
     let (commit, branch) = head.map_or((None, None), |head| (Some(head.commit), head.branch));
-    let moved_env = xr_stack::load(&xr_session::root_of(world, number)).ok().map(|stack| stack.layout.env);
+    let moved_env = xr_stack::load(&xr_session::root_of(session, number)).ok().map(|stack| stack.layout.env);
     let moved_env = moved_env.filter(|to| has_moved(&layout.env, to));
     let had_moved_env = match &moved_env {
-        Some(to) => keep(&world.root.join(to), "moved-env")?,
+        Some(to) => keep(&session.root.join(to), "moved-env")?,
         None => false,
     };
     let before = Before {
@@ -68,10 +68,10 @@ pub fn save(world: &World<'_>, run: &str, number: u32, generated: &[String]) -> 
         commit,
         branch,
         had_env: keep(&layout.env_path(), "env")?,
-        made: if world.generations.current()?.is_none() { generated.to_vec() } else { Vec::new() },
+        made: if session.generations.current()?.is_none() { generated.to_vec() } else { Vec::new() },
         had_version: keep(&layout.version_path(), "VERSION")?,
-        git_was_locked: world.checkout.as_ref().is_some_and(xr_version_resolver::Checkout::is_locked),
-        generation: world.generations.current()?.map(|g| g.number),
+        git_was_locked: session.checkout.as_ref().is_some_and(xr_version_resolver::Checkout::is_locked),
+        generation: session.generations.current()?.map(|g| g.number),
         env: layout.env.clone(),
         version: layout.version.clone(),
     };
@@ -80,8 +80,8 @@ pub fn save(world: &World<'_>, run: &str, number: u32, generated: &[String]) -> 
 }
 
 /// How the tree stood before a run.
-fn read(world: &World<'_>, run: &str) -> Result<Before> {
-    let path = world.home.run(run).join("before.json");
+fn read(session: &Session<'_>, run: &str) -> Result<Before> {
+    let path = session.home.run(run).join("before.json");
     let bytes = fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))?;
     let before: Before = serde_json::from_slice(&bytes).map_err(Fault::at(format!("{} is damaged", path.display())))?;
     if let Some(wrong) = [&before.env, &before.version].into_iter().find(|path| !stays_inside(path)) {
@@ -91,42 +91,42 @@ fn read(world: &World<'_>, run: &str) -> Result<Before> {
 }
 
 /// Whether there was a VERSION before a run; none when nothing is kept of it.
-pub fn had_version(world: &World<'_>, run: &str) -> Result<Option<bool>> {
-    if !world.home.run(run).join("before.json").exists() {
+pub fn had_version(session: &Session<'_>, run: &str) -> Result<Option<bool>> {
+    if !session.home.run(run).join("before.json").exists() {
         return Ok(None);
     }
-    read(world, run).map(|before| Some(before.had_version))
+    read(session, run).map(|before| Some(before.had_version))
 }
 
 /// Puts a generation's files in place: the tree at its commit, VERSION and `.env` as staged.
-pub fn switch(world: &World<'_>, run: &str, number: u32, commit: Option<&str>) -> Result<()> {
-    let staged = xr_session::root_of(world, number);
+pub fn switch(session: &Session<'_>, run: &str, number: u32, commit: Option<&str>) -> Result<()> {
+    let staged = xr_session::root_of(session, number);
     let stack = xr_stack::load(&staged)?;
     let layout = &stack.layout;
-    match (&world.checkout, commit) {
+    match (&session.checkout, commit) {
         (Some(checkout), Some(commit)) => {
             let head = checkout.head()?;
             if head.commit != commit {
                 checkout.switch(commit, head.branch.as_deref(), &layout.managed())?;
             }
         }
-        _ => bundle::switch(world, run, number, layout.managed())?,
+        _ => bundle::switch(session, run, number, layout.managed())?,
     }
     let version = layout.version_path();
-    let target = world.root.join(&layout.version);
+    let target = session.root.join(&layout.version);
     let bytes = fs::read(&version).map_err(Fault::at(format!("cannot read {}", version.display())))?;
     if fs::read(&target).ok().as_deref() != Some(&bytes) {
         write_atomic(&target, &bytes, 0o644, Ownership::Keep)?;
     }
     let env = fs::read(layout.env_path()).map_err(Fault::at(format!("cannot read {}", layout.env_path().display())))?;
-    put_private(&world.root.join(&layout.env), &env)?;
+    put_private(&session.root.join(&layout.env), &env)?;
     // A release has moved its compose files: the settings move with them.
-    let before = read(world, run)?;
+    let before = read(session, run)?;
     if before.moved_env.is_some() {
-        remove_alone(&world.root.join(&before.env))?;
+        remove_alone(&session.root.join(&before.env))?;
     }
-    crate::host_needs::provide(world, &stack)?;
-    world.sync()
+    crate::host_needs::provide(session, &stack)?;
+    session.sync()
 }
 
 /// Writes a file that only its owner may read. One that stands there as it should is not written again: it may be read-only, or
@@ -145,11 +145,11 @@ fn put_private(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Puts the tree back as it stood; that of a bundle, which the admin had unpacked before the run, as the present generation
 /// has it. On a first install the `.env` stays: its secrets may already be in a volume.
-pub fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
-    let before = read(world, run)?;
-    let dir = world.home.run(run);
-    let (env, version) = (world.root.join(&before.env), world.root.join(&before.version));
-    match (&world.checkout, &before.commit) {
+pub fn restore(session: &Session<'_>, run: &str, plan: &Plan) -> Result<()> {
+    let before = read(session, run)?;
+    let dir = session.home.run(run);
+    let (env, version) = (session.root.join(&before.env), session.root.join(&before.version));
+    match (&session.checkout, &before.commit) {
         (Some(checkout), Some(commit)) => {
             // Otherwise a git that the run had started has left it.
             if !before.git_was_locked {
@@ -163,18 +163,18 @@ pub fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
             match checkout.switch_back(commit, before.branch.as_deref(), &[&before.version, &before.env], left) {
                 // A git that was killed may have written files before it moved HEAD; where none did, an admin's edit since
                 // then is no reason to stop.
-                Err(fault) if there => world.say(Level::Warning, fault.chain()),
+                Err(fault) if there => session.say(Level::Warning, fault.chain()),
                 switched => switched?,
             }
         }
         _ => {
             if let Some(generation) = before.generation {
-                bundle::put_back(world, run, generation, plan, [&before.version, &before.env])?;
+                bundle::put_back(session, run, generation, plan, [&before.version, &before.env])?;
             }
         }
     }
     // The VERSION that stood there is the unpacked bundle's; of its files none stand there any more.
-    let version_is_back = world.checkout.is_none() && before.generation.is_some();
+    let version_is_back = session.checkout.is_none() && before.generation.is_some();
     let saved = |name: &str| {
         let path = dir.join(name);
         fs::read(&path).map_err(Fault::at(format!("cannot read {}", path.display())))
@@ -190,7 +190,7 @@ pub fn restore(world: &World<'_>, run: &str, plan: &Plan) -> Result<()> {
     if before.had_env {
         put(&env, &with_secrets(&saved("env")?, &env, &before.made)?, 0o600)?;
     }
-    if let Some(moved) = before.moved_env.map(|moved| world.root.join(moved)) {
+    if let Some(moved) = before.moved_env.map(|moved| session.root.join(moved)) {
         match before.had_moved_env {
             true => put(&moved, &saved("moved-env")?, 0o600)?,
             false => remove_made(&moved)?,

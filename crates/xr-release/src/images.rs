@@ -5,7 +5,7 @@ use xr_image_puller::{PullError, resolve_all};
 use xr_model::{
     Fault, Generation, ImageRef, ImageSource, Level, LocalImage, Mode, PinnedImage, Result, Service, Version, exit,
 };
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::Manifest;
 
 /// What decides how images are pinned.
@@ -109,7 +109,7 @@ impl From<Unpinned> for Fault {
 /// Names every image that is not there, and any that changed under its version. `build` makes those of these services here
 /// and tells whether it did; after a dry run they have no id.
 pub async fn pin(
-    world: &World<'_>,
+    session: &Session<'_>,
     mut images: Vec<PinnedImage>,
     how: &Pinning<'_>,
     build: &dyn Fn(&[String]) -> Result<bool>,
@@ -132,12 +132,12 @@ pub async fn pin(
             continue;
         }
         if how.mode == Mode::Production && comes_from(image, ImageSource::Host) {
-            let local = world.engine.image(image.reference.as_str()).await?;
+            let local = session.engine.image(image.reference.as_str()).await?;
             image.image_id = local.ok_or_else(|| is_not_here(image))?.id;
             continue;
         }
         if how.mode == Mode::Dev {
-            if let Some(local) = world.engine.image(image.reference.as_str()).await? {
+            if let Some(local) = session.engine.image(image.reference.as_str()).await? {
                 image.image_id = local.id;
                 continue;
             }
@@ -156,9 +156,9 @@ pub async fn pin(
             None => ask.push(image.reference.clone()),
         }
     }
-    let sources = world.sources()?;
+    let sources = session.sources()?;
     let mut missing: Vec<PullError> = Vec::new();
-    for (reference, answer) in resolve_all(world.engine.client(), &ask, sources, &world.retry()).await {
+    for (reference, answer) in resolve_all(session.engine.client(), &ask, sources, &session.retry()).await {
         for image in images.iter_mut().filter(|image| image.reference == reference) {
             match &answer {
                 Ok(digest) => image.digest = Some(digest.clone()),
@@ -170,12 +170,12 @@ pub async fn pin(
             && !images.iter().any(|image| image.reference == reference && builds(image))
         {
             // Built or loaded here and in no registry: what is on the disk is what there is.
-            let local = world.engine.image(reference.as_str()).await?;
+            let local = session.engine.image(reference.as_str()).await?;
             match local.filter(came_from_nowhere) {
                 Some(local) => {
                     if !local.repo_digests.is_empty() {
                         let text = format!("{}; the image on this host is taken", error.into_fault().chain());
-                        world.say(Level::Warning, text);
+                        session.say(Level::Warning, text);
                     }
                     let image = images.iter_mut().filter(|image| image.reference == reference);
                     image.for_each(|image| image.image_id.clone_from(&local.id));
@@ -185,10 +185,10 @@ pub async fn pin(
         }
     }
     refuse_missing(missing, how)?;
-    refuse_repushed(world, &images, how)?;
+    refuse_repushed(session, &images, how)?;
     if !to_build.is_empty() && build(&to_build)? {
         for image in images.iter_mut().filter(|image| image.services.iter().any(|s| to_build.contains(s))) {
-            if let Some(local) = world.engine.image(image.reference.as_str()).await? {
+            if let Some(local) = session.engine.image(image.reference.as_str()).await? {
                 image.image_id = local.id;
             }
         }
@@ -224,11 +224,11 @@ fn refuse_missing(missing: Vec<PullError>, how: &Pinning<'_>) -> std::result::Re
 }
 
 /// A version's images do not change. When one did, the tag was re-pushed.
-fn refuse_repushed(world: &World<'_>, images: &[PinnedImage], how: &Pinning<'_>) -> Result<()> {
+fn refuse_repushed(session: &Session<'_>, images: &[PinnedImage], how: &Pinning<'_>) -> Result<()> {
     if how.accept_repushed {
         return Ok(());
     }
-    for generation in world.generations.all()?.iter().rev() {
+    for generation in session.generations.all()?.iter().rev() {
         for (old, new) in generation
             .images
             .iter()

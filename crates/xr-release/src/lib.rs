@@ -3,12 +3,12 @@
 
 pub mod build;
 mod bundle;
+pub mod bundle_files;
+pub mod config_digest;
 pub mod earlier;
 pub mod files;
 mod host_needs;
 pub mod images;
-pub mod mounted;
-pub mod own_files;
 pub mod release_keys;
 pub mod settings;
 pub mod staging;

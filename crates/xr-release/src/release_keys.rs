@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use xr_model::{Fault, Result};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::Trust;
 use xr_trust::{KeyFile, Keys};
 
@@ -13,7 +13,7 @@ use crate::staging;
 ///
 /// # Errors
 /// When a key that the release names is not in it, or is no key.
-pub fn stage(world: &World<'_>, commit: Option<&str>, trust: &Trust, staged: &Path) -> Result<()> {
+pub fn stage(session: &Session<'_>, commit: Option<&str>, trust: &Trust, staged: &Path) -> Result<()> {
     if trust.required && trust.keys.is_empty() {
         return Err(Fault::new("xr.toml: trust.required = true, but trust.keys names no key")
             .hint("[trust] keys = [\"keys/release.asc\"], with that file in the release"));
@@ -21,7 +21,7 @@ pub fn stage(world: &World<'_>, commit: Option<&str>, trust: &Trust, staged: &Pa
     if trust.keys.is_empty() {
         return Ok(());
     }
-    match (&world.checkout, commit) {
+    match (&session.checkout, commit) {
         (Some(checkout), Some(commit)) => {
             let files = trust.files();
             let names: Vec<&str> = files.iter().map(String::as_str).collect();
@@ -29,7 +29,7 @@ pub fn stage(world: &World<'_>, commit: Option<&str>, trust: &Trust, staged: &Pa
         }
         _ => {
             for name in trust.files() {
-                let from = world.root.join(&name);
+                let from = session.root.join(&name);
                 if regular(&from)?.is_some() {
                     staging::copy(&from, &staged.join(&name))?;
                 }

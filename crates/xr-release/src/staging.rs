@@ -11,13 +11,14 @@ use serde_json::Value;
 use xr_env_writer::EnvFile;
 use xr_journal::{Ownership, create_private_dir, write_atomic};
 use xr_model::{Fault, Invocation, Mode, Result, Version};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::{Compose, Layout, Resolved, Stack, inside, leads_out};
 use xr_version_resolver::{Checkout, version_file};
 
 use crate::{
+    bundle_files, config_digest,
     files::has_moved,
-    mounted, own_files, release_keys,
+    release_keys,
     settings::{self, EnvReport, Inputs},
     templates::{Present, Templates},
 };
@@ -63,12 +64,12 @@ pub struct Order<'a> {
 }
 
 /// Stages a generation.
-pub fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
-    let number = world.generations.stage()?;
-    let root = xr_session::root_of(world, number);
+pub fn stage(session: &Session<'_>, order: &Order<'_>) -> Result<Staged> {
+    let number = session.generations.stage()?;
+    let root = xr_session::root_of(session, number);
     create_private_dir(&root)?;
-    let layout = &world.stack.layout;
-    match (order.commit, &world.checkout) {
+    let layout = &session.stack.layout;
+    match (order.commit, &session.checkout) {
         (Some(commit), Some(checkout)) => {
             let mut paths: Vec<&str> = vec![&layout.version, "xr.toml"];
             let outside = layout.template.iter().chain(&layout.files).chain(&layout.dev_files);
@@ -80,32 +81,33 @@ pub fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
             let paths: &[&str] = if layout.directory.is_empty() { &[] } else { &paths };
             refuse_own_records(order, checkout, commit)?;
             checkout.stage(commit, paths, &root)?;
-            copy_admins_own(world, &root)?;
+            copy_admins_own(session, &root)?;
             copy_settings(layout, &root)?;
         }
-        _ => copy_tree_files(world, &root)?,
+        _ => copy_tree_files(session, &root)?,
     }
-    let is_bundle = order.commit.is_none() || world.checkout.is_none();
+    let is_bundle = order.commit.is_none() || session.checkout.is_none();
     let mut loaded = xr_stack::load(&root);
-    if let (Some(commit), Some(checkout)) = (order.commit, &world.checkout) {
+    if let (Some(commit), Some(checkout)) = (order.commit, &session.checkout) {
         if !loaded.as_ref().is_ok_and(|stack| stack.layout.directory == layout.directory) {
             // Its compose files stand elsewhere now.
             checkout.stage(commit, &[], &root)?;
             loaded = xr_stack::load(&root);
         } else if let Ok(stack) = &loaded
-            && bring_named(world, commit, stack, &root)?
+            && bring_named(session, commit, stack, &root)?
         {
             // Which key carries the version may stand there.
             loaded = xr_stack::load(&root);
         }
     }
     let stack = loaded.map_err(|fault| {
-        let real = fault.message.replace(&root.display().to_string(), &world.root.display().to_string());
+        let real = fault.message.replace(&root.display().to_string(), &session.root.display().to_string());
         Fault { message: format!("{} as released: {real}", order.version), ..fault }
     })?;
-    release_keys::stage(world, order.commit, &stack.manifest.trust, &root)?;
+    release_keys::stage(session, order.commit, &stack.manifest.trust, &root)?;
     // Of a bundle only VERSION: an `.env` elsewhere is the admin's doing.
-    let unpacked = world.checkout.is_none().then(|| layout.way_out()).flatten().filter(|path| *path == layout.version);
+    let unpacked =
+        session.checkout.is_none().then(|| layout.way_out()).flatten().filter(|path| *path == layout.version);
     if let Some(path) = stack.layout.way_out().or(unpacked) {
         return Err(Fault::new(format!(
             "{} as released: {path} is, or lies behind, a symbolic link that leads out of the stack",
@@ -121,12 +123,12 @@ pub fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         .hint("the publisher must mend it: what it leads to is this host's own"));
     }
     let current = xr_session::read_env(&layout.env_path())?;
-    let generation = world.generations.current()?;
+    let generation = session.generations.current()?;
     let present = Present {
         layout,
-        checkout: world.checkout.as_ref(),
+        checkout: session.checkout.as_ref(),
         generation: generation.as_ref(),
-        kept: generation.as_ref().map(|generation| xr_session::root_of(world, generation.number)),
+        kept: generation.as_ref().map(|generation| xr_session::root_of(session, generation.number)),
     };
     let templates = Templates::read(&present, &stack.layout, order.commit)?;
     let inputs = Inputs {
@@ -147,8 +149,8 @@ pub fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         set: order.set,
     };
     let (env, mut report) = settings::next(&inputs)?;
-    refuse_what_cannot_move(world, order, &stack)?;
-    world.learn_secrets(&env, &stack.manifest);
+    refuse_what_cannot_move(session, order, &stack)?;
+    session.learn_secrets(&env, &stack.manifest);
     let staged_layout = stack.layout.under(&root);
     write_atomic(&staged_layout.env_path(), &env.to_bytes(), 0o600, Ownership::Keep)?;
     let version_path = staged_layout.version_path();
@@ -161,26 +163,26 @@ pub fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
     let mut written = Value::Null;
     if is_bundle {
         let files = settings::compose_files(layout, &env, order.mode);
-        written = own_files::as_written(&Compose::new(layout, &files, &["*".to_owned()]))?;
-        own_files::keep_env_files(world, &written, &root)?;
+        written = bundle_files::as_written(&Compose::new(layout, &files, &["*".to_owned()]))?;
+        bundle_files::keep_env_files(session, &written, &root)?;
     }
-    let bring = |path: &Path| bring(world, order.commit, &root, path);
-    let mut resolved = resolve(&stack, &root, &world.root, (&env, order.mode), &bring);
+    let bring = |path: &Path| bring(session, order.commit, &root, path);
+    let mut resolved = resolve(&stack, &root, &session.root, (&env, order.mode), &bring);
     if let (Ok((compose, ..)), false) = (&resolved, is_bundle)
         && bring_optional(&stack, compose, &root, &bring)?
     {
-        resolved = resolve(&stack, &root, &world.root, (&env, order.mode), &bring);
+        resolved = resolve(&stack, &root, &session.root, (&env, order.mode), &bring);
     }
     let (compose, files, profiles, mut resolved) =
-        resolved.map_err(|fault| as_released(world, order, &stack, &root, fault))?;
+        resolved.map_err(|fault| as_released(session, order, &stack, &root, fault))?;
     drop(compose);
     let text: String = files.iter().filter_map(|file| fs::read_to_string(root.join(file)).ok()).collect();
     report.of_the_shell = settings::of_the_shell(&(text + &stack.layout.further_texts(&root)), &resolved.json, &env);
     let own = match is_bundle {
-        true => Some(own_files::keep(world, &stack, [&written, &resolved.json], number)?),
+        true => Some(bundle_files::keep(session, &stack, [&written, &resolved.json], number)?),
         false => None,
     };
-    mounted::note(world, &mut resolved, &env, order.commit, own.as_ref().map(|own| (own, root.as_path())))?;
+    config_digest::note(session, &mut resolved, &env, order.commit, own.as_ref().map(|own| (own, root.as_path())))?;
     let mut left_out: Vec<String> = Vec::new();
     for name in order.without {
         match stack.manifest.optional.get(name) {
@@ -200,17 +202,17 @@ pub fn stage(world: &World<'_>, order: &Order<'_>) -> Result<Staged> {
         left_out,
         project: resolved.project.clone(),
     };
-    let same = |path: &str| fs::read(root.join(path)).ok() == fs::read(world.root.join(path)).ok();
+    let same = |path: &str| fs::read(root.join(path)).ok() == fs::read(session.root.join(path)).ok();
     let mode_ok = fs::metadata(layout.env_path()).is_ok_and(|meta| meta.mode() & 0o077 == 0);
     // An unpacked bundle stands there already; a run that may have to put the old one back switches all the same.
-    let unpacked = is_bundle && world.generations.current()?.is_some_and(|current| current.version != *order.version);
+    let unpacked = is_bundle && session.generations.current()?.is_some_and(|current| current.version != *order.version);
     let files_change = !same(&stack.layout.env) || !same(&stack.layout.version) || !mode_ok || unpacked;
     Ok(Staged { number, stack, invocation, resolved, env, report, files_change })
 }
 
 /// A release that has its compose files in another folder takes the settings there, and nothing else of the admin's.
-fn refuse_what_cannot_move(world: &World<'_>, order: &Order<'_>, stack: &Stack) -> Result<()> {
-    let (from, to) = (&world.stack.layout, &stack.layout);
+fn refuse_what_cannot_move(session: &Session<'_>, order: &Order<'_>, stack: &Stack) -> Result<()> {
+    let (from, to) = (&session.stack.layout, &stack.layout);
     if from.directory == to.directory {
         return Ok(());
     }
@@ -222,19 +224,19 @@ fn refuse_what_cannot_move(world: &World<'_>, order: &Order<'_>, stack: &Stack) 
         Err(Fault::new(format!("{text}: {what}")).hint(hint))
     };
     let shell = |path: &Path| xr_model::shell(&path).to_string();
-    let (link, there) = (world.root.join(&from.env_name), world.root.join(&to.env));
+    let (link, there) = (session.root.join(&from.env_name), session.root.join(&to.env));
     if fs::symlink_metadata(&link).is_ok_and(|meta| meta.is_symlink()) {
         let hint = format!("make it a file: cp --remove-destination \"$(readlink -f {0})\" {0}", shell(&link));
         return fault(format!("{} is a link, and the settings move", from.env_name), hint);
     }
     // What a generation had there, and left, is ours.
-    let left = |number: u32| fs::read(xr_session::root_of(world, number).join(&to.env)).ok() == fs::read(&there).ok();
-    let is_theirs = || Result::Ok(!world.generations.all()?.iter().any(|generation| left(generation.number)));
+    let left = |number: u32| fs::read(xr_session::root_of(session, number).join(&to.env)).ok() == fs::read(&there).ok();
+    let is_theirs = || Result::Ok(!session.generations.all()?.iter().any(|generation| left(generation.number)));
     if has_moved(&from.env, &to.env) && fs::symlink_metadata(&there).is_ok() && is_theirs()? {
         let hint = format!("look at it, then: mv {0} {0}.away", shell(&there));
         return fault(format!("the settings move to {}, where there is a file", to.env), hint);
     }
-    let Some(checkout) = &world.checkout else { return Ok(()) };
+    let Some(checkout) = &session.checkout else { return Ok(()) };
     let files: Vec<&str> = from.files.iter().map(String::as_str).collect();
     let known = checkout.ids(&checkout.head()?.commit, &files)?;
     match files.iter().find(|file| !known.contains_key(**file)) {
@@ -242,7 +244,7 @@ fn refuse_what_cannot_move(world: &World<'_>, order: &Order<'_>, stack: &Stack) 
             format!("{own}, which is yours, would not count there"),
             format!(
                 "mv {0} {0}.away; after the update put it into {1}, then: xr install",
-                shell(&world.root.join(own)),
+                shell(&session.root.join(own)),
                 folder(to)
             ),
         ),
@@ -263,12 +265,12 @@ fn refuse_own_records(order: &Order<'_>, checkout: &Checkout, commit: &str) -> R
 }
 
 /// A fault in compose files that are not those of the tree: looking at the tree would not show it.
-fn as_released(world: &World<'_>, order: &Order<'_>, stack: &Stack, staged: &Path, fault: Fault) -> Fault {
-    let differs = |file: &&String| fs::read(staged.join(file)).ok() != fs::read(world.root.join(file)).ok();
+fn as_released(session: &Session<'_>, order: &Order<'_>, stack: &Stack, staged: &Path, fault: Fault) -> Fault {
+    let differs = |file: &&String| fs::read(staged.join(file)).ok() != fs::read(session.root.join(file)).ok();
     let files = stack.layout.files.iter().chain(&stack.layout.dev_files);
     match (order.commit, files.into_iter().find(differs)) {
         (Some(commit), Some(file)) => {
-            let root = xr_model::shell(&world.root);
+            let root = xr_model::shell(&session.root);
             let mended = format!(
                 "git -C {root} show {commit}:{file}   # the publisher must mend it; xr update --to VERSION takes another"
             );
@@ -350,7 +352,7 @@ fn bring_optional(stack: &Stack, compose: &Compose, staged: &Path, bring: Bring<
         return Ok(false);
     }
     let mut brought = false;
-    for path in own_files::env_file_paths(&own_files::as_written(compose)?) {
+    for path in bundle_files::env_file_paths(&bundle_files::as_written(compose)?) {
         if let Ok(below) = path.strip_prefix(staged) {
             brought |= bring(below)?;
         }
@@ -359,13 +361,13 @@ fn bring_optional(stack: &Stack, compose: &Compose, staged: &Path, bring: Bring<
 }
 
 /// The files outside of compose's folder that its files name; whether there were any.
-fn bring_named(world: &World<'_>, commit: &str, stack: &Stack, staged: &Path) -> Result<bool> {
+fn bring_named(session: &Session<'_>, commit: &str, stack: &Stack, staged: &Path) -> Result<bool> {
     let mut brought = false;
     // One may name another.
     for _ in 0..MORE_FILES {
         let mut more = false;
         for file in stack.layout.further_files(staged) {
-            more |= bring(world, Some(commit), staged, Path::new(&file))?;
+            more |= bring(session, Some(commit), staged, Path::new(&file))?;
         }
         if !more {
             break;
@@ -377,18 +379,18 @@ fn bring_named(world: &World<'_>, commit: &str, stack: &Stack, staged: &Path) ->
 
 /// Puts a file that a staged tree lacks there, the release's own, else the admin's. What the publisher had and has no more is
 /// gone, not the admin's.
-fn bring(world: &World<'_>, commit: Option<&str>, staged: &Path, path: &Path) -> Result<bool> {
-    let (to, from) = (staged.join(path), world.root.join(path));
+fn bring(session: &Session<'_>, commit: Option<&str>, staged: &Path, path: &Path) -> Result<bool> {
+    let (to, from) = (staged.join(path), session.root.join(path));
     let name = path.to_string_lossy();
     if name.is_empty() || fs::symlink_metadata(&to).is_ok() {
         return Ok(false);
     }
-    if let (Some(commit), Some(checkout)) = (commit, &world.checkout) {
+    if let (Some(commit), Some(checkout)) = (commit, &session.checkout) {
         checkout.stage(commit, &[&name], staged)?;
         if let Ok(target) = fs::read_link(&to) {
             // What a link of the publisher's leads to is brought as well, as long as that is in the tree.
             if let Some(target) = inside(&path.parent().unwrap_or(Path::new("")).join(target)) {
-                bring(world, Some(commit), staged, Path::new(&target))?;
+                bring(session, Some(commit), staged, Path::new(&target))?;
             }
             if leads_out(staged, &name) {
                 fs::remove_file(&to).map_err(Fault::at(format!("cannot remove {}", to.display())))?;
@@ -421,23 +423,23 @@ fn named_below<'a>(message: &'a str, folder: &Path) -> impl Iterator<Item = Path
 
 /// What the admin added beside the publisher's files: compose overrides, files that compose is told of in `.env`, and a
 /// manifest where the publisher has none.
-fn copy_admins_own(world: &World<'_>, staged: &Path) -> Result<()> {
-    let layout = &world.stack.layout;
+fn copy_admins_own(session: &Session<'_>, staged: &Path) -> Result<()> {
+    let layout = &session.stack.layout;
     let env = xr_session::parse_env(&layout.env_path())?;
     let named = env.map(|env| settings::compose_files(layout, &env, Mode::Production)).unwrap_or_default();
     let files: Vec<&str> = layout.files.iter().chain(&named).map(String::as_str).chain(["xr.toml"]).collect();
     // What the publisher had here and has no more is gone, not the admin's.
-    let publishers = match &world.checkout {
+    let publishers = match &session.checkout {
         Some(checkout) => checkout.ids(&checkout.head()?.commit, &files)?,
         None => BTreeMap::new(),
     };
     for file in files {
-        let (from, to) = (world.root.join(file), staged.join(file));
+        let (from, to) = (session.root.join(file), staged.join(file));
         if from.is_file() && !to.exists() && !publishers.contains_key(file) {
             copy(&from, &to)?;
         }
     }
-    link_settings(world, staged)
+    link_settings(session, staged)
 }
 
 /// The settings as they are: which files compose reads may stand there. Not where the release has moved its compose files.
@@ -453,12 +455,12 @@ fn copy_settings(layout: &Layout, staged: &Path) -> Result<()> {
 }
 
 /// Settings behind a link of the admin's own are where they are in the staged tree too.
-fn link_settings(world: &World<'_>, staged: &Path) -> Result<()> {
-    let layout = &world.stack.layout;
+fn link_settings(session: &Session<'_>, staged: &Path) -> Result<()> {
+    let layout = &session.stack.layout;
     let there = staged.join(&layout.env_name);
     if layout.env != layout.env_name
         && there.parent().is_some_and(Path::is_dir)
-        && let Ok(target) = fs::read_link(world.root.join(&layout.env_name))
+        && let Ok(target) = fs::read_link(session.root.join(&layout.env_name))
         && fs::symlink_metadata(&there).is_err()
     {
         symlink(target, &there).map_err(Fault::at(format!("cannot write {}", there.display())))?;
@@ -467,26 +469,26 @@ fn link_settings(world: &World<'_>, staged: &Path) -> Result<()> {
 }
 
 /// A bundle has no git to take files from: the compose folder's own files, VERSION and manifest are copied.
-fn copy_tree_files(world: &World<'_>, staged: &Path) -> Result<()> {
+fn copy_tree_files(session: &Session<'_>, staged: &Path) -> Result<()> {
     const LARGEST: u64 = 1 << 20;
-    let layout = &world.stack.layout;
+    let layout = &session.stack.layout;
     let folder = layout.directory_path();
     let entries = fs::read_dir(&folder).map_err(Fault::at(format!("cannot read {}", folder.display())))?;
     for entry in entries.filter_map(std::result::Result::ok) {
         let small_file = entry.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST);
-        let settings = [layout.env_path(), world.root.join(&layout.env_name)].contains(&entry.path());
+        let settings = [layout.env_path(), session.root.join(&layout.env_name)].contains(&entry.path());
         if small_file && !settings {
             copy(&entry.path(), &staged.join(&layout.directory).join(entry.file_name()))?;
         }
     }
     let named = layout.files.iter().chain(&layout.dev_files).chain(&layout.template).map(String::as_str);
     for file in named.chain(["xr.toml", layout.version.as_str()]) {
-        let (from, to) = (world.root.join(file), staged.join(file));
+        let (from, to) = (session.root.join(file), staged.join(file));
         if from.is_file() && !to.exists() {
             copy(&from, &to)?;
         }
     }
-    link_settings(world, staged)
+    link_settings(session, staged)
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -9,12 +9,12 @@ use std::{
 };
 
 use xr_model::{Covers, Fault, Generation, Result, Verified};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::Trust;
 use xr_trust::{KeyFile, Keyring, Keys, SignedList};
 use xr_version_resolver::Resolution;
 
-use crate::{own_files::OwnFiles, release_keys, staging};
+use crate::{bundle_files::BundleFiles, release_keys, staging};
 
 pub use checked::Checked;
 pub use policy::{Origin, Policy, Rules};
@@ -24,28 +24,28 @@ pub use policy::{Origin, Policy, Rules};
 /// # Errors
 /// What is not signed as it must be, when that is required; keys that cannot be read.
 pub fn check(
-    world: &World<'_>,
+    session: &Session<'_>,
     given: &[PathBuf],
     current: Option<&Generation>,
     resolution: &Resolution,
 ) -> Result<Checked> {
-    let rules = Rules { home: &world.home, site: &world.site.trust, given };
-    let commit = resolution.commit.as_deref().filter(|_| world.checkout.is_some());
-    let known = rules.policy(current, &world.generations)?;
+    let rules = Rules { home: &session.home, site: &session.site.trust, given };
+    let commit = resolution.commit.as_deref().filter(|_| session.checkout.is_some());
+    let known = rules.policy(current, &session.generations)?;
     let known = match known {
         Some(policy) if policy.keys.is_empty() => return Ok(Checked::nothing(policy)),
         known => known,
     };
     // Where its list is, the release says; at a first install also what it asks for.
-    let brought = match read(world, commit, "xr.toml")? {
+    let brought = match read(session, commit, "xr.toml")? {
         Some(bytes) => xr_stack::trust_of(Path::new("xr.toml"), bytes)?,
         None => Trust::default(),
     };
     let policy = match known {
         Some(policy) if current.is_some() => policy,
-        Some(policy) => policy.tightened(&world.site.trust, &brought),
-        None if world.site.trust.required => return Err(own_word(world)),
-        None => rules.with(Origin::Release, brought_keys(world, commit, &brought)?, brought.clone())?,
+        Some(policy) => policy.tightened(&session.site.trust, &brought),
+        None if session.site.trust.required => return Err(own_word(session)),
+        None => rules.with(Origin::Release, brought_keys(session, commit, &brought)?, brought.clone())?,
     };
     let mut checked = Checked::nothing(policy);
     if checked.policy.keys.is_empty() {
@@ -59,33 +59,33 @@ pub fn check(
             return Ok(checked);
         }
     }
-    world.phase("verify");
+    session.phase("verify");
     match commit {
         _ if serves.is_some() => {}
         Some(commit) if checked.policy.keys.has_git() => {
-            let tree = tree(world, &checked.policy, resolution, commit);
-            checked.take(world, tree)?;
+            let tree = tree(session, &checked.policy, resolution, commit);
+            checked.take(session, tree)?;
         }
         None if !checked.policy.keys.has_minisign() => {
             let text = "an unpacked bundle has no git signature, and no trusted key is a minisign key";
             checked.refuse(
-                world,
+                session,
                 Fault::new(text).hint("take a clone, or ask the publisher for a minisign key and a signed list"),
             )?;
         }
         _ => {}
     }
     if checked.policy.keys.has_minisign() {
-        let list = signed_list(world, &checked.policy, current, resolution, &brought)
-            .and_then(|(list, verified)| files(world, commit, &list).map(|()| (list, verified)));
-        checked.take_list(world, list, commit.is_none())?;
+        let list = signed_list(session, &checked.policy, current, resolution, &brought)
+            .and_then(|(list, verified)| files(session, commit, &list).map(|()| (list, verified)));
+        checked.take_list(session, list, commit.is_none())?;
     }
     Ok(checked)
 }
 
 /// Who asks for signatures is not served by keys that come with what is signed.
-fn own_word(world: &World<'_>) -> Fault {
-    let site = world.home.site();
+fn own_word(session: &Session<'_>) -> Fault {
+    let site = session.home.site();
     Fault::new(format!(
         "{}: trust.required = true, and nothing but the release says which key is its publisher's",
         site.display()
@@ -94,26 +94,26 @@ fn own_word(world: &World<'_>) -> Fault {
 }
 
 /// The keys that the release itself names.
-fn brought_keys(world: &World<'_>, commit: Option<&str>, trust: &Trust) -> Result<Keys> {
+fn brought_keys(session: &Session<'_>, commit: Option<&str>, trust: &Trust) -> Result<Keys> {
     let keys = trust.keys.iter().map(|name| {
-        let bytes = read(world, commit, name)?.ok_or_else(|| release_keys::missing(name))?;
+        let bytes = read(session, commit, name)?.ok_or_else(|| release_keys::missing(name))?;
         Ok(KeyFile { name: format!("xr.toml: trust.keys: {name}"), bytes })
     });
     Keys::read(keys.collect::<Result<_>>()?)
 }
 
 /// A file of the release.
-fn read(world: &World<'_>, commit: Option<&str>, path: &str) -> Result<Option<Vec<u8>>> {
-    match (&world.checkout, commit) {
+fn read(session: &Session<'_>, commit: Option<&str>, path: &str) -> Result<Option<Vec<u8>>> {
+    match (&session.checkout, commit) {
         (Some(checkout), Some(commit)) => checkout.read(commit, path),
-        _ => release_keys::regular(&world.root.join(path)),
+        _ => release_keys::regular(&session.root.join(path)),
     }
 }
 
 /// What git's own signature says of the tree.
-fn tree(world: &World<'_>, policy: &Policy, resolution: &Resolution, commit: &str) -> Result<Verified> {
-    let checkout = world.checkout.as_ref().ok_or_else(|| Fault::new("no git checkout"))?;
-    let ring = Keyring::make(&world.home.path().join("keyring"), &policy.keys, world.owner.as_ref())?;
+fn tree(session: &Session<'_>, policy: &Policy, resolution: &Resolution, commit: &str) -> Result<Verified> {
+    let checkout = session.checkout.as_ref().ok_or_else(|| Fault::new("no git checkout"))?;
+    let ring = Keyring::make(&session.home.path().join("keyring"), &policy.keys, session.owner.as_ref())?;
     let signers = ring.allowed_signers();
     let keyring = xr_version_resolver::Keyring { gnupg_home: ring.gnupg_home(), allowed_signers: &signers };
     let signer = checkout.signer(&resolution.source, commit, keyring)?;
@@ -132,13 +132,13 @@ fn known(current: Option<&Generation>) -> Option<Verified> {
 
 /// The release's signed list.
 fn signed_list(
-    world: &World<'_>,
+    session: &Session<'_>,
     policy: &Policy,
     current: Option<&Generation>,
     resolution: &Resolution,
     trust: &Trust,
 ) -> Result<(SignedList, Verified)> {
-    let commit = resolution.commit.as_deref().filter(|_| world.checkout.is_some());
+    let commit = resolution.commit.as_deref().filter(|_| session.checkout.is_some());
     let (name, beside) = (&trust.list, trust.signature());
     let absent = |name: &str| {
         Fault::new(format!(
@@ -147,14 +147,14 @@ fn signed_list(
         ))
         .hint(format!("the publisher writes {} and signs it: minisign -Sm {}", trust.list, trust.list))
     };
-    let bytes = read(world, commit, name)?.ok_or_else(|| absent(name))?;
+    let bytes = read(session, commit, name)?.ok_or_else(|| absent(name))?;
     let parse = || SignedList::parse(name, &bytes);
-    let kept = current.map(|current| xr_session::root_of(world, current.number).join(name));
+    let kept = current.map(|current| xr_session::root_of(session, current.number).join(name));
     let same = kept.is_some_and(|path| fs::read(path).is_ok_and(|kept| kept == bytes));
     if let Some(known) = known(current.filter(|_| same)) {
         return Ok((parse()?, known));
     }
-    let signature = read(world, commit, &beside)?.ok_or_else(|| absent(&beside))?;
+    let signature = read(session, commit, &beside)?.ok_or_else(|| absent(&beside))?;
     let key = SignedList::verify(name, &bytes, &signature, &policy.keys)?;
     let verified = Verified {
         covers: Covers::Images,
@@ -167,25 +167,25 @@ fn signed_list(
 }
 
 /// Every listed file of a release is what was signed.
-fn files(world: &World<'_>, commit: Option<&str>, list: &SignedList) -> Result<()> {
+fn files(session: &Session<'_>, commit: Option<&str>, list: &SignedList) -> Result<()> {
     for path in list.files() {
-        list.check_file(path, read(world, commit, path)?.as_deref())?;
+        list.check_file(path, read(session, commit, path)?.as_deref())?;
     }
     Ok(())
 }
 
 /// The files of a staged bundle that somebody must vouch for: all but the settings, what a service may have written and
 /// what is the admin's own.
-fn to_vouch_for(world: &World<'_>, staged: &staging::Staged, list: &str) -> Result<Vec<String>> {
-    let root = xr_session::root_of(world, staged.number);
-    let own = OwnFiles::of(world, staged.number);
+fn to_vouch_for(session: &Session<'_>, staged: &staging::Staged, list: &str) -> Result<Vec<String>> {
+    let root = xr_session::root_of(session, staged.number);
+    let own = BundleFiles::of(session, staged.number);
     let signature = format!("{list}.minisig");
     let exempt = |name: &String| {
         *name == staged.stack.layout.env
             || *name == list
             || *name == signature
             || own.writable.contains(name)
-            || world.site.trust.own.contains(name)
+            || session.site.trust.own.contains(name)
     };
     let all = crate::bundle::files(&root)?.into_iter().map(|path| path.display().to_string());
     Ok(all.filter(|name| !exempt(name)).collect())

@@ -1,4 +1,4 @@
-//! A wish to stop, raised by a signal and honoured between steps and inside waits.
+//! Cancellation: raised by a signal, honoured between steps and inside waits.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// A wish to stop that everybody can see.
+/// A cancellation that everybody can see.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     raised: Arc<AtomicBool>,
@@ -15,18 +15,18 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// Raises the wish.
+    /// Asks for it.
     pub fn raise(&self) {
         self.raised.store(true, Ordering::SeqCst);
         self.bell.notify_waiters();
     }
 
-    /// Whether it was raised.
+    /// Whether it was asked for.
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::SeqCst)
     }
 
-    /// Waits until it is raised.
+    /// Waits until it is asked for.
     pub async fn raised(&self) {
         loop {
             let rung = self.bell.notified();

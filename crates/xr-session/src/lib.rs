@@ -1,4 +1,4 @@
-//! What every command works with: the stack, its records, the engine, where events go, the wish to stop.
+//! What every command works with: the stack, its records, the engine, where events go, cancellation.
 
 mod cancel;
 mod clock;
@@ -15,5 +15,5 @@ pub use env_file::{parse_env, read_env};
 pub use failure::Failure;
 pub use filesystems::{STACK_DISK, disks};
 pub use ownership::{is_neighbours, same, without_neighbours};
-pub use session::{Sink, World, retry, secrets};
+pub use session::{Session, Sink, retry, secrets};
 pub use tree::{root_in, root_of};

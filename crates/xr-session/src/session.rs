@@ -20,11 +20,11 @@ use xr_version_resolver::Checkout;
 
 use crate::{Cancel, Failure, filesystems, ownership, parse_env, root_in, root_of};
 
-/// Where events go. The engine does not know who listens.
+/// Where events go. What works does not know who listens.
 pub type Sink<'a> = &'a (dyn Fn(Event) + Sync);
 
 /// Everything a run works with.
-pub struct World<'a> {
+pub struct Session<'a> {
     /// The stack's root.
     pub root: PathBuf,
     /// What its publisher says.
@@ -45,7 +45,7 @@ pub struct World<'a> {
     pub xr: &'static str,
     /// Where events go.
     pub events: Sink<'a>,
-    /// The wish to stop.
+    /// Cancellation: raised by a signal.
     pub cancel: Cancel,
     /// Where images come from, once that was asked.
     sources: OnceLock<Sources>,
@@ -61,7 +61,7 @@ pub struct World<'a> {
     secrets: Mutex<Redactor>,
 }
 
-impl<'a> World<'a> {
+impl<'a> Session<'a> {
     /// Opens the stack at `root`.
     ///
     /// # Errors
@@ -70,10 +70,10 @@ impl<'a> World<'a> {
         Self::around(Place::at(root)?, root, xr, events, cancel)
     }
 
-    /// As [`World::open`], for an update: the git remote is asked at once and thinks while the rest is read.
+    /// As [`Session::open`], for an update: the git remote is asked at once and thinks while the rest is read.
     ///
     /// # Errors
-    /// As [`World::open`].
+    /// As [`Session::open`].
     pub fn open_to_update(root: &Path, xr: &'static str, events: Sink<'a>, cancel: Cancel) -> Result<Self> {
         let place = Place::at(root)?;
         if let Some(checkout) = &place.checkout {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use xr_journal::Generations;
 
-use crate::World;
+use crate::Session;
 
 /// The folder that stands for the stack's root in a generation: named like it, because compose derives the project's name from it.
-pub fn root_of(world: &World<'_>, number: u32) -> PathBuf {
-    root_in(&world.generations, &world.root, number)
+pub fn root_of(session: &Session<'_>, number: u32) -> PathBuf {
+    root_in(&session.generations, &session.root, number)
 }
 
 /// The same of the stack at `root`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xr_host::{Remote, Trouble};
 use xr_model::{Fault, Level, Result, Worker, exit};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::{Agent, Look, install_docker, look, remove_docker};
 
@@ -46,9 +46,9 @@ pub struct Added {
 ///
 /// # Errors
 /// When the host is not reached for another reason, or its key is not the one that was accepted.
-pub async fn host_key(world: &World<'_>, worker: &Worker) -> Result<Option<HostKey>> {
-    refuse_unfit(world, worker)?;
-    let ssh = world.ssh()?;
+pub async fn host_key(session: &Session<'_>, worker: &Worker) -> Result<Option<HostKey>> {
+    refuse_unfit(session, worker)?;
+    let ssh = session.ssh()?;
     // A group that the user has joined since counts from the next login on.
     ssh.disconnect(&worker.ssh).await;
     match ssh.connect(&worker.ssh).await {
@@ -62,11 +62,11 @@ pub async fn host_key(world: &World<'_>, worker: &Worker) -> Result<Option<HostK
 ///
 /// # Errors
 /// Names what stands in the way.
-pub async fn probe(world: &World<'_>, target: &Target, mut worker: Worker) -> Result<Candidate> {
-    refuse_unfit(world, &worker)?;
+pub async fn probe(session: &Session<'_>, target: &Target, mut worker: Worker) -> Result<Candidate> {
+    refuse_unfit(session, &worker)?;
     target.refuse_none()?;
-    let remote = observe::reach(world, &worker).await.map_err(|absent| absent.fault)?;
-    let patience = world.site.fleet.patience;
+    let remote = observe::reach(session, &worker).await.map_err(|absent| absent.fault)?;
+    let patience = session.site.fleet.patience;
     let look = look(&remote, patience).await?;
     let stands = |text: String, hint: String| Err(Fault::new(format!("{}: {text}", worker.ssh)).hint(hint));
     if look.kernel != "Linux" {
@@ -123,10 +123,10 @@ pub async fn probe(world: &World<'_>, target: &Target, mut worker: Worker) -> Re
         notes.push(format!("Docker {}", info.version));
     }
     if worker.server.is_empty() {
-        worker.server = server(world, target, &look);
+        worker.server = server(session, target, &look);
     }
     reach_server(&remote, &worker, patience).await?;
-    if let Some(note) = unreached_registry(world, target, &remote, patience).await? {
+    if let Some(note) = unreached_registry(session, target, &remote, patience).await? {
         notes.push(note);
     }
     Ok(Candidate { worker, look, needs_docker, notes, remote })
@@ -136,15 +136,15 @@ pub async fn probe(world: &World<'_>, target: &Target, mut worker: Worker) -> Re
 ///
 /// # Errors
 /// What failed; the host is then as it was.
-pub async fn add(world: &World<'_>, target: &Target, candidate: &Candidate, from: ImagesFrom) -> Result<Added> {
+pub async fn add(session: &Session<'_>, target: &Target, candidate: &Candidate, from: ImagesFrom) -> Result<Added> {
     let worker = &candidate.worker;
     let mut installed = Vec::new();
     if candidate.needs_docker {
-        world.phase("docker");
+        session.phase("docker");
         installed = install_docker(&candidate.remote).await?;
     }
-    world.phase("agent");
-    match bring(world, target, worker, 0, from).await {
+    session.phase("agent");
+    match bring(session, target, worker, 0, from).await {
         Ok(()) => Ok(Added { installed_docker: candidate.needs_docker }),
         Err(fault) => {
             let name = target.agent_name(&worker.name);
@@ -153,9 +153,9 @@ pub async fn add(world: &World<'_>, target: &Target, candidate: &Candidate, from
                 remove_docker(&candidate.remote, &installed).await.and(removed)
             };
             // What it was before: a worker that was one already keeps its agent.
-            let known = world.site.workers.iter().any(|other| other.name == worker.name);
+            let known = session.site.workers.iter().any(|other| other.name == worker.name);
             if !known && let Err(left) = undone.await {
-                world.say(Level::Warning, format!("not all of it could be taken back: {}", left.chain()));
+                session.say(Level::Warning, format!("not all of it could be taken back: {}", left.chain()));
             }
             Err(named(fault, worker))
         }
@@ -164,11 +164,11 @@ pub async fn add(world: &World<'_>, target: &Target, candidate: &Candidate, from
 
 /// Under which address a worker reaches the server: as the admin says, else under the public name or the address that the
 /// worker sees this host's connection come from, with the first published port.
-fn server(world: &World<'_>, target: &Target, look: &Look) -> String {
-    if !world.site.fleet.server.is_empty() {
-        return world.site.fleet.server.clone();
+fn server(session: &Session<'_>, target: &Target, look: &Look) -> String {
+    if !session.site.fleet.server.is_empty() {
+        return session.site.fleet.server.clone();
     }
-    let manifest = &world.stack.manifest;
+    let manifest = &session.stack.manifest;
     let public = manifest.public_host.as_deref().and_then(|key| target.setting(key)).filter(|name| !name.is_empty());
     let host = public.map_or_else(|| look.from.clone(), str::to_owned);
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
@@ -201,7 +201,7 @@ async fn reach_server(remote: &Remote, worker: &Worker, patience: Duration) -> R
 
 /// What to know when the registry is out of its reach.
 async fn unreached_registry(
-    world: &World<'_>,
+    session: &Session<'_>,
     target: &Target,
     remote: &Remote,
     patience: Duration,
@@ -211,7 +211,7 @@ async fn unreached_registry(
         None => ("registry-1.docker.io".to_owned(), 443),
         Some(registry) => place(&format!("https://{registry}")).unwrap_or((registry.to_owned(), 443)),
     };
-    if remote.reaches(&host, port, patience).await.unwrap_or(false) || !world.site.mirrors.is_empty() {
+    if remote.reaches(&host, port, patience).await.unwrap_or(false) || !session.site.mirrors.is_empty() {
         return Ok(None);
     }
     Ok(Some(format!("it does not reach {host}; images come from its engine's own mirrors, or from here")))

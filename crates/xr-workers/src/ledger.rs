@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use xr_journal::{Home, Ownership, write_atomic};
 use xr_model::{Fault, Level, Result};
-use xr_session::World;
+use xr_session::Session;
 
 use crate::rollout::SwitchResult;
 
@@ -69,8 +69,8 @@ impl Standing {
 
 impl Ledger {
     /// Reads it. One that cannot be read is begun anew: nothing in it decides what is right.
-    pub fn read(world: &World<'_>) -> Self {
-        Self::at(&world.home)
+    pub fn read(session: &Session<'_>) -> Self {
+        Self::at(&session.home)
     }
 
     /// The same, of a stack that is only asked what is written down.
@@ -83,12 +83,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn write(&mut self, world: &World<'_>) -> Result<()> {
+    pub fn write(&mut self, session: &Session<'_>) -> Result<()> {
         self.format = FORMAT;
-        self.workers.retain(|name, _| world.find_worker(name).is_some());
+        self.workers.retain(|name, _| session.find_worker(name).is_some());
         let text =
             serde_json::to_vec_pretty(self).map_err(Fault::at("cannot write what is remembered of the workers"))?;
-        write_atomic(&path(&world.home), &text, 0o600, Ownership::Keep)
+        write_atomic(&path(&session.home), &text, 0o600, Ownership::Keep)
     }
 
     /// What is remembered of one.
@@ -98,21 +98,21 @@ impl Ledger {
 }
 
 /// Writes down how the workers came out of a run that has succeeded.
-pub(crate) fn remember(world: &World<'_>, results: &BTreeMap<String, SwitchResult>, version: &str) {
+pub(crate) fn remember(session: &Session<'_>, results: &BTreeMap<String, SwitchResult>, version: &str) {
     if results.is_empty() {
         return;
     }
-    let mut ledger = Ledger::read(world);
+    let mut ledger = Ledger::read(session);
     for (worker, result) in results {
         match result {
             SwitchResult::Up => ledger.of(worker).succeeded(version),
-            SwitchResult::Back(why, _) => ledger.of(worker).failed(&world.without_secrets_text(why)),
-            SwitchResult::Lost(why) => ledger.of(worker).error = world.without_secrets_text(why),
+            SwitchResult::Back(why, _) => ledger.of(worker).failed(&session.without_secrets_text(why)),
+            SwitchResult::Lost(why) => ledger.of(worker).error = session.without_secrets_text(why),
         }
     }
     // It decides nothing: what it does not say is asked again.
-    if let Err(fault) = ledger.write(world) {
-        world.say(Level::Warning, fault.chain());
+    if let Err(fault) = ledger.write(session) {
+        session.say(Level::Warning, fault.chain());
     }
 }
 

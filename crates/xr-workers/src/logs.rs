@@ -2,7 +2,7 @@
 
 use xr_host::Said;
 use xr_model::{Fault, Result, Worker};
-use xr_session::World;
+use xr_session::Session;
 use xr_worker_bootstrap::Agent;
 
 use crate::{
@@ -15,14 +15,14 @@ use crate::{
 /// # Errors
 /// When the worker is not reached or has no agent.
 pub async fn logs(
-    world: &World<'_>,
+    session: &Session<'_>,
     worker: &Worker,
     tail: usize,
     follow: bool,
     hear: &mut dyn FnMut(Said<'_>),
 ) -> Result<()> {
-    let stack = project(world)?;
-    let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
+    let stack = project(session)?;
+    let remote = observe::reach(session, worker).await.map_err(|absent| absent.fault)?;
     let engine = remote.engine().await.map_err(|fault| named(fault, worker))?;
     let name = agent_name(&stack, &worker.name);
     let containers = engine.labelled(&stack).await?;
@@ -36,26 +36,26 @@ pub async fn logs(
 ///
 /// # Errors
 /// When the worker is not reached.
-pub async fn dismiss(world: &World<'_>, worker: &Worker) -> Result<()> {
-    let stack = project(world)?;
-    let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
+pub async fn dismiss(session: &Session<'_>, worker: &Worker) -> Result<()> {
+    let stack = project(session)?;
+    let remote = observe::reach(session, worker).await.map_err(|absent| absent.fault)?;
     let name = agent_name(&stack, &worker.name);
     Agent { name: &name, fingerprint: "" }.remove(&remote).await.map_err(|fault| named(fault, worker))?;
-    forget_key(world, worker).await
+    forget_key(session, worker).await
 }
 
 /// Ends the connection to a worker, and forgets the host key that was accepted for it.
 ///
 /// # Errors
 /// When the file of keys cannot be written.
-pub async fn forget_key(world: &World<'_>, worker: &Worker) -> Result<()> {
-    let ssh = world.ssh()?;
+pub async fn forget_key(session: &Session<'_>, worker: &Worker) -> Result<()> {
+    let ssh = session.ssh()?;
     ssh.disconnect(&worker.ssh).await;
     ssh.forget(&worker.ssh).await
 }
 
-fn project(world: &World<'_>) -> Result<String> {
-    let current = world.generations.current()?;
+fn project(session: &Session<'_>) -> Result<String> {
+    let current = session.generations.current()?;
     let current = current.ok_or_else(|| Fault::new("nothing is installed here").hint("xr install"))?;
     Ok(current.invocation.project)
 }

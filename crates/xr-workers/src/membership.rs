@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use xr_host::Trouble;
 use xr_model::{Away, Fault, Level, ObservedWorker, Result, Worker, exit};
-use xr_session::World;
+use xr_session::Session;
 
 use crate::{Seen, Target, see_all};
 
@@ -15,25 +15,25 @@ pub(super) const AGAIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the rule says that the run is given up: somebody is away, or too few are there.
-pub async fn taking_part(world: &World<'_>, target: &Target) -> Result<Vec<ObservedWorker>> {
-    world.phase("workers");
-    let rule = &world.site.fleet;
+pub async fn taking_part(session: &Session<'_>, target: &Target) -> Result<Vec<ObservedWorker>> {
+    session.phase("workers");
+    let rule = &session.site.fleet;
     let begun = Instant::now();
     // One that is drained may be taken away at any moment: it catches up when it is asked for.
-    let mut left: Vec<Worker> = world.site.workers.iter().filter(|worker| !worker.drained).cloned().collect();
+    let mut left: Vec<Worker> = session.site.workers.iter().filter(|worker| !worker.drained).cloned().collect();
     let mut present: Vec<Seen> = Vec::new();
     let away = loop {
         let (there, away): (Vec<Seen>, Vec<Seen>) =
-            see_all(world, &left, Some(target)).await.into_iter().partition(|seen| seen.there.is_ok());
+            see_all(session, &left, Some(target)).await.into_iter().partition(|seen| seen.there.is_ok());
         present.extend(there);
         let waits = rule.away == Away::Wait && begun.elapsed() < rule.wait && !away.is_empty();
-        if !waits || world.cancel.is_raised() {
+        if !waits || session.cancel.is_raised() {
             break away;
         }
         left = away.into_iter().map(|seen| seen.worker).collect();
         tokio::select! {
             () = tokio::time::sleep(AGAIN) => {}
-            () = world.cancel.raised() => {}
+            () = session.cancel.raised() => {}
         }
     };
     let why = |seen: &Seen| seen.there.as_ref().err().map(|absent| absent.fault.chain()).unwrap_or_default();
@@ -50,9 +50,9 @@ pub async fn taking_part(world: &World<'_>, target: &Target) -> Result<Vec<Obser
             matches!(absent.trouble, Some(Trouble::UnknownHostKey | Trouble::OtherHostKey | Trouble::Key))
         });
         let later = if stays { "left out" } else { "left out; it catches up at its return" };
-        world.say(Level::Warning, format!("{} ({later})", why(seen)));
+        session.say(Level::Warning, format!("{} ({later})", why(seen)));
     }
-    let all = world.site.workers.iter().filter(|worker| !worker.drained).count();
+    let all = session.site.workers.iter().filter(|worker| !worker.drained).count();
     let joined: Vec<ObservedWorker> = present.iter().map(|seen| joined(target, seen)).collect::<Result<_>>()?;
     let needed = rule.quorum.of(all, joined.len());
     if joined.len() < needed {

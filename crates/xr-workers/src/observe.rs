@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future;
 use xr_host::{Engine, Labelled, Remote, Trouble};
 use xr_model::{Fault, PinnedImage, Result, Worker};
-use xr_session::World;
+use xr_session::Session;
 use xr_worker_bootstrap::{Look, glance};
 
 use crate::Target;
@@ -62,8 +62,8 @@ impl There {
 }
 
 /// A connection to a worker, at the fleet's pace.
-pub(crate) async fn reach(world: &World<'_>, worker: &Worker) -> std::result::Result<Remote, Absent> {
-    let ssh = world.ssh().map_err(|fault| Absent { trouble: Some(Trouble::Settings), fault })?;
+pub(crate) async fn reach(session: &Session<'_>, worker: &Worker) -> std::result::Result<Remote, Absent> {
+    let ssh = session.ssh().map_err(|fault| Absent { trouble: Some(Trouble::Settings), fault })?;
     ssh.connect(&worker.ssh)
         .await
         .map_err(|unreached| Absent { trouble: Some(unreached.kind), fault: named(unreached.fault, worker) })
@@ -79,20 +79,20 @@ pub(crate) fn named(fault: Fault, worker: &Worker) -> Fault {
 }
 
 /// Looks at one worker.
-pub async fn see(world: &World<'_>, worker: &Worker, target: Option<&Target>) -> Seen {
+pub async fn see(session: &Session<'_>, worker: &Worker, target: Option<&Target>) -> Seen {
     // Who waits for a turn to connect is not silent.
-    let reached = reach(world, worker).await;
-    look_at(world, worker, reached, target).await
+    let reached = reach(session, worker).await;
+    look_at(session, worker, reached, target).await
 }
 
 /// Looks at one worker that is reached, or is not.
 pub(super) async fn look_at(
-    world: &World<'_>,
+    session: &Session<'_>,
     worker: &Worker,
     reached: std::result::Result<Remote, Absent>,
     target: Option<&Target>,
 ) -> Seen {
-    let limit = world.site.fleet.patience;
+    let limit = session.site.fleet.patience;
     let there = async {
         let remote = reached?;
         let fail = |fault: Fault| Absent { trouble: None, fault: named(fault, worker) };
@@ -111,8 +111,8 @@ pub(super) async fn look_at(
 }
 
 /// Looks at these workers, all at once.
-pub async fn see_all(world: &World<'_>, workers: &[Worker], target: Option<&Target>) -> Vec<Seen> {
-    future::join_all(workers.iter().map(|worker| see(world, worker, target))).await
+pub async fn see_all(session: &Session<'_>, workers: &[Worker], target: Option<&Target>) -> Vec<Seen> {
+    future::join_all(workers.iter().map(|worker| see(session, worker, target))).await
 }
 
 async fn engine(remote: &Remote, target: Option<&Target>) -> Result<(Engine, Vec<Labelled>, Vec<Option<String>>)> {

@@ -2,33 +2,34 @@
 
 use xr_journal::{Ownership, write_atomic};
 use xr_model::{Fault, Result, Worker, exit};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::{Roster, unfit};
 
 /// Adds a worker to the list.
 ///
 /// # Errors
 /// When the name is taken, or the name, destination or labels cannot be.
-pub fn register(world: &World<'_>, worker: &Worker) -> Result<()> {
-    refuse_unfit(world, worker)?;
-    change(world, worker)
+pub fn register(session: &Session<'_>, worker: &Worker) -> Result<()> {
+    refuse_unfit(session, worker)?;
+    change(session, worker)
 }
 
 /// Refuses a worker that cannot be added: nothing has been done yet.
 ///
 /// # Errors
 /// As [`register`].
-pub(super) fn refuse_unfit(world: &World<'_>, worker: &Worker) -> Result<()> {
+pub(super) fn refuse_unfit(session: &Session<'_>, worker: &Worker) -> Result<()> {
     if let Some(why) = unfit(worker) {
         return Err(Fault::new(why).hint("xr worker add user@host --name NAME --label KEY=VALUE").code(exit::USAGE));
     }
     let taken = |other: &&Worker| other.name == worker.name && other.ssh != worker.ssh;
-    if let Some(other) = world.site.workers.iter().find(taken) {
+    if let Some(other) = session.site.workers.iter().find(taken) {
         return Err(Fault::new(format!("there is a worker `{}` already: {}", other.name, other.ssh))
             .hint(format!("xr worker add {} --name ANOTHER, or: xr worker remove {}", worker.ssh, other.name))
             .code(exit::USAGE));
     }
-    if let Some(other) = world.site.workers.iter().find(|other| other.ssh == worker.ssh && other.name != worker.name) {
+    if let Some(other) = session.site.workers.iter().find(|other| other.ssh == worker.ssh && other.name != worker.name)
+    {
         return Err(Fault::new(format!("{} is a worker already: `{}`", other.ssh, other.name))
             .hint(format!("xr worker show {}", other.name))
             .code(exit::USAGE));
@@ -40,22 +41,22 @@ pub(super) fn refuse_unfit(world: &World<'_>, worker: &Worker) -> Result<()> {
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub fn change(world: &World<'_>, worker: &Worker) -> Result<()> {
-    edit(world, |roster| roster.put(worker))
+pub fn change(session: &Session<'_>, worker: &Worker) -> Result<()> {
+    edit(session, |roster| roster.put(worker))
 }
 
 /// Takes a worker off the list.
 ///
 /// # Errors
 /// As [`change`].
-pub fn forget(world: &World<'_>, name: &str) -> Result<()> {
-    edit(world, |roster| {
+pub fn forget(session: &Session<'_>, name: &str) -> Result<()> {
+    edit(session, |roster| {
         roster.remove(name);
     })
 }
 
-fn edit(world: &World<'_>, change: impl FnOnce(&mut Roster)) -> Result<()> {
-    let path = world.home.site();
+fn edit(session: &Session<'_>, change: impl FnOnce(&mut Roster)) -> Result<()> {
+    let path = session.home.site();
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.map_err(Fault::at(format!("cannot read {}", path.display())))?,

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use xr_model::{DesiredFleet, Fault, Result};
-use xr_session::World;
+use xr_session::Session;
 
 use crate::{Target, ledger};
 
@@ -20,7 +20,7 @@ pub(crate) enum SwitchResult {
 
 /// The switch of the workers in one run: what they shall have, and what became of each so far.
 pub struct Rollout<'a, 'w> {
-    pub(crate) world: &'a World<'w>,
+    pub(crate) session: &'a Session<'w>,
     target: Option<&'a Target>,
     pub(crate) wanted: Option<&'a DesiredFleet>,
     /// How many workers take part.
@@ -31,12 +31,12 @@ pub struct Rollout<'a, 'w> {
 impl<'a, 'w> Rollout<'a, 'w> {
     /// Of a run in which `taking_part` workers shall get `target`.
     pub fn new(
-        world: &'a World<'w>,
+        session: &'a Session<'w>,
         target: Option<&'a Target>,
         wanted: Option<&'a DesiredFleet>,
         taking_part: usize,
     ) -> Self {
-        Self { world, target, wanted, taking_part, results: RefCell::default() }
+        Self { session, target, wanted, taking_part, results: RefCell::default() }
     }
 
     /// What the workers shall have.
@@ -46,6 +46,6 @@ impl<'a, 'w> Rollout<'a, 'w> {
 
     /// Notes in the ledger what became of each worker that was switched to `version`.
     pub fn remember(&self, version: &str) {
-        ledger::remember(self.world, &self.results.borrow(), version);
+        ledger::remember(self.session, &self.results.borrow(), version);
     }
 }

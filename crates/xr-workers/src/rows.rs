@@ -4,7 +4,7 @@ use futures_util::future;
 use jiff::Timestamp;
 use serde::Serialize;
 use xr_model::{Result, Worker};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::Resolved;
 
 use crate::{
@@ -60,22 +60,22 @@ pub struct Row {
 ///
 /// # Errors
 /// When nothing is installed.
-pub async fn rows(world: &World<'_>, workers: &[Worker]) -> Result<Vec<Row>> {
-    rows_and(world, workers, |_| {}).await
+pub async fn rows(session: &Session<'_>, workers: &[Worker]) -> Result<Vec<Row>> {
+    rows_and(session, workers, |_| {}).await
 }
 
 /// As [`rows`], for somebody who wants to know too what compose makes of the stack, which takes compose its time to say.
 ///
 /// # Errors
 /// As [`rows`].
-pub async fn rows_and(world: &World<'_>, workers: &[Worker], tell: impl FnOnce(&Resolved)) -> Result<Vec<Row>> {
-    let target = async { Target::present(world).await.inspect(|target| tell(&target.resolved)) };
-    let reaching = future::join_all(workers.iter().map(|worker| observe::reach(world, worker)));
+pub async fn rows_and(session: &Session<'_>, workers: &[Worker], tell: impl FnOnce(&Resolved)) -> Result<Vec<Row>> {
+    let target = async { Target::present(session).await.inspect(|target| tell(&target.resolved)) };
+    let reaching = future::join_all(workers.iter().map(|worker| observe::reach(session, worker)));
     let (target, reached) = tokio::join!(target, reaching);
     let target = target?;
-    let mut ledger = Ledger::read(world);
+    let mut ledger = Ledger::read(session);
     let rows = future::join_all(workers.iter().zip(reached).map(async |(worker, reached)| {
-        let seen = look_at(world, worker, reached, Some(&target)).await;
+        let seen = look_at(session, worker, reached, Some(&target)).await;
         let beat = match &seen.there {
             Ok(there) => heartbeat(&target, &seen.worker, there).await,
             Err(_) => None,

@@ -3,7 +3,7 @@
 use xr_host::{Engine, Remote};
 use xr_image_puller::{LayerProgress, PullError, Retry, SendProgress, pull};
 use xr_model::{Away, Event, Fault, ImageRef, Level, PinnedImage, Result, StepId, Worker};
-use xr_session::{Failure, World};
+use xr_session::{Failure, Session};
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::Agent;
 
@@ -24,25 +24,25 @@ pub async fn act(
     worker: &str,
     lacks: &[ImageRef],
 ) -> std::result::Result<(), Failure> {
-    let (world, target) = (rollout.world, rollout.target()?);
-    let worker = world.worker(worker)?;
-    let _turn = world.turn().await;
+    let (session, target) = (rollout.session, rollout.target()?);
+    let worker = session.worker(worker)?;
+    let _turn = session.turn().await;
     let lacks = lacks.iter().map(|image| target.image(image)).collect::<Result<Vec<_>>>()?;
-    let work = stage(world, target, worker, &lacks, step.0, world.site.fleet.images_from);
+    let work = stage(session, target, worker, &lacks, step.0, session.site.fleet.images_from);
     let staged = tokio::select! {
         staged = work => staged,
-        () = world.cancel.raised() => return Err(Failure::interrupted()),
+        () = session.cancel.raised() => return Err(Failure::interrupted()),
     };
     let Err(fault) = staged else { return Ok(()) };
     let fault = named(fault, worker);
     // Whatever went wrong: a worker that does not answer any more is one that is away.
-    if world.site.fleet.away == Away::Skip && see(world, worker, None).await.there.is_err() {
-        world.say(Level::Warning, format!("{} (left out; it catches up at its return)", fault.chain()));
+    if session.site.fleet.away == Away::Skip && see(session, worker, None).await.there.is_err() {
+        session.say(Level::Warning, format!("{} (left out; it catches up at its return)", fault.chain()));
         rollout.results.borrow_mut().insert(worker.name.clone(), SwitchResult::Lost(fault.chain()));
         return Ok(());
     }
     if enough_without(rollout, &worker.name, &fault) {
-        world.say(Level::Warning, format!("{} (left out: the others are enough; it catches up)", fault.chain()));
+        session.say(Level::Warning, format!("{} (left out: the others are enough; it catches up)", fault.chain()));
         return Ok(());
     }
     Err(Failure { fault, service: Some(format!("worker {}", worker.name)), log: Vec::new() })
@@ -59,33 +59,39 @@ fn enough_without(rollout: &Rollout<'_, '_>, worker: &str, why: &Fault) -> bool 
 
 /// Brings the images and creates the agent.
 pub(crate) async fn stage(
-    world: &World<'_>,
+    session: &Session<'_>,
     target: &Target,
     worker: &Worker,
     lacks: &[&PinnedImage],
     step: u32,
     from: ImagesFrom,
 ) -> Result<()> {
-    let remote = observe::reach(world, worker).await.map_err(|absent| absent.fault)?;
+    let remote = observe::reach(session, worker).await.map_err(|absent| absent.fault)?;
     let engine = remote.engine().await?;
-    refuse_other_architecture(world, &engine).await?;
-    refuse_full_disk(world, &remote).await?;
+    refuse_other_architecture(session, &engine).await?;
+    refuse_full_disk(session, &remote).await?;
     for image in lacks {
-        bring(world, &remote, &engine, image, step, from).await?;
+        bring(session, &remote, &engine, image, step, from).await?;
     }
     for image in &target.images {
-        let found = engine.find(&known(world, image).await?).await?;
+        let found = engine.find(&known(session, image).await?).await?;
         let found = found.ok_or_else(|| Fault::new(format!("image {} is not there", image.reference)))?;
         let means = engine.image(image.reference.as_str()).await?;
         if means.is_none_or(|means| means.id != found.id) {
             engine.tag(&found.id, &image.reference).await?;
         }
     }
-    create(world, target, worker, &remote, &engine).await
+    create(session, target, worker, &remote, &engine).await
 }
 
 /// Creates the new agent's container, unless the wanted one serves already or waits beside.
-async fn create(world: &World<'_>, target: &Target, worker: &Worker, remote: &Remote, engine: &Engine) -> Result<()> {
+async fn create(
+    session: &Session<'_>,
+    target: &Target,
+    worker: &Worker,
+    remote: &Remote,
+    engine: &Engine,
+) -> Result<()> {
     let Some((spec, fingerprint)) = target.agent(worker)? else { return Ok(()) };
     let name = target.agent_name(&worker.name);
     let containers = engine.labelled(&target.stack).await?;
@@ -104,14 +110,14 @@ async fn create(world: &World<'_>, target: &Target, worker: &Worker, remote: &Re
         return Ok(());
     }
     let image = target.image(&spec.image)?;
-    let found = engine.find(&known(world, image).await?).await?;
+    let found = engine.find(&known(session, image).await?).await?;
     let id = found.ok_or_else(|| Fault::new(format!("image {} is not there", image.reference)))?.id;
     engine.make(target.making(worker, spec, &fingerprint, &id)).await.map(drop)
 }
 
 /// Brings one image: by the worker's own engine from a registry, or from here, as the admin says.
 pub(super) async fn bring(
-    world: &World<'_>,
+    session: &Session<'_>,
     remote: &Remote,
     engine: &Engine,
     image: &PinnedImage,
@@ -119,17 +125,17 @@ pub(super) async fn bring(
     from: ImagesFrom,
 ) -> Result<()> {
     let tell = |layer: String, status: &str, current: u64, total: u64| {
-        world.tell(Event::Progress { step, layer, status: status.to_owned(), current, total });
+        session.tell(Event::Progress { step, layer, status: status.to_owned(), current, total });
     };
     // What was built here is in no registry.
     if from != ImagesFrom::Here && image.digest.is_some() {
         let heard = |at: LayerProgress| tell(at.layer, at.status.as_str(), at.current, at.total);
         let retry = match from {
             // There is another way, which needs no registry to come back.
-            ImagesFrom::Auto => Retry { attempts: 2, ..world.retry() },
-            _ => world.retry(),
+            ImagesFrom::Auto => Retry { attempts: 2, ..session.retry() },
+            _ => session.retry(),
         };
-        match pull(engine.client(), image, world.sources()?, &retry, &heard).await {
+        match pull(engine.client(), image, session.sources()?, &retry, &heard).await {
             Ok(_) => return Ok(()),
             // A full disk is full for every way.
             Err(error) if from == ImagesFrom::Registry || matches!(error, PullError::NoSpace { .. }) => {
@@ -137,7 +143,7 @@ pub(super) async fn bring(
             }
             Err(error) => {
                 let why = error.into_fault().message;
-                world.say(Level::Info, format!("{}: {why}; sending it from here", remote.destination()));
+                session.say(Level::Info, format!("{}: {why}; sending it from here", remote.destination()));
             }
         }
     }
@@ -147,13 +153,13 @@ pub(super) async fn bring(
         SendProgress::Sending { done, total } => tell(name.clone(), "sending", done, total),
         SendProgress::Loading => tell(name.clone(), "loading", 0, 0),
     };
-    world.sender()?.send(image, remote, engine, &heard).await.map(drop)
+    session.sender()?.send(image, remote, engine, &heard).await.map(drop)
 }
 
 /// The image as every engine knows it: by the registry's digest, and by the id that it has here, which is all that one that was
 /// sent is known by.
-pub(super) async fn known(world: &World<'_>, image: &PinnedImage) -> Result<PinnedImage> {
-    let here = world.engine.find(image).await?;
+pub(super) async fn known(session: &Session<'_>, image: &PinnedImage) -> Result<PinnedImage> {
+    let here = session.engine.find(image).await?;
     let here = here.ok_or_else(|| {
         Fault::new(format!("image {} is not on this host", image.reference)).hint("xr update --refresh")
     })?;
@@ -161,8 +167,8 @@ pub(super) async fn known(world: &World<'_>, image: &PinnedImage) -> Result<Pinn
 }
 
 /// The images are for this host's machine.
-async fn refuse_other_architecture(world: &World<'_>, engine: &Engine) -> Result<()> {
-    let (ours, theirs) = tokio::join!(world.engine.info(), engine.info());
+async fn refuse_other_architecture(session: &Session<'_>, engine: &Engine) -> Result<()> {
+    let (ours, theirs) = tokio::join!(session.engine.info(), engine.info());
     let (ours, theirs) = (ours?.architecture, theirs?.architecture);
     if ours == theirs {
         return Ok(());
@@ -171,8 +177,8 @@ async fn refuse_other_architecture(world: &World<'_>, engine: &Engine) -> Result
         .hint("a worker needs the architecture of the control host"))
 }
 
-async fn refuse_full_disk(world: &World<'_>, remote: &Remote) -> Result<()> {
-    let look = xr_worker_bootstrap::glance(remote, world.site.fleet.patience).await?;
+async fn refuse_full_disk(session: &Session<'_>, remote: &Remote) -> Result<()> {
+    let look = xr_worker_bootstrap::glance(remote, session.site.fleet.patience).await?;
     if look.disk_size == 0 || look.disk_free > ROOM {
         return Ok(());
     }

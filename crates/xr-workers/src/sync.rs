@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future;
 use xr_model::{Fault, Level, Result, Worker};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::ImagesFrom;
 use xr_worker_bootstrap::{Agent, Switched};
 
@@ -22,47 +22,47 @@ pub struct Synced {
 ///
 /// # Errors
 /// When nothing is installed. What becomes of each worker is told of each.
-pub async fn sync(world: &World<'_>, workers: &[Worker], from: ImagesFrom) -> Result<Vec<Synced>> {
-    let target = Target::present(world).await?;
-    let seen = see_all(world, workers, Some(&target)).await;
-    Ok(bring_all(world, &target, seen, from).await)
+pub async fn sync(session: &Session<'_>, workers: &[Worker], from: ImagesFrom) -> Result<Vec<Synced>> {
+    let target = Target::present(session).await?;
+    let seen = see_all(session, workers, Some(&target)).await;
+    Ok(bring_all(session, &target, seen, from).await)
 }
 
 /// Brings those workers along that are behind, as far as they are not left alone after failures. Says what it did.
-pub async fn catch_up(world: &World<'_>) -> Vec<Synced> {
-    if world.site.workers.is_empty() {
+pub async fn catch_up(session: &Session<'_>) -> Vec<Synced> {
+    if session.site.workers.is_empty() {
         return Vec::new();
     }
-    let target = match Target::present(world).await {
+    let target = match Target::present(session).await {
         Ok(target) => target,
         Err(fault) => {
-            world.say(Level::Warning, format!("the workers cannot be looked at: {}", fault.chain()));
+            session.say(Level::Warning, format!("the workers cannot be looked at: {}", fault.chain()));
             return Vec::new();
         }
     };
-    let mut ledger = Ledger::read(world);
+    let mut ledger = Ledger::read(session);
     let mut due = Vec::new();
-    for worker in world.site.workers.iter().filter(|worker| !worker.drained) {
+    for worker in session.site.workers.iter().filter(|worker| !worker.drained) {
         match ledger.of(&worker.name).rests() {
             Some(why) => {
-                world.say(Level::Warning, format!("worker {}: {why} (xr worker sync {})", worker.name, worker.name));
+                session.say(Level::Warning, format!("worker {}: {why} (xr worker sync {})", worker.name, worker.name));
             }
             None => due.push(worker.clone()),
         }
     }
-    let seen = see_all(world, &due, Some(&target)).await;
-    let synced = bring_all(world, &target, seen, world.site.fleet.images_from).await;
+    let seen = see_all(session, &due, Some(&target)).await;
+    let synced = bring_all(session, &target, seen, session.site.fleet.images_from).await;
     for one in &synced {
         match &one.result {
-            Ok(true) => world.say(Level::Info, format!("worker {} is at {} now", one.worker, target.version)),
+            Ok(true) => session.say(Level::Info, format!("worker {} is at {} now", one.worker, target.version)),
             Ok(false) => {}
-            Err(fault) => world.say(Level::Warning, format!("{} (xr worker sync {})", fault.chain(), one.worker)),
+            Err(fault) => session.say(Level::Warning, format!("{} (xr worker sync {})", fault.chain(), one.worker)),
         }
     }
     synced
 }
 
-async fn bring_all(world: &World<'_>, target: &Target, seen: Vec<Seen>, from: ImagesFrom) -> Vec<Synced> {
+async fn bring_all(session: &Session<'_>, target: &Target, seen: Vec<Seen>, from: ImagesFrom) -> Vec<Synced> {
     // Whoever does not answer costs no more than the question, which each run asks once.
     let away = seen.iter().filter(|seen| seen.there.is_err());
     let absent: BTreeSet<String> = away.map(|seen| seen.worker.name.clone()).collect();
@@ -74,47 +74,47 @@ async fn bring_all(world: &World<'_>, target: &Target, seen: Vec<Seen>, from: Im
             if part?.up_to_date && there.has_images() {
                 return Ok(false);
             }
-            let _turn = world.turn().await;
+            let _turn = session.turn().await;
             let step = u32::try_from(number).unwrap_or(u32::MAX);
-            let brought = bring(world, target, &seen.worker, step, from).await;
+            let brought = bring(session, target, &seen.worker, step, from).await;
             brought.map(|()| true).map_err(|fault| named(fault, &seen.worker))
         };
         Synced { worker, result: result.await }
     });
     let synced = future::join_all(work).await;
-    let mut ledger = Ledger::read(world);
+    let mut ledger = Ledger::read(session);
     for one in &synced {
         match &one.result {
             Ok(_) => ledger.of(&one.worker).succeeded(&target.version),
             Err(fault) if absent.contains(&one.worker) => {
-                ledger.of(&one.worker).error = world.without_secrets_text(&fault.chain());
+                ledger.of(&one.worker).error = session.without_secrets_text(&fault.chain());
             }
-            Err(fault) => ledger.of(&one.worker).failed(&world.without_secrets_text(&fault.chain())),
+            Err(fault) => ledger.of(&one.worker).failed(&session.without_secrets_text(&fault.chain())),
         }
     }
-    if let Err(fault) = ledger.write(world) {
-        world.say(Level::Warning, fault.chain());
+    if let Err(fault) = ledger.write(session) {
+        session.say(Level::Warning, fault.chain());
     }
     synced
 }
 
 /// Brings one worker all the way; where that fails it is as before.
 pub(super) async fn bring(
-    world: &World<'_>,
+    session: &Session<'_>,
     target: &Target,
     worker: &Worker,
     step: u32,
     from: ImagesFrom,
 ) -> Result<()> {
-    let seen = see(world, worker, Some(target)).await;
+    let seen = see(session, worker, Some(target)).await;
     let there = seen.there.map_err(|absent| absent.fault)?;
     let missing = target.images.iter().zip(&there.images).filter(|(_, id)| id.is_none());
     let lacks: Vec<_> = missing.map(|(image, _)| image).collect();
-    stage(world, target, worker, &lacks, step, from).await?;
+    stage(session, target, worker, &lacks, step, from).await?;
     let Some((_, fingerprint)) = target.agent(worker)? else { return Ok(()) };
     let agent_name = target.agent_name(&worker.name);
     let agent = Agent { name: &agent_name, fingerprint: &fingerprint };
-    match agent.switch(&there.remote, target.patience(), world.site.fleet.confirm).await? {
+    match agent.switch(&there.remote, target.patience(), session.site.fleet.confirm).await? {
         Switched::Up => agent.confirm(&there.remote, "always").await,
         Switched::Back(log) => {
             agent.revert(&there.remote).await?;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::Value;
 use xr_host::{FINGERPRINT, Making, ROLE, STACK, VERSION};
 use xr_model::{DesiredFleet, Fault, Generation, ImageRef, PinnedImage, Result, Worker, exit};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::{AgentSpec, Compose, Place, Resolved, WorkerRule};
 
 /// How long a new agent may take to be up, unless the manifest says otherwise.
@@ -34,11 +34,11 @@ impl Target {
     ///
     /// # Errors
     /// When its files cannot be read, or compose refuses them.
-    pub async fn of(world: &World<'_>, generation: &Generation) -> Result<Self> {
-        let stack = xr_stack::load(&xr_session::root_of(world, generation.number))?;
+    pub async fn of(session: &Session<'_>, generation: &Generation) -> Result<Self> {
+        let stack = xr_stack::load(&xr_session::root_of(session, generation.number))?;
         let env = xr_session::parse_env(&stack.layout.env_path())?.unwrap_or_default();
         let compose = Compose::of(&stack.layout, &generation.invocation);
-        let (root, manifest) = (world.root.clone(), stack.manifest.clone());
+        let (root, manifest) = (session.root.clone(), stack.manifest.clone());
         let resolving = tokio::task::spawn_blocking(move || compose.resolve(&root, &manifest));
         let resolved = resolving.await.map_err(Fault::at("a thread died"))??;
         let rule = stack.manifest.worker;
@@ -53,7 +53,7 @@ impl Target {
             images: generation.images.iter().filter(needed).cloned().collect(),
             task,
             rule,
-            server: world.site.fleet.server.clone(),
+            server: session.site.fleet.server.clone(),
             resolved,
             settings: env.keys().into_iter().filter_map(|key| Some((key.to_owned(), env.get(key)?.text))).collect(),
         })
@@ -63,10 +63,10 @@ impl Target {
     ///
     /// # Errors
     /// When nothing is installed; as [`Target::of`].
-    pub async fn present(world: &World<'_>) -> Result<Self> {
-        let current = world.generations.current()?;
+    pub async fn present(session: &Session<'_>) -> Result<Self> {
+        let current = session.generations.current()?;
         let current = current.ok_or_else(|| Fault::new("nothing is installed here").hint("xr install"))?;
-        Self::of(world, &current).await
+        Self::of(session, &current).await
     }
 
     /// Refuses a stack that has nothing for workers.
@@ -159,12 +159,12 @@ impl Target {
     }
 
     /// Its part in what a run shall bring about.
-    pub fn desired(&self, world: &World<'_>) -> DesiredFleet {
+    pub fn desired(&self, session: &Session<'_>) -> DesiredFleet {
         DesiredFleet {
             images: self.images.clone(),
             agent: self.rule.agent.is_some(),
-            quorum: world.site.fleet.quorum,
-            all: world.site.workers.iter().filter(|worker| !worker.drained).count(),
+            quorum: session.site.fleet.quorum,
+            all: session.site.workers.iter().filter(|worker| !worker.drained).count(),
         }
     }
 }

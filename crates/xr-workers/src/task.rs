@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Instant};
 use futures_util::future;
 use xr_host::{Engine, Making, ROLE, STACK, Said, Shape, VERSION};
 use xr_model::{Fault, Level, PinnedImage, Result, Worker, exit};
-use xr_session::World;
+use xr_session::Session;
 use xr_worker_bootstrap::{Look, glance_here};
 
 use crate::{
@@ -64,17 +64,17 @@ struct Place<'a> {
 ///
 /// # Errors
 /// When no host fits: each with its reason.
-pub async fn start(world: &World<'_>, order: &TaskOrder) -> Result<Task> {
-    let target = Target::present(world).await?;
+pub async fn start(session: &Session<'_>, order: &TaskOrder) -> Result<Task> {
+    let target = Target::present(session).await?;
     let Some(image) = target.task.clone() else {
         return Err(Fault::new("this stack has no image for tasks")
             .hint("xr.toml: [worker] task = \"IMAGE\", or an entry under [[images]]   (docs/workers.md)")
             .code(exit::USAGE));
     };
-    let candidates = candidates(world, order)?;
+    let candidates = candidates(session, order)?;
     let local = order.labels.is_empty() && order.worker.as_deref().is_none_or(|name| name == HERE);
-    let (seen, here) = tokio::join!(see_all(world, &candidates, Some(&target)), async {
-        if local { Some(here(world, &target).await) } else { None }
+    let (seen, here) = tokio::join!(see_all(session, &candidates, Some(&target)), async {
+        if local { Some(here(session, &target).await) } else { None }
     });
     let mut unfit = Vec::new();
     let mut places = Vec::new();
@@ -82,7 +82,7 @@ pub async fn start(world: &World<'_>, order: &TaskOrder) -> Result<Task> {
         match fits(&look) {
             None => places.push(Place {
                 name: HERE,
-                engine: &world.engine,
+                engine: &session.engine,
                 worker: None,
                 there: None,
                 score: score(&look, tasks, took),
@@ -112,7 +112,7 @@ pub async fn start(world: &World<'_>, order: &TaskOrder) -> Result<Task> {
         };
         return Err(Fault::new(format!("no host fits: {}", unfit.join("; "))).hint(hint));
     };
-    begin(world, &target, &image, best, order).await
+    begin(session, &target, &image, best, order).await
 }
 
 /// That no worker has these labels.
@@ -126,13 +126,13 @@ pub fn nobody_has(labels: &[(String, Option<String>)]) -> Fault {
 }
 
 /// The workers that are asked.
-fn candidates(world: &World<'_>, order: &TaskOrder) -> Result<Vec<Worker>> {
+fn candidates(session: &Session<'_>, order: &TaskOrder) -> Result<Vec<Worker>> {
     match &order.worker {
         Some(name) if name == HERE => Ok(Vec::new()),
-        Some(name) => Ok(vec![world.worker(name)?.clone()]),
+        Some(name) => Ok(vec![session.worker(name)?.clone()]),
         None => {
             let fitting: Vec<Worker> =
-                world.site.workers.iter().filter(|worker| worker.matches(&order.labels)).cloned().collect();
+                session.site.workers.iter().filter(|worker| worker.matches(&order.labels)).cloned().collect();
             if fitting.is_empty() && !order.labels.is_empty() {
                 return Err(nobody_has(&order.labels));
             }
@@ -176,23 +176,23 @@ fn score(look: &Look, tasks: usize, took: f64) -> f64 {
         + LATENCY * (took / FAR).min(1.0)
 }
 
-async fn here(world: &World<'_>, target: &Target) -> (Look, usize, f64) {
+async fn here(session: &Session<'_>, target: &Target) -> (Look, usize, f64) {
     let begun = Instant::now();
-    let (look, containers) = tokio::join!(glance_here(), world.engine.labelled(&target.stack));
+    let (look, containers) = tokio::join!(glance_here(), session.engine.labelled(&target.stack));
     let tasks = containers.unwrap_or_default().iter().filter(|one| one.role == "task" && one.running).count();
     (look.unwrap_or_default(), tasks, begun.elapsed().as_secs_f64())
 }
 
 async fn begin(
-    world: &World<'_>,
+    session: &Session<'_>,
     target: &Target,
     image: &PinnedImage,
     place: &Place<'_>,
     order: &TaskOrder,
 ) -> Result<Task> {
-    let image = &known(world, image).await?;
+    let image = &known(session, image).await?;
     if let (None, Some(there)) = (place.engine.find(image).await?, place.there) {
-        bring(world, &there.remote, place.engine, image, 0, world.site.fleet.images_from).await?;
+        bring(session, &there.remote, place.engine, image, 0, session.site.fleet.images_from).await?;
     }
     let found = place.engine.find(image).await?;
     let id = found.ok_or_else(|| Fault::new(format!("image {} is not on {}", image.reference, place.name)))?.id;
@@ -216,11 +216,11 @@ async fn begin(
 }
 
 impl Task {
-    /// Tells what it says until it ends, then removes it: its exit code. A raised wish to stop ends it.
+    /// Tells what it says until it ends, then removes it: its exit code. A cancellation ends it.
     ///
     /// # Errors
     /// When its engine breaks off.
-    pub async fn follow(&self, world: &World<'_>, hear: &mut dyn FnMut(Said<'_>)) -> Result<i64> {
+    pub async fn follow(&self, session: &Session<'_>, hear: &mut dyn FnMut(Said<'_>)) -> Result<i64> {
         let told = async {
             let (told, ended) =
                 future::join(self.engine.log(&self.id, None, true, hear), self.engine.wait_for_end(&self.id)).await;
@@ -228,13 +228,13 @@ impl Task {
         };
         let ended = tokio::select! {
             ended = told => ended,
-            () = world.cancel.raised() => {
+            () = session.cancel.raised() => {
                 self.engine.stop(&self.id, Some(std::time::Duration::from_secs(10))).await?;
                 Ok(i64::from(exit::INTERRUPTED))
             }
         };
         if let Err(fault) = self.engine.remove(&self.id, true).await {
-            world.say(Level::Warning, fault.chain());
+            session.say(Level::Warning, fault.chain());
         }
         ended
     }

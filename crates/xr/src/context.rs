@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use xr_journal::Home;
 use xr_model::{Fault, Result, exit};
-use xr_session::{Cancel, World};
+use xr_session::{Cancel, Session};
 
 use crate::{globals::Globals, logging, render::Renderer, signals};
 
@@ -28,7 +28,7 @@ impl Context {
         Self { globals, renderer, cancel: signals::listen() }
     }
 
-    /// Events go to the log alone, and no signal raises the wish to stop.
+    /// Events go to the log alone, and no signal cancels.
     pub fn silent(globals: Globals, command: &'static str) -> Self {
         Self { renderer: Renderer::silent(command), globals, cancel: Cancel::default() }
     }
@@ -44,22 +44,22 @@ impl Context {
     /// Opens the stack and begins logging.
     ///
     /// # Errors
-    /// As [`World::open`].
-    pub fn world(&self) -> Result<World<'_>> {
+    /// As [`Session::open`].
+    pub fn session(&self) -> Result<Session<'_>> {
         let root = self.root()?;
         logging::begin(self.globals.verbose, &root);
-        World::open(&root, VERSION, self.renderer.sink(), self.cancel.clone())
+        Session::open(&root, VERSION, self.renderer.sink(), self.cancel.clone())
     }
 
     /// Opens the stack for an update, and begins logging.
     ///
     /// # Errors
-    /// As [`World::open`].
-    pub fn world_to_update(&self) -> Result<World<'_>> {
+    /// As [`Session::open`].
+    pub fn world_to_update(&self) -> Result<Session<'_>> {
         let root = self.root()?;
-        let world = World::open_to_update(&root, VERSION, self.renderer.sink(), self.cancel.clone());
+        let session = Session::open_to_update(&root, VERSION, self.renderer.sink(), self.cancel.clone());
         logging::begin(self.globals.verbose, &root);
-        world
+        session
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use xr_engine::{Recovery, recover};
 use xr_journal::{Holder, Home, RunLock, unfinished};
+use xr_lifecycle::{Recovery, recover};
 use xr_model::{Level, Result, Verdict, exit};
-use xr_session::World;
+use xr_session::Session;
 
 use crate::{context::Context, guard::Guard};
 
@@ -49,9 +49,9 @@ pub async fn lock(context: &Context, home: &Home, command: &str) -> Result<RunLo
 ///
 /// # Errors
 /// As [`lock`] and [`end_unfinished`].
-pub async fn begin(context: &Context, world: &World<'_>, command: &str) -> Result<RunLock> {
-    let lock = lock(context, &world.home, command).await?;
-    end_unfinished(world).await?;
+pub async fn begin(context: &Context, session: &Session<'_>, command: &str) -> Result<RunLock> {
+    let lock = lock(context, &session.home, command).await?;
+    end_unfinished(session).await?;
     Ok(lock)
 }
 
@@ -59,26 +59,26 @@ pub async fn begin(context: &Context, world: &World<'_>, command: &str) -> Resul
 ///
 /// # Errors
 /// When the journal cannot be read or the engine does not answer; the run then stays unfinished.
-pub async fn end_unfinished(world: &World<'_>) -> Result<Option<Recovery>> {
-    let guard = if unfinished(&world.home)?.is_some() { guard(world) } else { None };
-    let recovered = recover(world).await;
+pub async fn end_unfinished(session: &Session<'_>) -> Result<Option<Recovery>> {
+    let guard = if unfinished(&session.home)?.is_some() { guard(session) } else { None };
+    let recovered = recover(session).await;
     // This process has lived to the end of it; whether it went well is for the admin to hear.
     if let Some(guard) = guard {
         guard.dismiss();
     }
     let recovery = recovered?;
     if let Some(recovery) = &recovery {
-        world.say(Level::Warning, how_it_ended(recovery));
+        session.say(Level::Warning, how_it_ended(recovery));
     }
     Ok(recovery)
 }
 
 /// Posts a guard. A run goes on without one: it is a second net, not the first.
-pub fn guard(world: &World<'_>) -> Option<Guard> {
-    Guard::post(&world.root, 1)
+pub fn guard(session: &Session<'_>) -> Option<Guard> {
+    Guard::post(&session.root, 1)
         .map_err(|fault| {
             let text = "if this run is killed, nothing takes it back until the next xr command";
-            world.say(Level::Warning, format!("no guard: {}; {text}", fault.chain()));
+            session.say(Level::Warning, format!("no guard: {}; {text}", fault.chain()));
         })
         .ok()
 }

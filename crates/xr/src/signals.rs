@@ -6,7 +6,7 @@ use xr_session::Cancel;
 
 use crate::{guard, print::err};
 
-/// A wish to stop that SIGINT and SIGTERM raise.
+/// A cancellation that SIGINT and SIGTERM ask for.
 pub fn listen() -> Cancel {
     let cancel = Cancel::default();
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {

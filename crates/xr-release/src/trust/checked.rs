@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use xr_model::{Covers, Fault, Generation, Level, Mode, PinnedImage, Result, Verified};
-use xr_session::World;
+use xr_session::Session;
 use xr_trust::SignedList;
 
 use super::{Origin, Policy, to_vouch_for};
@@ -39,14 +39,14 @@ impl Checked {
     ///
     /// # Errors
     /// A refusal, where signatures are required.
-    pub fn take(&mut self, world: &World<'_>, verdict: Result<Verified>) -> Result<()> {
+    pub fn take(&mut self, session: &Session<'_>, verdict: Result<Verified>) -> Result<()> {
         match verdict {
             Ok(verified) => {
-                self.tell_new(world, &verified);
+                self.tell_new(session, &verified);
                 self.verified.push(verified);
                 Ok(())
             }
-            Err(fault) => self.refuse(world, fault),
+            Err(fault) => self.refuse(session, fault),
         }
     }
 
@@ -56,17 +56,17 @@ impl Checked {
     /// As [`Checked::take`].
     pub fn take_list(
         &mut self,
-        world: &World<'_>,
+        session: &Session<'_>,
         list: Result<(SignedList, Verified)>,
         is_bundle: bool,
     ) -> Result<()> {
         match list {
             Ok((list, verified)) => {
-                self.tell_new(world, &verified);
+                self.tell_new(session, &verified);
                 self.list = Some((list, verified, is_bundle));
                 Ok(())
             }
-            Err(fault) => self.refuse(world, fault),
+            Err(fault) => self.refuse(session, fault),
         }
     }
 
@@ -74,8 +74,8 @@ impl Checked {
     ///
     /// # Errors
     /// As [`Checked::take`].
-    pub fn staged(&mut self, world: &World<'_>, staged: &Staged) -> Result<()> {
-        let root = xr_session::root_of(world, staged.number);
+    pub fn staged(&mut self, session: &Session<'_>, staged: &Staged) -> Result<()> {
+        let root = xr_session::root_of(session, staged.number);
         let layout = &staged.stack.layout;
         for file in layout.files.iter().cloned().chain(layout.further_files(&root)) {
             let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
@@ -83,12 +83,12 @@ impl Checked {
                 let text =
                     format!("{file}:{line}: compose fetches {what} each time anew, and no signature speaks for it");
                 let hint = "the publisher puts a copy into the release and includes that";
-                self.refuse(world, Fault::new(text).hint(hint))?;
+                self.refuse(session, Fault::new(text).hint(hint))?;
             }
         }
         let Some((list, verified, true)) = &self.list else { return Ok(()) };
         let check = || {
-            to_vouch_for(world, staged, &verified.subject)?
+            to_vouch_for(session, staged, &verified.subject)?
                 .iter()
                 .try_for_each(|name| list.check_file(name, regular(&root.join(name))?.as_deref()))
         };
@@ -99,7 +99,7 @@ impl Checked {
                 self.verified.push(tree);
                 Ok(())
             }
-            Err(fault) => self.refuse(world, fault),
+            Err(fault) => self.refuse(session, fault),
         }
     }
 
@@ -107,7 +107,7 @@ impl Checked {
     ///
     /// # Errors
     /// As [`Checked::take`].
-    pub fn images(&mut self, world: &World<'_>, images: &[PinnedImage], mode: Mode) -> Result<()> {
+    pub fn images(&mut self, session: &Session<'_>, images: &[PinnedImage], mode: Mode) -> Result<()> {
         let Some((list, verified, _)) = self.list.as_ref().filter(|_| mode == Mode::Production) else { return Ok(()) };
         let verified = verified.clone();
         match list.check_images(images) {
@@ -115,18 +115,18 @@ impl Checked {
                 self.verified.push(verified);
                 Ok(())
             }
-            Err(fault) => self.refuse(world, fault),
+            Err(fault) => self.refuse(session, fault),
         }
     }
 
     /// Which keys the release takes in and gives up, for the list of what changes.
-    pub fn rotation(&self, world: &World<'_>, staged: &Staged) -> Option<String> {
+    pub fn rotation(&self, session: &Session<'_>, staged: &Staged) -> Option<String> {
         if !self.policy.published.keys.is_empty() && staged.stack.manifest.trust.keys.is_empty() {
             let text = "xr.toml as released names no keys any more: what comes after it cannot be verified";
-            world.say(Level::Warning, text);
+            session.say(Level::Warning, text);
         }
         let Origin::Generation(number) = self.policy.origin else { return None };
-        let (old, new) = (xr_session::root_of(world, number), xr_session::root_of(world, staged.number));
+        let (old, new) = (xr_session::root_of(session, number), xr_session::root_of(session, staged.number));
         let content = |root: &Path, names: &[String]| -> BTreeMap<String, Vec<u8>> {
             names.iter().map(|name| (name.clone(), fs::read(root.join(name)).unwrap_or_default())).collect()
         };
@@ -142,23 +142,23 @@ impl Checked {
     }
 
     /// A release that is not signed as it should be is refused, or the admin is told.
-    pub fn refuse(&self, world: &World<'_>, fault: Fault) -> Result<()> {
+    pub fn refuse(&self, session: &Session<'_>, fault: Fault) -> Result<()> {
         if self.policy.required {
             return Err(fault);
         }
         let hint = "to refuse such a release: [trust] required = true in .xr/site.toml";
-        world.say(Level::Warning, format!("not verified: {} ({hint})", fault.chain()));
+        session.say(Level::Warning, format!("not verified: {} ({hint})", fault.chain()));
         Ok(())
     }
 
     /// At a first install nobody but the release has said which key is the publisher's.
-    fn tell_new(&self, world: &World<'_>, verified: &Verified) {
+    fn tell_new(&self, session: &Session<'_>, verified: &Verified) {
         if self.policy.origin == Origin::Release {
             let text =
                 format!("{} is signed by {}, a key that the release itself brings", verified.subject, verified.key);
             let hint =
                 "compare it with what the publisher says elsewhere; --trust-key FILE checks by a key that you have";
-            world.say(Level::Warning, format!("{text}: {hint}"));
+            session.say(Level::Warning, format!("{text}: {hint}"));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use xr_engine::{Prepared, Request, Wanted, apply, prepare, prune_past};
+use xr_lifecycle::{Prepared, Request, Wanted, apply, prepare, prune_past};
 use xr_model::{Result, Verdict, exit};
 use xr_workers::catch_up;
 
@@ -56,29 +56,29 @@ pub fn request(run: Run) -> Request {
 
 /// The one flow as a user sees it.
 pub async fn deploy(context: &Context, command: &'static str, request: &Request, check: bool) -> Result<u8> {
-    let world = match request.wanted {
+    let session = match request.wanted {
         Wanted::Update { .. } => context.world_to_update()?,
-        _ => context.world()?,
+        _ => context.session()?,
     };
-    let lock = run::begin(context, &world, command).await?;
-    let prepared = prepare(&world, request, lock).await?;
-    prepared.tell_notes(&world);
+    let lock = run::begin(context, &session, command).await?;
+    let prepared = prepare(&session, request, lock).await?;
+    prepared.tell_notes(&session);
     let ends = ends_here(context, request, check, &prepared);
     if !matches!(ends, Ok(None)) {
-        prepared.abandon(&world);
+        prepared.abandon(&session);
     }
     if let Some(code) = ends? {
         return Ok(code);
     }
-    let _guard = (!prepared.plan.is_empty()).then(|| run::guard(&world));
-    let outcome = apply(&world, &prepared).await;
-    prepared.tell_open_secrets(&world);
+    let _guard = (!prepared.plan.is_empty()).then(|| run::guard(&session));
+    let outcome = apply(&session, &prepared).await;
+    prepared.tell_open_secrets(&session);
     // A run that changes something takes them along, as far as they are there.
     if outcome.verdict == Verdict::Unchanged {
-        catch_up(&world).await;
+        catch_up(&session).await;
     }
     if outcome.verdict == Verdict::Changed && !matches!(request.wanted, Wanted::Rollback { .. }) {
-        prune_past(&world, prepared.keep()).await;
+        prune_past(&session, prepared.keep()).await;
     }
     Ok(outcome::show(context, outcome))
 }

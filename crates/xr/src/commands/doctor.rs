@@ -54,7 +54,7 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
             if findings.iter().all(|finding| finding.fix.is_none()) {
                 break;
             }
-            mended.extend(mend(&context.world()?, &findings).await?);
+            mended.extend(mend(&context.session()?, &findings).await?);
             facts = observe(&root, look, ready(None)).await?;
             findings = judge(&facts);
             if mended.iter().any(|one| one.result.is_err()) {
@@ -95,12 +95,14 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
 /// When there are some and it is not known what they shall have.
 async fn hosts(context: &Context, tell: oneshot::Sender<Vec<Service>>) -> Result<Option<Vec<xr_workers::Row>>> {
     // What keeps the stack itself from being read is found by the doctor's other eyes.
-    let Some(world) = context.world().ok().filter(|world| !world.site.workers.is_empty()) else { return Ok(None) };
+    let Some(session) = context.session().ok().filter(|session| !session.site.workers.is_empty()) else {
+        return Ok(None);
+    };
     let tell = |resolved: &Resolved| {
         // Nobody listens where the doctor cannot use it.
         let _ = tell.send(resolved.services.clone());
     };
-    xr_workers::rows_and(&world, &world.site.workers, tell).await.map(Some)
+    xr_workers::rows_and(&session, &session.site.workers, tell).await.map(Some)
 }
 
 fn count(findings: &[Finding], severity: Severity) -> usize {

@@ -3,10 +3,10 @@
 use std::{io::Read, time::Duration};
 
 use clap::Args;
-use xr_engine::Recovery;
 use xr_journal::{Home, unfinished};
+use xr_lifecycle::Recovery;
 use xr_model::{Result, exit};
-use xr_session::World;
+use xr_session::Session;
 
 use crate::{
     context::Context,
@@ -70,7 +70,7 @@ pub async fn run(globals: Globals, args: &Guard) -> Result<u8> {
 }
 
 async fn end(context: &Context) -> Result<Option<Recovery>> {
-    let world: World<'_> = context.world()?;
-    let _lock = run::lock(context, &world.home, "guard").await?;
-    xr_engine::recover(&world).await
+    let session: Session<'_> = context.session()?;
+    let _lock = run::lock(context, &session.home, "guard").await?;
+    xr_lifecycle::recover(&session).await
 }

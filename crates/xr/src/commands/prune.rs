@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use xr_engine::{Prunable, prunable, prune};
+use xr_lifecycle::{Prunable, prunable, prune};
 use xr_model::{Result, exit};
 
 use crate::{
@@ -23,9 +23,9 @@ pub struct Prune {
 
 /// `xr prune`
 pub async fn run(context: &Context, args: &Prune) -> Result<u8> {
-    let world = context.world()?;
-    let _lock = run::begin(context, &world, "prune").await?;
-    let what = prunable(&world).await?;
+    let session = context.session()?;
+    let _lock = run::begin(context, &session, "prune").await?;
+    let what = prunable(&session).await?;
     context.renderer.finish();
     if args.dry_run {
         show(context, &what, None);
@@ -40,7 +40,7 @@ pub async fn run(context: &Context, args: &Prune) -> Result<u8> {
             return Ok(exit::OK);
         }
     }
-    let freed = prune(&world, &what).await?;
+    let freed = prune(&session, &what).await?;
     context.renderer.finish();
     show(context, &what, Some(freed));
     Ok(exit::OK)

@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use xr_engine::{Request, Wanted};
 use xr_journal::unfinished;
+use xr_lifecycle::{Request, Wanted};
 use xr_model::{Action, Plan, Result, RunKind, Verdict, exit};
 
 use super::deploy::{deploy, request};
@@ -33,10 +33,10 @@ pub enum Which {
 
 /// `xr recover`
 pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
-    let world = context.world()?;
-    let lock = run::lock(context, &world.home, "recover").await?;
-    let past = unfinished(&world.home)?;
-    let recovery = run::end_unfinished(&world).await?;
+    let session = context.session()?;
+    let lock = run::lock(context, &session.home, "recover").await?;
+    let past = unfinished(&session.home)?;
+    let recovery = run::end_unfinished(&session).await?;
     drop(lock);
     let Some(past) = past else {
         context.renderer.finish();

@@ -3,7 +3,7 @@
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
-use xr_engine::prepare_restart;
+use xr_lifecycle::prepare_restart;
 use xr_model::{Container, Fault, Result, Verdict, exit};
 
 use super::{
@@ -31,11 +31,11 @@ pub struct Restart {
 
 /// `xr restart`
 pub async fn run(context: &Context, args: &Restart) -> Result<u8> {
-    let world = context.world()?;
-    let current = world
+    let session = context.session()?;
+    let current = session
         .generations
         .current()?
-        .ok_or_else(|| Fault::new(format!("nothing is installed in {}", world.root.display())).hint("xr install"))?;
+        .ok_or_else(|| Fault::new(format!("nothing is installed in {}", session.root.display())).hint("xr install"))?;
     let known: Vec<&str> = current.services.iter().map(|s| s.name.as_str()).collect();
     if let Some(unknown) = args.services.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(Fault::new(format!("there is no service `{unknown}`"))
@@ -44,8 +44,8 @@ pub async fn run(context: &Context, args: &Restart) -> Result<u8> {
     }
     let project = current.invocation.project;
     let chosen = |c: &Container| c.is_running() && (args.services.is_empty() || args.services.contains(&c.service));
-    let before = prepare_up(context, &world, "restart", args.dry_run).await?;
-    let ran: Vec<String> = world.containers(&project).await?.into_iter().filter(chosen).map(|c| c.id).collect();
+    let before = prepare_up(context, &session, "restart", args.dry_run).await?;
+    let ran: Vec<String> = session.containers(&project).await?.into_iter().filter(chosen).map(|c| c.id).collect();
     if args.dry_run {
         // What will be made anew is not restarted as well; the settings' plan is shown before the restart's.
         context.renderer.finish();
@@ -53,7 +53,7 @@ pub async fn run(context: &Context, args: &Restart) -> Result<u8> {
         let ids: Vec<String> = ran.into_iter().filter(|id| !replaced.contains(id)).collect();
         let settings = before.plan.clone();
         let lock = before.into_lock().ok_or_else(|| Fault::new("the lock is gone"))?;
-        let restart = prepare_restart(&world, &ids, lock).await?;
+        let restart = prepare_restart(&session, &ids, lock).await?;
         if context.globals.json {
             print_json(&json!({"format": 1, "settings": settings, "plan": restart.plan}));
             return Ok(exit::OK);
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, args: &Restart) -> Result<u8> {
         show_plan(context, &restart);
         return Ok(exit::OK);
     }
-    let first = up(&world, &before).await;
+    let first = up(&session, &before).await;
     if !matches!(first.verdict, Verdict::Changed | Verdict::Unchanged) {
         return Ok(outcome::show(context, first));
     }
@@ -73,13 +73,13 @@ pub async fn run(context: &Context, args: &Restart) -> Result<u8> {
     let ids: Vec<String> = ran.into_iter().filter(|id| !fresh.contains(id)).collect();
     let lock = match before.into_lock() {
         Some(lock) => lock,
-        None => run::lock(context, &world.home, "restart").await?,
+        None => run::lock(context, &session.home, "restart").await?,
     };
-    let again = prepare_restart(&world, &ids, lock).await?;
+    let again = prepare_restart(&session, &ids, lock).await?;
     if again.plan.is_empty() {
         return Ok(outcome::show(context, first));
     }
-    let mut outcome = up(&world, &again).await;
+    let mut outcome = up(&session, &again).await;
     outcome.elapsed_ms += first.elapsed_ms;
     if outcome.verdict == Verdict::Changed {
         outcome.changes = first.changes;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
-use xr_engine::problems;
 use xr_host::Engine;
 use xr_journal::{Generations, Holder, Home, PastRun, unfinished};
+use xr_lifecycle::problems;
 use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, Worker, exit};
 use xr_session::without_neighbours;
 use xr_stack::Site;

@@ -3,8 +3,8 @@
 use clap::Args;
 use clap_complete::{CompletionCandidate, engine::ArgValueCandidates};
 use serde_json::json;
-use xr_engine::{stop, stoppable};
 use xr_journal::{Generations, Home};
+use xr_lifecycle::{stop, stoppable};
 use xr_model::{Level, Result, exit};
 
 use crate::{
@@ -26,13 +26,13 @@ pub struct Stop {
 
 /// `xr stop`
 pub async fn run(context: &Context, args: &Stop) -> Result<u8> {
-    let world = context.world()?;
-    let _lock = run::lock(context, &world.home, "stop").await?;
+    let session = context.session()?;
+    let _lock = run::lock(context, &session.home, "stop").await?;
     // What cannot be brought back to health can still be stopped.
-    if let Err(fault) = run::end_unfinished(&world).await {
-        world.say(Level::Warning, fault.chain());
+    if let Err(fault) = run::end_unfinished(&session).await {
+        session.say(Level::Warning, fault.chain());
     }
-    let layers = stoppable(&world, &args.services).await?;
+    let layers = stoppable(&session, &args.services).await?;
     if args.dry_run {
         let names: Vec<Vec<&str>> = layers
             .iter()
@@ -51,7 +51,7 @@ pub async fn run(context: &Context, args: &Stop) -> Result<u8> {
         }
         return Ok(exit::OK);
     }
-    let done = stop(&world, &layers).await?;
+    let done = stop(&session, &layers).await?;
     context.renderer.finish();
     if context.globals.json {
         print_json(&json!({"format": 1, "stopped": done.stopped}));

@@ -37,14 +37,14 @@ pub struct RunTask {
 /// # Errors
 /// When no host fits.
 pub async fn run(context: &Context, args: &RunTask) -> Result<u8> {
-    let world = context.world()?;
+    let session = context.session()?;
     let order = TaskOrder {
         worker: args.worker.clone(),
         labels: args.on.clone(),
         args: args.args.clone(),
         detach: args.detach,
     };
-    let task = start_task(&world, &order).await?;
+    let task = start_task(&session, &order).await?;
     context.renderer.finish();
     if args.detach {
         if context.globals.json {
@@ -57,7 +57,7 @@ pub async fn run(context: &Context, args: &RunTask) -> Result<u8> {
     if !context.globals.quiet {
         err(&format!("{} on {}", task.name, task.host));
     }
-    let code = task.follow(&world, &mut tell).await?;
+    let code = task.follow(&session, &mut tell).await?;
     Ok(u8::try_from(code).unwrap_or(exit::FAILED))
 }
 

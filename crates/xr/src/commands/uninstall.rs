@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use xr_engine::{Belongings, Extent, belongings, uninstall};
+use xr_lifecycle::{Belongings, Extent, belongings, uninstall};
 use xr_model::{Level, Result, exit};
 use xr_preflight::boot;
 
@@ -35,9 +35,9 @@ pub struct Uninstall {
 /// `xr uninstall`
 pub async fn run(context: &Context, args: &Uninstall) -> Result<u8> {
     let extent = Extent { volumes: args.volumes || args.all, images: args.images || args.all, records: args.all };
-    let world = context.world()?;
-    let _lock = run::lock(context, &world.home, "uninstall").await?;
-    let what = belongings(&world).await?;
+    let session = context.session()?;
+    let _lock = run::lock(context, &session.home, "uninstall").await?;
+    let what = belongings(&session).await?;
     context.renderer.finish();
     if args.dry_run {
         show(context, &what, extent, true);
@@ -54,13 +54,13 @@ pub async fn run(context: &Context, args: &Uninstall) -> Result<u8> {
         out("nothing was removed");
         return Ok(exit::OK);
     }
-    for worker in &world.site.workers {
+    for worker in &session.site.workers {
         let text = format!("worker {} keeps its agent (before it is forgotten: xr worker remove {0})", worker.name);
-        world.say(Level::Warning, text);
+        session.say(Level::Warning, text);
     }
-    let gone = uninstall(&world, &what, extent).await?;
+    let gone = uninstall(&session, &what, extent).await?;
     if let Err(fault) = boot::remove(&what.project) {
-        world.say(Level::Warning, fault.chain());
+        session.say(Level::Warning, fault.chain());
     }
     context.renderer.finish();
     show(context, &gone, extent, false);

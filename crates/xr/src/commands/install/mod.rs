@@ -5,8 +5,8 @@ mod preflight;
 
 use std::path::Path;
 
-use xr_engine::{Request, Wanted};
 use xr_journal::{Generations, Home};
+use xr_lifecycle::{Request, Wanted};
 use xr_model::{Event, Fault, Level, Port, Result, Service, exit};
 use xr_preflight::boot;
 

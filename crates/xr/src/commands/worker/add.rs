@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use xr_model::{Fault, Level, Result, Worker, exit};
-use xr_session::World;
+use xr_session::Session;
 use xr_stack::name_of;
 use xr_workers::{Candidate, Target};
 
@@ -15,23 +15,23 @@ use crate::{
 
 /// `xr worker add`
 pub async fn run(context: &Context, args: &Add) -> Result<u8> {
-    let world = context.world()?;
-    let _lock = run::begin(context, &world, "worker add").await?;
-    let target = Target::present(&world).await?;
+    let session = context.session()?;
+    let _lock = run::begin(context, &session, "worker add").await?;
+    let target = Target::present(&session).await?;
     target.refuse_none()?;
-    let worker = listed(&world, args);
-    let candidate = look(context, &world, &target, worker, args.host_key.as_deref()).await?;
+    let worker = listed(&session, args);
+    let candidate = look(context, &session, &target, worker, args.host_key.as_deref()).await?;
     if args.dry_run {
         context.renderer.finish();
         show(context, &candidate);
         return Ok(exit::OK);
     }
     for note in &candidate.notes {
-        world.say(Level::Info, format!("{}: {note}", candidate.worker.ssh));
+        session.say(Level::Info, format!("{}: {note}", candidate.worker.ssh));
     }
-    let from = args.images_from.map_or(world.site.fleet.images_from, Into::into);
-    let added = xr_workers::add(&world, &target, &candidate, from).await?;
-    xr_workers::register(&world, &candidate.worker)?;
+    let from = args.images_from.map_or(session.site.fleet.images_from, Into::into);
+    let added = xr_workers::add(&session, &target, &candidate, from).await?;
+    xr_workers::register(&session, &candidate.worker)?;
     context.renderer.finish();
     let worker = &candidate.worker;
     if context.globals.json {
@@ -46,9 +46,9 @@ pub async fn run(context: &Context, args: &Add) -> Result<u8> {
 }
 
 /// The worker as it would stand in the list; what is listed already and not said anew stays.
-fn listed(world: &World<'_>, args: &Add) -> Worker {
+fn listed(session: &Session<'_>, args: &Add) -> Worker {
     let name = args.name.clone().unwrap_or_else(|| name_of(&args.ssh));
-    let known = world.site.workers.iter().find(|worker| worker.name == name && worker.ssh == args.ssh);
+    let known = session.site.workers.iter().find(|worker| worker.name == name && worker.ssh == args.ssh);
     let mut worker = known.cloned().unwrap_or_else(|| Worker {
         name,
         ssh: args.ssh.clone(),
@@ -66,12 +66,12 @@ fn listed(world: &World<'_>, args: &Add) -> Worker {
 /// Everything before something changes: the host key, then the host.
 pub async fn look(
     context: &Context,
-    world: &World<'_>,
+    session: &Session<'_>,
     target: &Target,
     worker: Worker,
     expected: Option<&str>,
 ) -> Result<Candidate> {
-    if let Some(key) = xr_workers::host_key(world, &worker).await? {
+    if let Some(key) = xr_workers::host_key(session, &worker).await? {
         context.renderer.finish();
         if let Some(expected) = expected {
             if !key.fingerprint.split_whitespace().any(|word| word == expected) {
@@ -87,9 +87,9 @@ pub async fn look(
                 )));
             }
         }
-        world.ssh()?.accept(&key)?;
+        session.ssh()?.accept(&key)?;
     }
-    xr_workers::probe(world, target, worker).await
+    xr_workers::probe(session, target, worker).await
 }
 
 fn show(context: &Context, candidate: &Candidate) {

@@ -7,24 +7,24 @@ use crate::{context::Context, print::out, prompt, run};
 
 /// `xr worker remove`
 pub async fn remove(context: &Context, args: &Remove) -> Result<u8> {
-    let world = context.world()?;
-    let _lock = run::begin(context, &world, "worker remove").await?;
-    let worker = world.worker(&args.name)?.clone();
+    let session = context.session()?;
+    let _lock = run::begin(context, &session, "worker remove").await?;
+    let worker = session.worker(&args.name)?.clone();
     if !prompt::confirm(&context.globals, &format!("remove worker {} ({})?", worker.name, worker.ssh))? {
         out("nothing was changed");
         return Ok(exit::OK);
     }
-    if let Err(fault) = xr_workers::dismiss(&world, &worker).await {
+    if let Err(fault) = xr_workers::dismiss(&session, &worker).await {
         if !args.force {
             return Err(fault.hint(format!(
                 "xr worker remove {} --force   takes it off the list; its agent stays there",
                 worker.name
             )));
         }
-        world.say(Level::Warning, format!("{}; its agent stays there", fault.chain()));
-        xr_workers::forget_key(&world, &worker).await?;
+        session.say(Level::Warning, format!("{}; its agent stays there", fault.chain()));
+        xr_workers::forget_key(&session, &worker).await?;
     }
-    xr_workers::forget(&world, &worker.name)?;
+    xr_workers::forget(&session, &worker.name)?;
     context.renderer.finish();
     out(&format!("worker {} is removed", worker.name));
     Ok(exit::OK)
@@ -32,10 +32,10 @@ pub async fn remove(context: &Context, args: &Remove) -> Result<u8> {
 
 /// `xr worker drain`
 pub async fn drain(context: &Context, args: &Drain) -> Result<u8> {
-    let world = context.world()?;
-    let _lock = run::begin(context, &world, "worker drain").await?;
-    let worker = world.worker(&args.name)?.clone();
-    xr_workers::change(&world, &Worker { drained: !args.undo, ..worker })?;
+    let session = context.session()?;
+    let _lock = run::begin(context, &session, "worker drain").await?;
+    let worker = session.worker(&args.name)?.clone();
+    xr_workers::change(&session, &Worker { drained: !args.undo, ..worker })?;
     context.renderer.finish();
     let what = if args.undo { "gets tasks again" } else { "gets no more tasks" };
     out(&format!("worker {} {what}", args.name));

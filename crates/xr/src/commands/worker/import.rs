@@ -14,18 +14,18 @@ use crate::{
 /// `xr worker import`
 pub async fn run(context: &Context, args: &Import) -> Result<u8> {
     let workers = inventory::read(&args.file)?;
-    let mut world = context.world()?;
-    let _lock = run::begin(context, &world, "worker import").await?;
-    let target = Target::present(&world).await?;
+    let mut session = context.session()?;
+    let _lock = run::begin(context, &session, "worker import").await?;
+    let target = Target::present(&session).await?;
     target.refuse_none()?;
     let mut candidates = Vec::new();
     let mut faults: Vec<Fault> = Vec::new();
     for worker in workers {
-        if world.site.workers.iter().any(|known| known.name == worker.name && known.ssh == worker.ssh) {
-            world.say(Level::Info, format!("worker {} is one already", worker.name));
+        if session.site.workers.iter().any(|known| known.name == worker.name && known.ssh == worker.ssh) {
+            session.say(Level::Info, format!("worker {} is one already", worker.name));
             continue;
         }
-        match add::look(context, &world, &target, worker, None).await {
+        match add::look(context, &session, &target, worker, None).await {
             Ok(candidate) => candidates.push(candidate),
             Err(fault) => faults.push(fault),
         }
@@ -36,17 +36,17 @@ pub async fn run(context: &Context, args: &Import) -> Result<u8> {
         return Err(Fault { message: format!("{}{also}; nothing was changed", first.message), ..first });
     }
     let mut failed = 0;
-    let from = args.images_from.map_or(world.site.fleet.images_from, Into::into);
+    let from = args.images_from.map_or(session.site.fleet.images_from, Into::into);
     for candidate in candidates {
         let (name, ssh) = (candidate.worker.name.clone(), candidate.worker.ssh.clone());
         if args.dry_run {
             out(&format!("{name} ({ssh}) would be a worker"));
             continue;
         }
-        match xr_workers::add(&world, &target, &candidate, from).await {
+        match xr_workers::add(&session, &target, &candidate, from).await {
             Ok(_) => {
-                xr_workers::register(&world, &candidate.worker)?;
-                world.site.workers.push(candidate.worker);
+                xr_workers::register(&session, &candidate.worker)?;
+                session.site.workers.push(candidate.worker);
                 out(&format!("worker {name} ({ssh}) is at {}", target.version));
             }
             Err(fault) => {

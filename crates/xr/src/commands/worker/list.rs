@@ -16,13 +16,14 @@ use crate::{
 
 /// `xr worker list`
 pub async fn list(context: &Context, args: &List) -> Result<u8> {
-    let world = context.world()?;
-    let wanted: Vec<Worker> = world.site.workers.iter().filter(|worker| worker.matches(&args.label)).cloned().collect();
-    if wanted.is_empty() && !world.site.workers.is_empty() {
+    let session = context.session()?;
+    let wanted: Vec<Worker> =
+        session.site.workers.iter().filter(|worker| worker.matches(&args.label)).cloned().collect();
+    if wanted.is_empty() && !session.site.workers.is_empty() {
         return Err(xr_workers::nobody_has(&args.label));
     }
     if args.offline {
-        let mut ledger = Ledger::read(&world);
+        let mut ledger = Ledger::read(&session);
         context.renderer.finish();
         if context.globals.json {
             print_json(&json!({"format": 1, "workers": wanted}));
@@ -36,7 +37,7 @@ pub async fn list(context: &Context, args: &List) -> Result<u8> {
         table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()).iter().for_each(|line| out(line));
         return Ok(exit::OK);
     }
-    let rows = xr_workers::rows(&world, &wanted).await?;
+    let rows = xr_workers::rows(&session, &wanted).await?;
     context.renderer.finish();
     if context.globals.json {
         print_json(&json!({"format": 1, "workers": rows}));
@@ -87,10 +88,10 @@ fn state(row: &Row) -> String {
 
 /// `xr worker show`
 pub async fn show(context: &Context, name: &str) -> Result<u8> {
-    let world = context.world()?;
-    let worker = world.worker(name)?.clone();
-    let rows = xr_workers::rows(&world, std::slice::from_ref(&worker)).await?;
-    let standing = Ledger::read(&world).of(name).clone();
+    let session = context.session()?;
+    let worker = session.worker(name)?.clone();
+    let rows = xr_workers::rows(&session, std::slice::from_ref(&worker)).await?;
+    let standing = Ledger::read(&session).of(name).clone();
     context.renderer.finish();
     let Some(row) = rows.first() else { return Ok(exit::FAILED) };
     if context.globals.json {

@@ -13,14 +13,14 @@ use crate::{
 
 /// `xr worker sync`
 pub async fn run(context: &Context, args: &Sync) -> Result<u8> {
-    let world = context.world()?;
-    let _lock = run::begin(context, &world, "worker sync").await?;
+    let session = context.session()?;
+    let _lock = run::begin(context, &session, "worker sync").await?;
     let workers: Vec<Worker> = match args.names.as_slice() {
-        [] => world.site.workers.clone(),
-        names => names.iter().map(|name| world.worker(name).cloned()).collect::<Result<_>>()?,
+        [] => session.site.workers.clone(),
+        names => names.iter().map(|name| session.worker(name).cloned()).collect::<Result<_>>()?,
     };
-    let from = args.images_from.map_or(world.site.fleet.images_from, Into::into);
-    let synced = xr_workers::sync(&world, &workers, from).await?;
+    let from = args.images_from.map_or(session.site.fleet.images_from, Into::into);
+    let synced = xr_workers::sync(&session, &workers, from).await?;
     context.renderer.finish();
     show(context, &synced);
     Ok(if synced.iter().all(|one| one.result.is_ok()) { exit::OK } else { exit::FAILED })

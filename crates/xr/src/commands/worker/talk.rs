@@ -10,21 +10,21 @@ use crate::context::Context;
 
 /// `xr worker exec`: ssh itself, with the terminal, as xr calls it.
 pub async fn exec(context: &Context, args: &Exec) -> Result<u8> {
-    let world = context.world()?;
-    let worker = world.worker(&args.name)?;
-    let ssh = world.ssh()?;
+    let session = context.session()?;
+    let worker = session.worker(&args.name)?;
+    let ssh = session.ssh()?;
     context.renderer.finish();
     ssh.hand_over(&worker.ssh, &args.command).await
 }
 
 /// `xr worker logs`
 pub async fn logs(context: &Context, args: &Logs) -> Result<u8> {
-    let world = context.world()?;
-    let worker = world.worker(&args.name)?.clone();
+    let session = context.session()?;
+    let worker = session.worker(&args.name)?.clone();
     context.renderer.finish();
     let mut hear = |said: Said<'_>| tell(said);
     tokio::select! {
-        told = xr_workers::logs(&world, &worker, args.tail, args.follow, &mut hear) => told.map(|()| exit::OK),
+        told = xr_workers::logs(&session, &worker, args.tail, args.follow, &mut hear) => told.map(|()| exit::OK),
         () = context.cancel.raised() => Ok(exit::INTERRUPTED),
     }
 }
