@@ -152,17 +152,13 @@ impl Cmd {
         self
     }
 
-    /// What is started for it: compose without the client in between, where that is the same.
-    fn started(&self) -> (OsString, &[OsString]) {
-        let plugin = match &self.argv[..] {
+    /// The compose plugin, where it is started without the client in between.
+    fn plugin(&self) -> Option<PathBuf> {
+        match &self.argv[..] {
             [docker, compose, ..] if docker == "docker" && compose == "compose" && self.identity.is_none() => {
                 compose_plugin::path(client_folder().as_deref())
             }
             _ => None,
-        };
-        match plugin {
-            Some(plugin) => (plugin.into(), &self.argv[2..]),
-            None => (self.argv[0].clone(), &self.argv[1..]),
         }
     }
 
@@ -171,8 +167,12 @@ impl Cmd {
     /// # Errors
     /// When it cannot be started: the fault names the program.
     pub fn run(&self) -> Result<Output> {
-        let (program, args) = self.started();
-        let mut expression = duct::cmd(program, args).stdin_bytes(self.stdin.clone()).unchecked();
+        let plugin = self.plugin();
+        let begun = match &plugin {
+            Some(plugin) => compose_plugin::call(plugin, &self.argv[1..]),
+            None => duct::cmd(&self.argv[0], &self.argv[1..]),
+        };
+        let mut expression = begun.stdin_bytes(self.stdin.clone()).unchecked();
         if let Some(dir) = &self.cwd {
             expression = expression.dir(dir);
         }
@@ -205,8 +205,8 @@ impl Cmd {
             }
             Ok(())
         });
-        tracing::debug!(argv = %self, "run");
-        let failed = |error| self.cannot_start(error);
+        tracing::debug!(argv = %self, plugin = plugin.as_ref().map(|path| tracing::field::display(path.display())), "run");
+        let failed = |error| self.cannot_start(plugin.as_deref(), error);
         let (ended, silent_for) = match self.patience {
             Some(patience) => watched::run(&expression, self.own_group, patience).map_err(failed)?,
             None => {
@@ -246,10 +246,14 @@ impl Cmd {
             }
         };
         tracing::debug!(argv = %self, "start");
-        start().map_err(|error| self.cannot_start(error))
+        start().map_err(|error| self.cannot_start(None, error))
     }
 
-    fn cannot_start(&self, error: io::Error) -> Fault {
+    fn cannot_start(&self, plugin: Option<&Path>, error: io::Error) -> Fault {
+        if let Some(plugin) = plugin {
+            let fault = Fault::new(format!("cannot start the compose plugin {}", plugin.display())).because(error);
+            return fault.hint("docker compose version");
+        }
         let program = self.argv[0].to_string_lossy();
         let missing = error.kind() == io::ErrorKind::NotFound;
         let fault = Fault::new(format!("cannot start `{program}`")).because(error);

@@ -2,10 +2,13 @@
 //! is, and the plugin again that works. The first two take longer than the work.
 
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
+    ffi::OsString,
+    fs, io,
     path::{Path, PathBuf},
 };
+
+use duct::Expression;
+use rustix::fs::{Access, access};
 
 /// Where plugins are for all users, in the order in which the client looks after the user's own folder
 /// ([its source](https://github.com/docker/cli/blob/v28.5.1/cli-plugins/manager/manager_unix.go)).
@@ -22,6 +25,13 @@ pub(crate) fn path(config: Option<&Path>) -> Option<PathBuf> {
     find(config, &FOLDERS.map(Path::new))
 }
 
+/// The plugin with these arguments, which begin with `compose`, as the client starts it: it goes by a variable whether it is called
+/// so, and ends with the client that another one names.
+pub(crate) fn call(plugin: &Path, args: &[OsString]) -> Expression {
+    let begun = duct::cmd(plugin, args).env("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", "docker");
+    begun.env_remove("DOCKER_CLI_PLUGIN_SOCKET")
+}
+
 fn find(config: Option<&Path>, folders: &[&Path]) -> Option<PathBuf> {
     let settings = config.map(|config| fs::read_to_string(config.join("config.json")).unwrap_or_default());
     if settings.is_some_and(|settings| settings.contains("cliPluginsExtraDirs")) {
@@ -29,18 +39,36 @@ fn find(config: Option<&Path>, folders: &[&Path]) -> Option<PathBuf> {
     }
     let own = config.map(|config| config.join("cli-plugins"));
     let places = own.iter().map(PathBuf::as_path).chain(folders.iter().copied());
-    // The first one counts, also when it cannot be run: the client says what is wrong with it.
-    let (found, about) = places.map(|folder| folder.join("docker-compose")).find_map(|path| {
-        let about = fs::metadata(&path).ok()?;
-        Some((path, about))
-    })?;
-    (about.is_file() && about.permissions().mode() & 0o111 != 0).then_some(found)
+    for path in places.map(|folder| folder.join("docker-compose")) {
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(about) if about.is_file() && access(&path, Access::EXEC_OK).is_ok() => return Some(path),
+            // It counts all the same: the client says what is wrong with it.
+            _ => return None,
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test writes its own files")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn the_plugin_is_called_as_the_client_calls_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let plugin = dir.path().join("docker-compose");
+        let script =
+            "#!/bin/sh\necho \"$* by $DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND, ${DOCKER_CLI_PLUGIN_SOCKET-alone}\"\n";
+        fs::write(&plugin, script).unwrap();
+        fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+        let args = ["compose", "config"].map(OsString::from);
+        let said = call(&plugin, &args).env("DOCKER_CLI_PLUGIN_SOCKET", "/another's").read().unwrap();
+        assert_eq!(said, "compose config by docker, alone");
+    }
 
     #[test]
     fn the_first_plugin_counts_as_with_the_client() {

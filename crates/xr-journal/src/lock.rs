@@ -102,7 +102,7 @@ fn doing(home: &Home) -> String {
     let Ok(Some(run)) = unfinished(home) else { return String::new() };
     let step = run.plan.steps().find(|step| run.started.contains(&step.id) && !run.done.contains(&step.id));
     match (run.unwinding, step) {
-        (Some(_), _) => ", going back".to_owned(),
+        (Some(_), _) => ", undoing it".to_owned(),
         (None, Some(step)) => format!(", now: {}", step.action.title()),
         (None, None) => ", now: between two steps".to_owned(),
     }

@@ -11,7 +11,7 @@ use xr_workers::Rollout;
 
 use crate::{
     actions::{self, Run},
-    blocker::obstacle,
+    blocker::blocker,
     judge,
     prepare::{
         Prepared,
@@ -146,11 +146,11 @@ pub async fn apply(session: &Session<'_>, prepared: &Prepared) -> Outcome {
                 Err(fault) => {
                     let fault = session.without_secrets(fault);
                     let mut outcome = prepared.outcome(Verdict::Degraded, begun);
-                    let obstacle = obstacle(session).await;
+                    let blocked = blocker(session).await;
                     // The way back is still open then, so the run does not end here.
-                    open = obstacle.is_some();
-                    let next = obstacle.unwrap_or_else(|| "xr doctor".to_owned());
-                    outcome.hint = Some(format!("the way back failed: {}; {next}", fault.chain()));
+                    open = blocked.is_some();
+                    let next = blocked.unwrap_or_else(|| "xr doctor".to_owned());
+                    outcome.hint = Some(format!("undoing it failed: {}; {next}", fault.chain()));
                     outcome
                 }
             };
@@ -341,7 +341,25 @@ fn is_recorded(run: &Run<'_, '_>, step: &Step) -> bool {
                 && matches!(run.session.generations.current(), Ok(Some(serves)) if serves.number == plan.generation)
         }
         Action::RemoveOld { .. } | Action::DropAside { .. } | Action::ConfirmWorker { .. } => true,
-        _ => false,
+        Action::PullImage { .. }
+        | Action::StageWorker { .. }
+        | Action::Backup { .. }
+        | Action::LoadDump { .. }
+        | Action::SwapData { .. }
+        | Action::TagImages { .. }
+        | Action::SwitchFiles { .. }
+        | Action::RemakeNetworks { .. }
+        | Action::CreateContainers { .. }
+        | Action::Start { .. }
+        | Action::SwitchOver { .. }
+        | Action::Restart { .. }
+        | Action::AwaitHealthy { .. }
+        | Action::RunHook { .. }
+        | Action::SmokeCheck
+        | Action::StopOld { .. }
+        | Action::SwitchWorker { .. }
+        | Action::VerifyFleet { .. }
+        | Action::Settle { .. } => false,
     }
 }
 

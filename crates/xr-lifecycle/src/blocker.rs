@@ -1,13 +1,13 @@
-//! What keeps a way back from being taken and goes away again: an engine that is down, a disk that takes nothing. The run
-//! is then left open, and the way back taken later; ended as degraded it would be nobody's business any more.
+//! Temporary conditions that block unwinding: Docker is down, or a disk rejects writes. The run stays open then and is unwound
+//! later; if it ended as degraded, no command would try again.
 
 use std::{path::Path, time::Duration};
 
 use xr_journal::{is_full, takes_writes};
 use xr_session::Session;
 
-/// What stands in the way now, as a sentence that tells what to do; nothing when the way back failed for another reason.
-pub(crate) async fn obstacle(session: &Session<'_>) -> Option<String> {
+/// What blocks it now, as a sentence that says what to do; none when it failed for another reason.
+pub(crate) async fn blocker(session: &Session<'_>) -> Option<String> {
     if !session.engine.await_answer(Duration::ZERO).await {
         return Some("when Docker runs again: xr recover".to_owned());
     }

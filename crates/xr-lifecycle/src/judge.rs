@@ -155,7 +155,8 @@ mod tests {
             "needing": {"image": "job", "depends_on": needs},
             "often": {"image": "job", "restart": "on-failure", "healthcheck": check},
             "server": {"image": "job", "healthcheck": check},
-            "store": {"image": "postgres:17", "restart": "no", "volumes": data},
+            "store": {"image": "acme/own", "restart": "no", "volumes": data},
+            "words": {"image": "postgres:17", "restart": "no", "volumes": data},
         }));
         let services: Vec<&str> = generation.services.iter().map(|service| service.name.as_str()).collect();
         let containers = services.iter().map(|service| container(service, &json!({"state": "exited", "code": 0})));
@@ -165,7 +166,7 @@ mod tests {
         };
         assert_eq!(wrong(&[]), ["needed", "often", "server"]);
         // A database that ran before was stopped by somebody, whatever its restart policy says.
-        assert_eq!(wrong(&services), ["needed", "often", "server", "store"]);
+        assert_eq!(wrong(&services), ["needed", "often", "server", "store", "words"]);
     }
 
     #[test]

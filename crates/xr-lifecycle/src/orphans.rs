@@ -10,21 +10,18 @@ use xr_session::Session;
 /// When the engine does not answer.
 pub(crate) async fn end(session: &Session<'_>, past: &PastRun, project: &str) -> Result<()> {
     let half_done = past.plan.steps().filter(|step| past.started.contains(&step.id) && !past.done.contains(&step.id));
-    let mut begun = half_done.map(|step| &step.action).filter(|action| works_inside(action)).peekable();
+    let mut begun = half_done.filter_map(|step| Some((&step.action, program(&step.action)?))).peekable();
     if begun.peek().is_none() {
         return Ok(());
     }
     let manifest = xr_stack::load(&xr_session::root_of(session, past.plan.generation))?.manifest;
     let mut containers = session.containers(project).await?;
     containers.retain(xr_model::Container::is_running);
-    for action in begun {
-        let argv = match action {
-            Action::RunHook { index, .. } => manifest.hooks.get(*index).map(|hook| &hook.command),
-            Action::Backup { index, .. } => manifest.backups.get(*index).map(|backup| &backup.command),
-            Action::LoadDump { restore } | Action::SwapData { restore } => {
-                manifest.backups.get(restore.index).and_then(|backup| backup.restore.as_ref())
-            }
-            _ => None,
+    for (action, program) in begun {
+        let argv = match program {
+            Program::Hook(index) => manifest.hooks.get(index).map(|hook| &hook.command),
+            Program::Backup(index) => manifest.backups.get(index).map(|backup| &backup.command),
+            Program::Restore(index) => manifest.backups.get(index).and_then(|backup| backup.restore.as_ref()),
         };
         let Some(argv) = argv.filter(|argv| !argv.is_empty()) else { continue };
         for container in &containers {
@@ -37,6 +34,37 @@ pub(crate) async fn end(session: &Session<'_>, past: &PastRun, project: &str) ->
     Ok(())
 }
 
-fn works_inside(action: &Action) -> bool {
-    matches!(action, Action::RunHook { .. } | Action::Backup { .. } | Action::LoadDump { .. } | Action::SwapData { .. })
+/// A program of the manifest, by its index there.
+enum Program {
+    Hook(usize),
+    Backup(usize),
+    Restore(usize),
+}
+
+/// What an action runs in a container.
+fn program(action: &Action) -> Option<Program> {
+    match action {
+        Action::RunHook { index, .. } => Some(Program::Hook(*index)),
+        Action::Backup { index, .. } => Some(Program::Backup(*index)),
+        Action::LoadDump { restore } | Action::SwapData { restore } => Some(Program::Restore(restore.index)),
+        Action::PullImage { .. }
+        | Action::StageWorker { .. }
+        | Action::DropAside { .. }
+        | Action::TagImages { .. }
+        | Action::SwitchFiles { .. }
+        | Action::RemakeNetworks { .. }
+        | Action::CreateContainers { .. }
+        | Action::Start { .. }
+        | Action::SwitchOver { .. }
+        | Action::Restart { .. }
+        | Action::AwaitHealthy { .. }
+        | Action::SmokeCheck
+        | Action::StopOld { .. }
+        | Action::SwitchWorker { .. }
+        | Action::VerifyFleet { .. }
+        | Action::Settle { .. }
+        | Action::Record { .. }
+        | Action::ConfirmWorker { .. }
+        | Action::RemoveOld { .. } => None,
+    }
 }

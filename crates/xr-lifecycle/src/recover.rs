@@ -9,7 +9,7 @@ use xr_session::{Failure, Session, now};
 
 use crate::{
     actions::{remove_old, restore},
-    blocker::obstacle,
+    blocker::blocker,
     leftovers, orphans, unwind,
 };
 
@@ -49,8 +49,8 @@ pub async fn recover(session: &Session<'_>) -> Result<Option<Recovery>> {
     let ended = if forward { finish(session, &past).await } else { back(session, &past, &journal).await };
     let (verdict, why) = match ended {
         Ok(verdict) => (verdict, None),
-        Err(fault) => match obstacle(session).await {
-            Some(obstacle) => return Err(session.without_secrets(fault).hint(obstacle)),
+        Err(fault) => match blocker(session).await {
+            Some(blocker) => return Err(session.without_secrets(fault).hint(blocker)),
             // Tried again it would fail again, and everything that could mend it would be refused for ever.
             None => (Verdict::Degraded, Some(session.without_secrets(fault))),
         },
@@ -74,7 +74,7 @@ pub async fn recover(session: &Session<'_>) -> Result<Option<Recovery>> {
         cause: Some("the run was killed; it was finished later".to_owned()),
         service: None,
         log: Vec::new(),
-        hint: why.map(|fault| format!("the way back failed: {}; xr doctor", fault.chain())),
+        hint: why.map(|fault| format!("undoing it failed: {}; xr doctor", fault.chain())),
         undo: None,
         problems: Vec::new(),
         try_later: false,
@@ -90,16 +90,41 @@ pub async fn recover(session: &Session<'_>) -> Result<Option<Recovery>> {
 async fn finish(session: &Session<'_>, past: &PastRun) -> Result<Verdict> {
     confirm_workers(session, past).await?;
     for step in past.plan.steps() {
-        if let Action::RemoveOld { swaps } = &step.action {
-            remove_old::act(session, swaps).await.map_err(|failure| failure.fault)?;
-        }
-        if let Action::DropAside { restore: restored } = &step.action {
-            let manifest = xr_stack::load(&xr_session::root_of(session, past.plan.generation))?.manifest;
-            let project = session.generations.read(past.plan.generation)?.invocation.project;
-            let dropped = restore::drop_aside(session, &project, &manifest, restored).await;
-            if let Err(failure) = dropped {
-                session.say(Level::Warning, failure.fault.chain());
+        match &step.action {
+            Action::RemoveOld { swaps } => {
+                remove_old::act(session, swaps).await.map_err(|failure| failure.fault)?;
             }
+            Action::DropAside { restore: restored } => {
+                let manifest = xr_stack::load(&xr_session::root_of(session, past.plan.generation))?.manifest;
+                let project = session.generations.read(past.plan.generation)?.invocation.project;
+                let dropped = restore::drop_aside(session, &project, &manifest, restored).await;
+                if let Err(failure) = dropped {
+                    session.say(Level::Warning, failure.fault.chain());
+                }
+            }
+            // All at once, above.
+            Action::ConfirmWorker { .. } => {}
+            // Done before the generation was recorded.
+            Action::PullImage { .. }
+            | Action::StageWorker { .. }
+            | Action::Backup { .. }
+            | Action::LoadDump { .. }
+            | Action::SwapData { .. }
+            | Action::TagImages { .. }
+            | Action::SwitchFiles { .. }
+            | Action::RemakeNetworks { .. }
+            | Action::CreateContainers { .. }
+            | Action::Start { .. }
+            | Action::SwitchOver { .. }
+            | Action::Restart { .. }
+            | Action::AwaitHealthy { .. }
+            | Action::RunHook { .. }
+            | Action::SmokeCheck
+            | Action::StopOld { .. }
+            | Action::SwitchWorker { .. }
+            | Action::VerifyFleet { .. }
+            | Action::Settle { .. }
+            | Action::Record { .. } => {}
         }
     }
     Ok(Verdict::Changed)

@@ -42,7 +42,7 @@ pub(crate) async fn unwind(
     failure: &Failure,
 ) -> Result<Verdict> {
     // What went wrong was told when it did, and is told again as the cause in the end.
-    session.say(Level::Warning, if failure.is_interruption() { "interrupted; going back" } else { "going back" });
+    session.say(Level::Warning, if failure.is_interruption() { "interrupted; undoing it" } else { "undoing it" });
     Reserve::of(&session.home).give_up_if_needed();
     // A way back is taken even when the disk refuses to note it, which is told once.
     let told = Cell::new(false);

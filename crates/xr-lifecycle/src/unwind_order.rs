@@ -39,7 +39,25 @@ fn service(step: &Step) -> Option<&str> {
         | Action::StopOld { swap }
         | Action::SwitchOver { swap, .. }
         | Action::Restart { swap, .. } => Some(&swap.service),
-        _ => None,
+        Action::PullImage { .. }
+        | Action::StageWorker { .. }
+        | Action::Backup { .. }
+        | Action::LoadDump { .. }
+        | Action::SwapData { .. }
+        | Action::DropAside { .. }
+        | Action::TagImages { .. }
+        | Action::SwitchFiles { .. }
+        | Action::RemakeNetworks { .. }
+        | Action::CreateContainers { .. }
+        | Action::AwaitHealthy { .. }
+        | Action::RunHook { .. }
+        | Action::SmokeCheck
+        | Action::SwitchWorker { .. }
+        | Action::VerifyFleet { .. }
+        | Action::Settle { .. }
+        | Action::Record { .. }
+        | Action::ConfirmWorker { .. }
+        | Action::RemoveOld { .. } => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the engine tells while it works, and how a run ends. One stream, many sinks.
+//! What a run tells while it works, and how a run ends. One stream, many sinks.
 
 use serde::{Deserialize, Serialize};
 

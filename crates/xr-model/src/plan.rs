@@ -298,7 +298,24 @@ impl Action {
             Self::SwitchOver { swap, .. } | Self::Restart { swap, .. } | Self::StopOld { swap } => {
                 std::slice::from_ref(swap)
             }
-            _ => &[],
+            Self::PullImage { .. }
+            | Self::StageWorker { .. }
+            | Self::Backup { .. }
+            | Self::LoadDump { .. }
+            | Self::SwapData { .. }
+            | Self::DropAside { .. }
+            | Self::TagImages { .. }
+            | Self::SwitchFiles { .. }
+            | Self::RemakeNetworks { .. }
+            | Self::Start { .. }
+            | Self::AwaitHealthy { .. }
+            | Self::RunHook { .. }
+            | Self::SmokeCheck
+            | Self::SwitchWorker { .. }
+            | Self::VerifyFleet { .. }
+            | Self::Settle { .. }
+            | Self::Record { .. }
+            | Self::ConfirmWorker { .. } => &[],
         }
     }
 

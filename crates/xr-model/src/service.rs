@@ -148,10 +148,10 @@ impl Service {
             || (!self.is_started_again() && ended.contains(&self.name))
     }
 
-    /// Whether, having ended with success, it may have done what it is for: a job, or nothing about it speaks for a server. Of one
-    /// that is said to end data alone do not: who prepares a volume, or saves it, mounts it too.
+    /// Whether, having ended with success, it may have done what it is for: a job, or nothing about it speaks for a server. Data speak
+    /// for one, unless `restart: "no"` says that it ends and no name says otherwise: a job that prepares a volume mounts it too.
     pub fn may_be_done(&self, services: &[Self], ended: &[String]) -> bool {
-        let keeps = self.owns_data && (!self.ends || self.is_database());
+        let keeps = self.owns_data && (!self.ends || self.is_called_a_server());
         self.is_a_job(services, ended) || !(self.is_started_again() || keeps || self.serves(services))
     }
 
@@ -172,6 +172,37 @@ impl Service {
     /// Whether its image is that of a database, by its name: it keeps data of its own and asks no other one for them.
     pub fn is_database(&self) -> bool {
         self.image.name().rsplit('/').next().is_some_and(is_database)
+    }
+
+    /// Whether its own name or its image's is that of a database, a queue or the like.
+    fn is_called_a_server(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "broker",
+            "cache",
+            "consul",
+            "database",
+            "db",
+            "etcd",
+            "kafka",
+            "meilisearch",
+            "minio",
+            "mq",
+            "nats",
+            "queue",
+            "rabbitmq",
+            "registry",
+            "server",
+            "solr",
+            "sql",
+            "storage",
+            "store",
+            "typesense",
+            "vault",
+            "zookeeper",
+        ];
+        let names = [self.name.as_str(), self.image.name().rsplit('/').next().unwrap_or_default()];
+        let mut words = names.iter().flat_map(|name| name.split(|c: char| !c.is_ascii_alphanumeric()));
+        self.is_database() || words.any(|word| WORDS.contains(&word.to_lowercase().as_str()))
     }
 
     /// Whether it starts only when the service of this name has completed.

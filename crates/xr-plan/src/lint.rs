@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xr_model::{Action, Desired, Plan, Step};
 
-/// Broken rules, one sentence each; empty for a sound plan. Its steps are passed over a fixed number of times: a plan may
-/// have those of 100,000 workers.
+/// Broken rules, one sentence each; empty for a sound plan. Runs in a constant number of passes: a plan can hold 100,000 workers.
 pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
     let mut broken = Vec::new();
     let steps: Vec<_> = plan.steps().collect();

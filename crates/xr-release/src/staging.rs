@@ -264,7 +264,7 @@ fn refuse_own_records(order: &Order<'_>, checkout: &Checkout, commit: &str) -> R
     .hint("the publisher must take it out of git: git rm -r --cached .xr"))
 }
 
-/// A fault in compose files that are not those of the tree: looking at the tree would not show it.
+/// Adds a hint to inspect the released file: the error is not in the working tree.
 fn as_released(session: &Session<'_>, order: &Order<'_>, stack: &Stack, staged: &Path, fault: Fault) -> Fault {
     let differs = |file: &&String| fs::read(staged.join(file)).ok() != fs::read(session.root.join(file)).ok();
     let files = stack.layout.files.iter().chain(&stack.layout.dev_files);

@@ -83,7 +83,7 @@ pub fn check(
     Ok(checked)
 }
 
-/// Who asks for signatures is not served by keys that come with what is signed.
+/// If signatures are required, keys that come inside the release are not accepted.
 fn own_word(session: &Session<'_>) -> Fault {
     let site = session.home.site();
     Fault::new(format!(

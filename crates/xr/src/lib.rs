@@ -1,4 +1,4 @@
-//! The command line of `xr`: arguments in, words and exit codes out. What happens is the engine's business.
+//! The command line of `xr`: arguments in, words and exit codes out. What happens stands below.
 //!
 //! A library so that completions and manual pages are made from the same definition that parses the arguments.
 

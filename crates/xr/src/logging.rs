@@ -11,9 +11,9 @@ use crate::print;
 const DAYS: usize = 14;
 
 /// What is noted when much is wanted.
-const MUCH: &str = "warn,xr=debug,xr_host=debug,xr_lifecycle=debug";
+const MUCH: &str = "warn,xr=debug";
 
-/// Begins logging. `XR_LOG` takes levels as `tracing` understands them: `debug`, `warn,xr_lifecycle=trace`. Without a `.xr/`
+/// Begins logging. `XR_LOG` takes levels as `tracing` understands them: `debug`, `warn,xr_host=trace`. Without a `.xr/`
 /// nothing is written.
 pub fn begin(verbose: u8, root: &Path) {
     let level = if verbose >= 2 { MUCH } else { "off" };

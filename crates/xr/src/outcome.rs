@@ -87,7 +87,7 @@ fn words(context: &Context, outcome: &Outcome) {
             ));
         }
         Verdict::Degraded => err(&format!(
-            "{} to {} failed and the way back too: the stack needs a hand",
+            "{} to {} failed, and undoing it too: the stack needs a hand",
             outcome.command.as_str(),
             version(&outcome.to)
         )),

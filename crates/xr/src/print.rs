@@ -1,4 +1,4 @@
-//! The only functions that print. What others wrote does not steer the terminal.
+//! What prints. Only a program's own words are passed on elsewhere (`worker logs`). What others wrote does not steer the terminal.
 
 use std::{
     io::{self, IsTerminal, Write},

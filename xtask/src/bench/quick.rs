@@ -67,13 +67,22 @@ fn in_turn(ours: &Expression, other: &Expression, runs: usize) -> Result<(Durati
 fn children(stack: &Stack<'_>) -> Result<usize> {
     let dir = tempfile::tempdir()?;
     let log = dir.path().join("log");
-    for program in ["git", "docker", "ssh", "sh"] {
-        let real = cmd!("which", program).read().with_context(|| format!("no {program}"))?;
-        let path = dir.path().join(program);
-        std::fs::write(&path, format!("#!/bin/bash\necho {program} \"$@\" >>{}\nexec {real} \"$@\"\n", log.display()))?;
+    let plugins = dir.path().join("cli-plugins");
+    std::fs::create_dir(&plugins)?;
+    for program in ["git", "docker", "ssh", "sh", "docker-compose"] {
+        let real = if program == "docker-compose" { "docker" } else { program };
+        let real = cmd!("which", real).read().with_context(|| format!("no {real}"))?;
+        let path = if program == "docker-compose" { plugins.join(program) } else { dir.path().join(program) };
+        std::fs::write(
+            &path,
+            format!(
+                "#!/bin/bash\necho {program} \"$@\" >>{}\nunset DOCKER_CONFIG\nexec {real} \"$@\"\n",
+                log.display()
+            ),
+        )?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     }
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap_or_default());
-    stack.xr(&["update"]).env("PATH", path).stdout_null().stderr_null().run()?;
+    stack.xr(&["update"]).env("PATH", path).env("DOCKER_CONFIG", dir.path()).stdout_null().stderr_null().run()?;
     Ok(std::fs::read_to_string(&log).unwrap_or_default().lines().count())
 }

@@ -88,10 +88,15 @@ pub(crate) fn run(options: &Crash) -> Result<()> {
     if [Part::Records, Part::Recoveries, Part::Writes, Part::Anywhere].iter().any(|part| options.wants(*part)) {
         rows.extend(simulated::run(options, &mut Chance::of(options.seed))?);
     }
-    if options.wants(Part::Real) || options.wants(Part::Compose) {
-        rows.extend(real::run(options, &mut Chance::of(options.seed))?);
+    if options.wants(Part::Real) {
+        rows.extend(real::run(options)?);
     }
-    print(&rows, options.seed);
-    ensure!(rows.iter().all(|row| row.compared || row.broken == 0), "xr left a stack that is neither old nor new");
+    if !rows.is_empty() {
+        print(&rows, options.seed);
+    }
+    ensure!(rows.iter().all(|row| row.broken == 0), "xr left a stack that is neither old nor new");
+    if options.wants(Part::Compose) {
+        print(&[real::beside(options)?], options.seed);
+    }
     Ok(())
 }

@@ -13,9 +13,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use duct::Handle;
 use serde_json::Value;
+use tempfile::TempDir;
 use xr_lab::{Lab, archive_service, wait_for};
 
-use super::{Crash, Part, chance::Chance, table::Row};
+use super::{Crash, chance::Chance, table::Row};
 use crate::bench::{
     load::{Load, ask},
     stack::Stack,
@@ -29,52 +30,64 @@ const MARK: &str = "kept";
 /// How long a guard may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-pub(crate) fn run(options: &Crash, chance: &mut Chance) -> Result<Vec<Row>> {
-    let lab = Lab::attach_or_up()?;
-    // A copy: somebody may build another one in the meantime.
-    let folder = tempfile::tempdir()?;
-    let xr = folder.path().join("xr");
-    std::fs::copy(options.programs()?.xr, &xr)?;
-    let shares: Vec<u64> = (0..options.real_runs()).map(|_| chance.below(1000)).collect();
-    let mut rows = Vec::new();
-    if options.wants(Part::Real) {
-        let every = options.every();
-        let which = if every == 1 { "each record".to_owned() } else { format!("every {every}th record") };
-        let halves = shares.split_at(shares.len() / 2);
-        let ways = [("update", 0, halves.0), ("rollback", 1, halves.1)].map(|(name, from, shares)| Way {
-            from,
-            shares,
-            every,
-            lines: AtomicUsize::new(1),
-            next: AtomicUsize::new(0),
-            records: Mutex::new(Row::of(format!("real: {name}, at {which}"))),
-            random: Mutex::new(Row::of(format!("real: {name}, at random moments"))),
-        });
-        side_by_side(|number| {
-            let stack = Stack::install(
-                &lab,
-                &xr,
-                &format!("crash{number}"),
-                18_220 + number,
-                &VERSIONS,
-                &archive_service(QUICK),
-            )?;
-            let mut victim = Victim { stack: &stack, at: 0 };
-            stack.exec("archive", &format!("echo {MARK} >/data/mark"))?;
-            let whole = [victim.undisturbed()?, victim.undisturbed()?];
-            ways.iter().try_for_each(|way| victim.walk(way, whole[way.from]))
-        })?;
-        rows.extend(ways.into_iter().flat_map(|way| {
-            [way.records, way.random].map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner))
-        }));
+/// Kills beside which compose is shown: of each that it does not survive it gets 20 s to come back.
+const COMPARED: usize = 40;
+
+/// What both parts work with.
+struct Ground {
+    lab: Lab,
+    /// A copy: somebody may build another one in the meantime.
+    xr: PathBuf,
+    /// Random moments, in thousandths of the whole.
+    shares: Vec<u64>,
+    _folder: TempDir,
+}
+
+impl Ground {
+    fn of(options: &Crash) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let xr = folder.path().join("xr");
+        std::fs::copy(options.programs()?.xr, &xr)?;
+        let mut chance = Chance::of(options.seed);
+        let shares = (0..options.real_runs()).map(|_| chance.below(1000)).collect();
+        Ok(Self { lab: Lab::attach_or_up()?, xr, shares, _folder: folder })
     }
-    if options.wants(Part::Compose) {
-        let row = Mutex::new(Row { compared: true, ..Row::of("real: docker compose up -d, at random moments") });
-        let next = AtomicUsize::new(0);
-        side_by_side(|number| compose(&lab, &xr, number, &|| shares.get(next.fetch_add(1, Ordering::SeqCst)), &row))?;
-        rows.push(row.into_inner().unwrap_or_else(PoisonError::into_inner));
-    }
-    Ok(rows)
+}
+
+pub(crate) fn run(options: &Crash) -> Result<Vec<Row>> {
+    let Ground { lab, xr, shares, _folder } = Ground::of(options)?;
+    let every = options.every();
+    let which = if every == 1 { "each record".to_owned() } else { format!("every {every}th record") };
+    let halves = shares.split_at(shares.len() / 2);
+    let ways = [("update", 0, halves.0), ("rollback", 1, halves.1)].map(|(name, from, shares)| Way {
+        from,
+        shares,
+        every,
+        lines: AtomicUsize::new(1),
+        next: AtomicUsize::new(0),
+        records: Mutex::new(Row::of(format!("real: {name}, at {which}"))),
+        random: Mutex::new(Row::of(format!("real: {name}, at random moments"))),
+    });
+    side_by_side(|number| {
+        let stack =
+            Stack::install(&lab, &xr, &format!("crash{number}"), 18_220 + number, &VERSIONS, &archive_service(QUICK))?;
+        let mut victim = Victim { stack: &stack, at: 0 };
+        stack.exec("archive", &format!("echo {MARK} >/data/mark"))?;
+        let whole = [victim.undisturbed()?, victim.undisturbed()?];
+        ways.iter().try_for_each(|way| victim.walk(way, whole[way.from]))
+    })?;
+    let both = ways.into_iter().flat_map(|way| [way.records, way.random]);
+    Ok(both.map(|row| row.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+}
+
+/// The same random moments for `docker compose up -d`.
+pub(crate) fn beside(options: &Crash) -> Result<Row> {
+    let Ground { lab, xr, shares, _folder } = Ground::of(options)?;
+    let shares = &shares[..shares.len().min(COMPARED)];
+    let row = Mutex::new(Row::of("real: docker compose up -d, at random moments"));
+    let next = AtomicUsize::new(0);
+    side_by_side(|number| compose(&lab, &xr, number, &|| shares.get(next.fetch_add(1, Ordering::SeqCst)), &row))?;
+    Ok(row.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Stacks at once: a run waits more than it works.

@@ -7,8 +7,6 @@ use std::time::Duration;
 pub(crate) struct Row {
     /// What was killed, and where.
     pub title: String,
-    /// Whether it is not xr, and only stands beside it.
-    pub compared: bool,
     /// Runs that were killed.
     pub kills: u32,
     /// Stacks that were wholly old afterwards.

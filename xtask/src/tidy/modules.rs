@@ -30,10 +30,11 @@ pub(super) fn sources(src: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
-/// A crate's modules, each with the modules that it imports. What it only hands on (`pub use`) it does not import; who imports
-/// that imports where it comes from. Programs in `bin/` and unit tests are left out.
+/// A crate's modules, each with the modules that it imports and, where it is the door of a folder, those in the folder. What it only
+/// hands on (`pub use`) it does not import; who imports that imports where it comes from. The crate's root, programs in `bin/` and
+/// unit tests are left out.
 pub(super) fn imports(src: &Path) -> Result<BTreeMap<Module, BTreeSet<Module>>> {
-    let mut texts = BTreeMap::new();
+    let (mut texts, mut untested) = (BTreeMap::new(), BTreeSet::new());
     for (path, text) in sources(src)? {
         let inside = path.strip_prefix(src)?.with_extension("");
         let mut module: Module = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -43,8 +44,13 @@ pub(super) fn imports(src: &Path) -> Result<BTreeMap<Module, BTreeSet<Module>>> 
         if module.last().is_some_and(|last| ["lib", "main", "mod"].contains(&last.as_str())) {
             module.pop();
         }
-        texts.insert(module, code(&text));
+        let (code, tests) = code(&text);
+        for name in tests {
+            untested.insert(module.iter().cloned().chain([name]).collect::<Module>());
+        }
+        texts.insert(module, code);
     }
+    texts.retain(|module, _| !untested.contains(module));
     let mut paths: BTreeMap<&Module, Vec<Found>> = BTreeMap::new();
     for (module, text) in &texts {
         paths.insert(module, found(text));
@@ -53,16 +59,31 @@ pub(super) fn imports(src: &Path) -> Result<BTreeMap<Module, BTreeSet<Module>>> 
     let of = |module: &Module| -> BTreeSet<Module> {
         let imported = paths[module].iter().filter(|found| !found.handed_on);
         let to = imported.filter_map(|found| names.resolve(module, &found.path, 0));
-        to.filter(|to| to != module && !to.is_empty()).collect()
+        let inside = texts.keys().filter(|other| other.len() == module.len() + 1 && other.starts_with(module)).cloned();
+        to.chain(inside).filter(|to| to != module && !to.is_empty()).collect()
     };
     Ok(texts.keys().filter(|module| !module.is_empty()).map(|module| (module.clone(), of(module))).collect())
 }
 
-/// The text without comments and unit tests.
-fn code(text: &str) -> String {
-    let end = text.find("\n#[cfg(test)]\nmod ").or_else(|| text.find("\n#[cfg(test)]\n#[allow"));
-    let lines = text[..end.unwrap_or(text.len())].lines();
-    lines.map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+/// The text without comments and unit tests, which end a file; and the names of files of unit tests.
+fn code(text: &str) -> (String, Vec<String>) {
+    let (mut code, mut files) = (String::new(), Vec::new());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            let item = lines.by_ref().find(|line| !line.trim_start().starts_with("#[")).unwrap_or_default();
+            match item.trim().strip_prefix("mod ").and_then(|name| name.strip_suffix(';')) {
+                Some(file) => files.push(file.to_owned()),
+                None if item.starts_with("mod ") => break,
+                None => {}
+            }
+            continue;
+        }
+        let comment = line.trim_start().starts_with("//");
+        code += if comment { "" } else { line.split(" // ").next().unwrap_or_default() };
+        code.push('\n');
+    }
+    (code, files)
 }
 
 /// A path that a text names.
@@ -178,6 +199,17 @@ impl Names<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn imports_are_found_and_what_is_only_for_tests_or_handed_on_is_none() {
+        let text = "//! use crate::said;\n#[cfg(test)]\nmod by_side;\nuse std::fs;\nuse crate::{\n    a::B,\n};\npub use inner::C;\n\
+                    fn f() { crate::d::e(\"https://x\"); } // crate::f\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n use crate::g;\n}\n";
+        let (code, tests) = code(text);
+        assert_eq!(tests, ["by_side"]);
+        let found = found(&code).into_iter().map(|found| (found.path.join("::"), found.handed_on)).collect::<Vec<_>>();
+        let expect = [("std::fs", false), ("crate::a::B", false), ("inner::C", true), ("crate::d::e", false)];
+        assert_eq!(found, expect.map(|(path, handed_on)| (path.to_owned(), handed_on)));
+    }
 
     #[test]
     fn a_use_tree_is_every_path_in_it() {

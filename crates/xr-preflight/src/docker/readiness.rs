@@ -1,6 +1,6 @@
 //! Docker as it is: the client, the engine behind it, and the compose plugin.
 
-use std::{env, thread};
+use std::{env, thread, time::Duration};
 
 use semver::Version;
 use serde_json::Value;
@@ -18,6 +18,7 @@ pub const MINIMUM_COMPOSE: Version = Version::new(2, 18, 0);
 
 /// A frozen engine answers nobody; its question ends then.
 const PATIENCE_SECONDS: &str = "30";
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An engine that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +102,9 @@ pub fn examine() -> EngineReadiness {
     let mut answers =
         Answers { docker_host: host.as_deref(), dockerd: find_program("dockerd").is_some(), ..Answers::default() };
     if find_program("docker").is_some() {
-        let compose = thread::spawn(|| ask(&["docker", "compose", "version", "--short"]));
+        // Not by `timeout`: the plugin that is started for the work is the one to ask.
+        let compose = Cmd::new("docker").args(["compose", "version", "--short"]).patience(PATIENCE);
+        let compose = thread::spawn(move || compose.run().ok());
         answers.version = ask(&["docker", "version", "--format", "{{json .}}"]).map(|o| (o.text(), o.error_text()));
         answers.compose = compose.join().ok().flatten().filter(|o| o.code == 0).map(|o| o.text());
     }

@@ -20,11 +20,7 @@ fn main() -> ExitCode {
 }
 
 fn call() -> std::io::Result<u8> {
-    let mut argv: Vec<String> = std::env::args().collect();
-    match argv[0].ends_with("docker-compose") {
-        true => argv[0] = "compose".to_owned(),
-        false => drop(argv.remove(0)),
-    }
+    let argv: Vec<String> = std::env::args().skip(1).collect();
     let mut stdin = String::new();
     std::io::stdin().read_to_string(&mut stdin)?;
     let body = json!({"argv": argv, "stdin": stdin, "cwd": std::env::current_dir()?}).to_string();

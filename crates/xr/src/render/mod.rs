@@ -78,7 +78,7 @@ impl Renderer {
         });
     }
 
-    /// Where the engine's events go.
+    /// Where the events go.
     pub fn sink(&self) -> &(dyn Fn(Event) + Sync) {
         &*self.show
     }

@@ -40,7 +40,7 @@ fn an_update_with_nothing_to_do_says_nothing_and_runs_at_most_three_programs() -
     for program in ["git", "docker", "docker-compose", "sh", "id", "ss", "df"] {
         // A program that is counted, then run in the usual surroundings.
         let (file, real) = match program {
-            "docker-compose" => (tools.join("cli-plugins").join(program), "docker compose"),
+            "docker-compose" => (tools.join("cli-plugins").join(program), "docker"),
             _ => (tools.join(program), program),
         };
         let script = format!(
@@ -50,7 +50,7 @@ fn an_update_with_nothing_to_do_says_nothing_and_runs_at_most_three_programs() -
         std::fs::write(&file, script)?;
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755))?;
     }
-    // Nothing else is on the path: a program that is not counted cannot be found.
+    // Nothing else is on the path or among the plugins: a program that is not counted cannot be found.
     let command = cmd!(env!("CARGO_BIN_EXE_xr"), "update", "--yes").env("PATH", &tools).env("DOCKER_CONFIG", &tools);
     Done::of(&["update", "--yes"], stack.surround(command))?.exits(0).says_nothing();
     let calls = std::fs::read_to_string(&log)?;
