@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::BTreeSet, time::Instant};
 
 use futures_util::future;
+use xr_compose::watch;
 use xr_journal::{ChildrenLock, Journal, Reserve};
 use xr_model::{Action, Event, Level, Outcome, Record, Result, RunKind, Step, StepId, Verdict, exit};
 use xr_release::files;
@@ -17,7 +18,7 @@ use crate::{
         Prepared,
         checks::{self, Demand},
     },
-    unwind, watch,
+    unwind,
 };
 
 impl Prepared {

@@ -8,20 +8,14 @@
 //! ```
 
 mod actions;
-mod adopt;
 mod apply;
 mod backup_sources;
 mod blocker;
 mod dumps;
-mod health;
-mod hold;
 mod idle_timeout;
 mod judge;
-mod leftovers;
-mod networks;
 mod orphans;
 mod output_tail;
-mod ownership;
 mod prepare;
 mod prune;
 mod recover;
@@ -31,14 +25,9 @@ mod start_stop;
 mod uninstall;
 mod unwind;
 mod unwind_order;
-mod volume_changes;
-mod volumes;
-mod watch;
 
 pub use apply::apply;
 pub use judge::problems;
-pub use networks::as_made;
-pub use ownership::project;
 pub use prepare::{Prepared, Request, Wanted, prepare};
 pub use prune::{OldImage, Prunable, prunable, prune, prune_past};
 pub use recover::{Recovery, recover};

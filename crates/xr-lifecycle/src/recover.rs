@@ -10,7 +10,7 @@ use xr_session::{Failure, Session, now};
 use crate::{
     actions::{remove_old, restore},
     blocker::blocker,
-    leftovers, orphans, unwind,
+    orphans, unwind,
 };
 
 /// How long what a killed run had started may still be at work, before it is asked to end and before it is made to.
@@ -30,7 +30,7 @@ pub struct Recovery {
 /// # Errors
 /// When the journal cannot be read or the engine does not answer; the run then stays unfinished.
 pub async fn recover(session: &Session<'_>) -> Result<Option<Recovery>> {
-    leftovers::remove(session);
+    xr_release::leftovers::remove(session);
     let Some(past) = unfinished(&session.home)? else { return Ok(None) };
     session
         .say(Level::Warning, format!("the {} begun at {} did not end; finishing it", past.plan.kind.as_str(), past.at));

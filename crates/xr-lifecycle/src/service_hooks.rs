@@ -3,12 +3,13 @@
 
 use std::{future::Future, time::Duration};
 
+use xr_compose::health;
 use xr_host::{Program, Said, Setting};
 use xr_model::{Container, Generation, Level, Result, Service};
 use xr_session::{Failure, Session};
 use xr_stack::{LifecycleHook, Moment, lifecycle_hooks};
 
-use crate::{health, output_tail::Tail};
+use crate::output_tail::Tail;
 
 /// How long a program may take before its container is stopped all the same.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use futures_util::future;
+use xr_compose::ownership;
 use xr_journal::RunLock;
 use xr_model::{
     Action, Container, Desired, Fault, Generation, Plan, Result, RunKind, Service, Stage, Step, StepId, Swap, exit,
@@ -15,7 +16,6 @@ use xr_release::settings;
 use xr_session::Session;
 
 use crate::{
-    ownership,
     prepare::{Prepared, checks},
     service_hooks,
 };

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use futures_util::future;
+use xr_compose::{ownership, volumes};
 use xr_env_writer::secret_values;
 use xr_host::Tenant;
 use xr_journal::{Journal, read_runs, unfinished};
@@ -10,7 +11,7 @@ use xr_model::{Container, Fault, Level, MountKind, Outcome, PinnedImage, Record,
 use xr_release::files;
 use xr_session::{Session, now};
 
-use crate::{ownership, prune, start_stop, volumes};
+use crate::{prune, start_stop};
 
 /// How much goes besides containers and networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::future;
+use xr_compose::health::{Expectation, await_container};
 use xr_journal::{Journal, Reserve};
 use xr_model::{
     Action, Container, ContainerState, Fault, Generation, Health, Level, Plan, Record, Result, Service, StepId, Swap,
@@ -17,7 +18,6 @@ use xr_session::{Cancel, Failure, Session};
 
 use crate::{
     actions::{create_containers, remake_networks, restore, start, stop_old, switch_over},
-    health::{Expectation, await_container},
     judge, smoke, unwind_order,
 };
 

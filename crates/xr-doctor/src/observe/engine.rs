@@ -80,7 +80,8 @@ pub(super) async fn read(ground: &Ground<'_>, history: &History, manifest: &Mani
     let registry = registry(&engine, ground, history, look);
     let images = engine.all_images();
     let current = history.current.as_ref().ok().and_then(Option::as_ref);
-    let networks = xr_lifecycle::as_made(&engine, current.into_iter().flat_map(|current| current.networks_made.keys()));
+    let networks =
+        xr_compose::networks::as_made(&engine, current.into_iter().flat_map(|current| current.networks_made.keys()));
     let ((info, mut machine), (containers, strangers, last_words), images, networks, registry) =
         tokio::join!(about, containers, images, networks, registry);
     // It answered: whatever its group says, this user may.

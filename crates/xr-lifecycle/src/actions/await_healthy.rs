@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future;
-use xr_session::Failure;
-
-use super::Run;
-use crate::{
+use xr_compose::{
     health::{Expectation, await_container},
     watch,
 };
+use xr_session::Failure;
+
+use super::Run;
 
 /// How long a container may crash before it counts, at a first start or while others come up beside it.
 const FIRST_CRASHES: Duration = Duration::from_secs(20);

@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future;
+use xr_compose::volumes::is_unnamed;
 use xr_host::{Engine, Twin};
 use xr_model::{Container, ContainerState, Fault, Generation, Mount, MountKind, Result, RunKind, Swap};
 use xr_session::{Failure, Session};
 
 use super::{Run, inject};
-use crate::volumes::is_unnamed;
 
 /// The keys of a service that may name another whose namespace it shares.
 const SHARED: [&str; 3] = ["network_mode", "ipc", "pid"];

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
+use xr_compose::health;
 use xr_host::{Program, Said, Setting};
 use xr_model::{Container, Fault, Level, StepId};
 use xr_session::Failure;
 use xr_stack::Hook;
 
 use super::Run;
-use crate::{health, output_tail::Tail};
+use crate::output_tail::Tail;
 
 /// How long a hook may take when the manifest does not say.
 const TIMEOUT: Duration = Duration::from_secs(600);

@@ -1,10 +1,11 @@
 //! Record the generation and point at it. From here on the new version is the truth.
 
+use xr_compose::{health, networks, volumes};
 use xr_model::{Container, ContainerState, Fault, Generation, RunKind, Service};
 use xr_session::{Failure, now};
 
 use super::Run;
-use crate::{health, judge, networks, volumes};
+use crate::judge;
 
 pub(crate) async fn act(run: &Run<'_, '_>, number: u32) -> Result<(), Failure> {
     let session = run.session;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use xr_compose::watch;
 use xr_model::Level;
 use xr_session::Failure;
 
 use super::{Run, await_healthy};
-use crate::watch;
 
 /// How long a container may take to come up again that fell at a first start.
 const AGAIN: Duration = Duration::from_secs(60);

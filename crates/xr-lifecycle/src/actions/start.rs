@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future;
+use xr_compose::health;
 use xr_model::{Container, Fault, Result, Swap};
 use xr_session::{Failure, Session};
 
 use super::Run;
-use crate::{health, service_hooks};
+use crate::service_hooks;
 
 /// How long one may take to end that has nothing to lose.
 const AT_ONCE: Duration = Duration::from_secs(2);

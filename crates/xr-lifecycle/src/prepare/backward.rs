@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use xr_compose::{networks, ownership};
 use xr_model::{Desired, Fault, Generation, Level, Result, RunKind, Version};
 use xr_release::{bundle_files::BundleFiles, files, settings::EnvReport};
 use xr_session::Session;
 
 use super::{Parts, Prepared, backups, data};
-use crate::{networks, ownership};
 
 /// Where a rollback goes.
 pub(super) struct Goal<'a> {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use xr_compose::{adopt, networks, ownership, volume_changes, volumes};
 use xr_env_writer::EnvFile;
 use xr_model::{
     Desired, DesiredHook, GENERATION_FORMAT, Generation, Level, Mode, Observed, PinnedImage, Result, RunKind, Service,
@@ -24,7 +25,6 @@ use xr_stack::{HookTime, Manifest};
 use xr_version_resolver::{Checkout, Resolution, Source, version_file};
 
 use super::{Parts, Prepared, Request, Wanted, backups, checks, release::resolve_release};
-use crate::{adopt, hold, networks, ownership, volume_changes, volumes};
 
 /// An install or update, ready to be planned.
 pub(super) async fn forward(session: &Session<'_>, request: &Request) -> Result<Prepared> {
@@ -60,7 +60,7 @@ pub(super) async fn forward(session: &Session<'_>, request: &Request) -> Result<
     if let (Wanted::Update { to: None, .. }, Some(current), Some(commit)) =
         (&request.wanted, &current, &resolution.commit)
         && current.commit.as_ref() != Some(commit)
-        && let Some(held) = hold::held(session, &resolution.version, commit)?
+        && let Some(held) = xr_release::hold::held(session, &resolution.version, commit)?
     {
         session.say(Level::Warning, held.told());
         return Ok(unchanged(session, current.clone(), &running?, resolution.notes));

@@ -13,7 +13,7 @@ use xr_stack::Compose;
 
 /// A project's volumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Volumes {
+pub struct Volumes {
     /// Those that a recorded generation names or a container of this stack mounts.
     pub ours: Vec<String>,
     /// Those that carry the project's label, and nothing else of this stack.
@@ -24,7 +24,7 @@ pub(crate) struct Volumes {
 ///
 /// # Errors
 /// When the engine or a record cannot be read.
-pub(crate) async fn of_stack(session: &Session<'_>, project: &str, tenants: &[Tenant]) -> Result<Volumes> {
+pub async fn of_stack(session: &Session<'_>, project: &str, tenants: &[Tenant]) -> Result<Volumes> {
     let labelled = session.engine.volumes(project).await?;
     let mut known: BTreeSet<String> =
         tenants.iter().filter(|tenant| tenant.project == project).flat_map(|tenant| tenant.volumes.clone()).collect();
@@ -35,7 +35,7 @@ pub(crate) async fn of_stack(session: &Session<'_>, project: &str, tenants: &[Te
 }
 
 /// The volumes of a project's containers that the engine has named: they have no label, and nobody but these containers.
-pub(crate) fn unnamed(containers: &[Container], tenants: &[Tenant], project: &str) -> Vec<String> {
+pub fn unnamed(containers: &[Container], tenants: &[Tenant], project: &str) -> Vec<String> {
     let mounted = containers.iter().flat_map(|container| &container.mounts);
     let of_containers = mounted.filter(|mount| mount.kind != MountKind::Bind).map(|mount| mount.source.as_str());
     let one_off = tenants.iter().filter(|tenant| tenant.project == project && tenant.one_off);
@@ -45,7 +45,7 @@ pub(crate) fn unnamed(containers: &[Container], tenants: &[Tenant], project: &st
 }
 
 /// The volumes that the engine has named, of each container of these services.
-pub(crate) fn unnamed_of(services: &[Service], containers: &[Container]) -> Vec<UnnamedVolume> {
+pub fn unnamed_of(services: &[Service], containers: &[Container]) -> Vec<UnnamedVolume> {
     let mut found = Vec::new();
     for service in services {
         let ours = containers.iter().filter(|container| container.service == service.name);
@@ -64,7 +64,7 @@ pub(crate) fn unnamed_of(services: &[Service], containers: &[Container]) -> Vec<
 }
 
 /// The engine gives a volume without a name 64 hexadecimal digits.
-pub(crate) fn is_unnamed(volume: &str) -> bool {
+pub fn is_unnamed(volume: &str) -> bool {
     volume.len() == 64 && volume.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
@@ -106,7 +106,7 @@ fn named(config: &Value) -> Vec<String> {
 ///
 /// # Errors
 /// When the engine or a record cannot be read.
-pub(crate) async fn warn_of_earlier(session: &Session<'_>, staged: &Staged) -> Result<()> {
+pub async fn warn_of_earlier(session: &Session<'_>, staged: &Staged) -> Result<()> {
     if !session.generations.all()?.is_empty() || !read_runs(&session.home)?.is_empty() {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use xr_session::Session;
 use xr_stack::{Compose, Foretold};
 
 /// What compose would do to what runs where no generation, or none that knew its networks, tells how that was defined.
-pub(crate) fn foretell(
+pub fn foretell(
     session: &Session<'_>,
     staged: &Staged,
     current: Option<&Generation>,
@@ -24,7 +24,7 @@ pub(crate) fn foretell(
 
 /// The definitions of services whose containers compose made from just these files and settings: nothing of them has to be
 /// made anew. There is no generation that could tell, so compose's own hash does.
-pub(crate) fn specs(
+pub fn specs(
     session: &Session<'_>,
     staged: &Staged,
     services: &[Service],

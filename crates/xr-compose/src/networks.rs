@@ -11,7 +11,7 @@ use xr_session::Session;
 
 /// The networks that a resolved configuration makes, by their names on the engine, and what tells one definition from
 /// another; an external one is somebody else's.
-pub(crate) fn defined(config: &Value) -> BTreeMap<String, String> {
+pub fn defined(config: &Value) -> BTreeMap<String, String> {
     let networks = config["networks"].as_object().into_iter().flatten();
     let own = networks.filter(|(_, network)| network["external"] != true);
     own.filter_map(|(_, network)| {
@@ -81,7 +81,7 @@ fn is_empty(value: &Value) -> bool {
 ///
 /// # Errors
 /// When the engine does not answer.
-pub(crate) async fn remade(
+pub async fn remade(
     session: &Session<'_>,
     current: Option<&Generation>,
     wanted: &BTreeMap<String, String>,

@@ -50,7 +50,7 @@ async fn told_of_neighbours(session: &Session<'_>, project: &str) -> Result<bool
 ///
 /// # Errors
 /// Then, and when the engine does not answer.
-pub(crate) async fn refuse_neighbour(session: &Session<'_>, project: &str, services: &[Service]) -> Result<()> {
+pub async fn refuse_neighbour(session: &Session<'_>, project: &str, services: &[Service]) -> Result<()> {
     let folder = session.stack.layout.directory_path();
     let all = session.engine.containers(project).await?;
     let Some(theirs) = all.iter().find(|one| {

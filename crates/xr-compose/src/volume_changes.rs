@@ -58,7 +58,8 @@ struct Present {
 }
 
 /// The version to be.
-pub(crate) struct New<'a> {
+pub struct New<'a> {
+    /// The release, staged.
     pub staged: &'a Staged,
     /// Its services that are not left out.
     pub services: &'a [Service],
@@ -70,7 +71,7 @@ pub(crate) struct New<'a> {
 ///
 /// # Errors
 /// When a service would find something empty in place of its data, unless that is `accepted`; when the engine does not answer.
-pub(crate) async fn check(
+pub async fn check(
     session: &Session<'_>,
     current: Option<&Generation>,
     observed: &Observed,

@@ -18,7 +18,7 @@ const ASK: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// One ended, was restarted or became unhealthy; with the end of its log.
-pub(crate) async fn settle(
+pub async fn settle(
     session: &Session<'_>,
     containers: &[Container],
     watch: Duration,
@@ -80,7 +80,7 @@ async fn stay_up(session: &Session<'_>, containers: &[Container], watch: Duratio
 }
 
 /// Watches until one of them is no longer what it was, which is the cause of what others suffer meanwhile.
-pub(crate) async fn first_to_fail(session: &Session<'_>, containers: &[Container]) -> Failure {
+pub async fn first_to_fail(session: &Session<'_>, containers: &[Container]) -> Failure {
     loop {
         if let Err(failure) = look(session, containers).await {
             return failure;
@@ -93,7 +93,7 @@ pub(crate) async fn first_to_fail(session: &Session<'_>, containers: &[Container
 ///
 /// # Errors
 /// One is not; with the end of its log.
-pub(crate) async fn look(session: &Session<'_>, containers: &[Container]) -> std::result::Result<(), Failure> {
+pub async fn look(session: &Session<'_>, containers: &[Container]) -> std::result::Result<(), Failure> {
     for before in containers {
         let Some(now) = session.engine.container(&before.id).await? else {
             return Err(Fault::new(format!("container {} of {} is gone", before.name, before.service)).into());

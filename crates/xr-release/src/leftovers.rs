@@ -9,7 +9,7 @@ use xr_journal::{Generations, remove_broken_off};
 use xr_session::Session;
 
 /// Removes the temporary files of writes that were killed, wherever xr writes. The caller holds the lock.
-pub(crate) fn remove(session: &Session<'_>) {
+pub fn remove(session: &Session<'_>) {
     let layout = &session.stack.layout;
     let files = [layout.env_path(), layout.version_path(), session.home.site()];
     let mut folders: BTreeSet<PathBuf> = files.iter().filter_map(|path| path.parent().map(Path::to_owned)).collect();

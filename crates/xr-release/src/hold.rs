@@ -6,7 +6,7 @@ use xr_session::Session;
 
 /// A release that is not taken again until it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub struct Held {
     version: Version,
     /// The day of the rollback (RFC 3339, UTC).
     day: String,
@@ -27,7 +27,7 @@ impl Held {
 ///
 /// # Errors
 /// When a journal cannot be read.
-pub(crate) fn held(session: &Session<'_>, version: &Version, commit: &str) -> Result<Option<Held>> {
+pub fn held(session: &Session<'_>, version: &Version, commit: &str) -> Result<Option<Held>> {
     let runs = read_runs(&session.home)?;
     let changed =
         runs.iter().rev().filter(|run| run.outcome.as_ref().is_some_and(|end| end.verdict == Verdict::Changed));

@@ -21,7 +21,7 @@ const LOG_LINES: usize = 20;
 
 /// What is expected of containers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Expectation {
+pub struct Expectation {
     /// Give up after this.
     pub patience: Duration,
     /// They must end with 0.
@@ -35,7 +35,7 @@ pub(crate) struct Expectation {
 ///
 /// # Errors
 /// It crashed, ended, or did not become healthy in time; with the end of its log.
-pub(crate) async fn await_container(
+pub async fn await_container(
     session: &Session<'_>,
     container: &Container,
     expect: Expectation,
@@ -113,7 +113,7 @@ fn restarts(container: &Container) -> bool {
 }
 
 /// A failure that names the container and shows the end of its log.
-pub(crate) async fn guilty(session: &Session<'_>, container: &Container, how: String) -> Failure {
+pub async fn guilty(session: &Session<'_>, container: &Container, how: String) -> Failure {
     let log = session.engine.log_tail(&container.id, LOG_LINES).await;
     let fault = Fault::new(format!("{} ({}) {how}", container.service, container.name))
         .hint(format!("xr doctor; docker logs {}", container.name));
