@@ -65,7 +65,9 @@ const RATE: [&str; 3] = ["toomanyrequests", "too many requests", "rate limit"];
 /// Waiting does not make a plain-HTTP registry speak TLS.
 const PERMANENT_REACH: [&str; 2] = ["http response to https client", "x509:"];
 const PERMANENT: [&str; 4] = ["no matching manifest", "invalid reference format", "schema 1", "operating system"];
-const REACH: [&str; 19] = [
+/// Among them what Go's HTTP client says of a connection that the other side has closed
+/// ([its source](https://github.com/golang/go/blob/go1.25.0/src/net/http/transport.go)).
+const REACH: [&str; 24] = [
     "connection refused",
     "connection reset",
     "no such host",
@@ -79,6 +81,11 @@ const REACH: [&str; 19] = [
     "network is unreachable",
     "no route to host",
     "use of closed network connection",
+    "server closed idle connection",
+    "transport connection broken",
+    "http2: ",
+    "stream error: ",
+    "request canceled",
     "dial tcp",
     "tls: ",
     "context canceled",
@@ -144,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_engines_words_are_understood() {
-        let cases: [(u16, &str, (&str, bool)); 26] = [
+        let cases: [(u16, &str, (&str, bool)); 29] = [
             (404, "manifest unknown: manifest unknown", ("missing", false)),
             (0, "manifest for acme/a:v2 not found: manifest unknown: manifest unknown", ("missing", false)),
             (
@@ -174,6 +181,9 @@ mod tests {
             (500, "Get \"https://h/v2/\": http: server gave HTTP response to HTTPS client", ("unreachable", false)),
             (500, "Get \"https://h/v2/\": x509: certificate signed by unknown authority", ("unreachable", false)),
             (0, "unexpected EOF", ("unreachable", true)),
+            (500, "Get \"http://h/v2/\": http: server closed idle connection", ("unreachable", true)),
+            (500, "Get \"http://h/v2/\": net/http: HTTP/1.x transport connection broken: EOF", ("unreachable", true)),
+            (500, "Get \"https://h/v2/\": http2: client connection lost", ("unreachable", true)),
             (0, "received unexpected HTTP status: 500 Internal Server Error", ("unreachable", true)),
             (0, "received unexpected HTTP status: 502 Bad Gateway", ("unreachable", true)),
             (0, "toomanyrequests: You have reached your pull rate limit.", ("rate", true)),
