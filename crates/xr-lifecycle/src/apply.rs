@@ -11,7 +11,7 @@ use xr_session::{Failure, Session, now};
 use xr_workers::Rollout;
 
 use crate::{
-    actions::{self, Run},
+    actions::{self, Run, nature::nature},
     blocker::blocker,
     judge,
     prepare::{
@@ -336,31 +336,10 @@ fn note(run: &Run<'_, '_>, journal: &RefCell<Journal>, step: &Step, record: &Rec
 /// Whether the new version is the truth: the pointer has moved, even when what moved it failed just after.
 fn is_recorded(run: &Run<'_, '_>, step: &Step) -> bool {
     let plan = &run.prepared.plan;
+    let moved = || matches!(run.session.generations.current(), Ok(Some(serves)) if serves.number == plan.generation);
     match step.action {
-        Action::Record { .. } => {
-            plan.from != Some(plan.generation)
-                && matches!(run.session.generations.current(), Ok(Some(serves)) if serves.number == plan.generation)
-        }
-        Action::RemoveOld { .. } | Action::DropAside { .. } | Action::ConfirmWorker { .. } => true,
-        Action::PullImage { .. }
-        | Action::StageWorker { .. }
-        | Action::Backup { .. }
-        | Action::LoadDump { .. }
-        | Action::SwapData { .. }
-        | Action::TagImages { .. }
-        | Action::SwitchFiles { .. }
-        | Action::RemakeNetworks { .. }
-        | Action::CreateContainers { .. }
-        | Action::Start { .. }
-        | Action::SwitchOver { .. }
-        | Action::Restart { .. }
-        | Action::AwaitHealthy { .. }
-        | Action::RunHook { .. }
-        | Action::SmokeCheck
-        | Action::StopOld { .. }
-        | Action::SwitchWorker { .. }
-        | Action::VerifyFleet { .. }
-        | Action::Settle { .. } => false,
+        Action::Record { .. } => plan.from != Some(plan.generation) && moved(),
+        _ => nature(&step.action).after_record.is_some(),
     }
 }
 

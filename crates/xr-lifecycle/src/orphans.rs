@@ -1,8 +1,10 @@
 //! What a killed run had begun in containers goes on without it: it is ended before the run is.
 
 use xr_journal::PastRun;
-use xr_model::{Action, Level, Result};
+use xr_model::{Level, Result};
 use xr_session::Session;
+
+use crate::actions::nature::{Program, nature};
 
 /// Ends hooks, backups and restores of steps that were begun and not done.
 ///
@@ -10,7 +12,7 @@ use xr_session::Session;
 /// When the engine does not answer.
 pub(crate) async fn end(session: &Session<'_>, past: &PastRun, project: &str) -> Result<()> {
     let half_done = past.plan.steps().filter(|step| past.started.contains(&step.id) && !past.done.contains(&step.id));
-    let mut begun = half_done.filter_map(|step| Some((&step.action, program(&step.action)?))).peekable();
+    let mut begun = half_done.filter_map(|step| Some((&step.action, nature(&step.action).program?))).peekable();
     if begun.peek().is_none() {
         return Ok(());
     }
@@ -32,39 +34,4 @@ pub(crate) async fn end(session: &Session<'_>, past: &PastRun, project: &str) ->
         }
     }
     Ok(())
-}
-
-/// A program of the manifest, by its index there.
-enum Program {
-    Hook(usize),
-    Backup(usize),
-    Restore(usize),
-}
-
-/// What an action runs in a container.
-fn program(action: &Action) -> Option<Program> {
-    match action {
-        Action::RunHook { index, .. } => Some(Program::Hook(*index)),
-        Action::Backup { index, .. } => Some(Program::Backup(*index)),
-        Action::LoadDump { restore } | Action::SwapData { restore } => Some(Program::Restore(restore.index)),
-        Action::PullImage { .. }
-        | Action::StageWorker { .. }
-        | Action::DropAside { .. }
-        | Action::TagImages { .. }
-        | Action::SwitchFiles { .. }
-        | Action::RemakeNetworks { .. }
-        | Action::CreateContainers { .. }
-        | Action::Start { .. }
-        | Action::SwitchOver { .. }
-        | Action::Restart { .. }
-        | Action::AwaitHealthy { .. }
-        | Action::SmokeCheck
-        | Action::StopOld { .. }
-        | Action::SwitchWorker { .. }
-        | Action::VerifyFleet { .. }
-        | Action::Settle { .. }
-        | Action::Record { .. }
-        | Action::ConfirmWorker { .. }
-        | Action::RemoveOld { .. } => None,
-    }
 }

@@ -8,7 +8,10 @@ use xr_model::{Action, Fault, Level, Outcome, Record, Result, Verdict};
 use xr_session::{Failure, Session, now};
 
 use crate::{
-    actions::{remove_old, restore},
+    actions::{
+        nature::{AfterRecord, nature},
+        remove_old, restore,
+    },
     blocker::blocker,
     orphans, unwind,
 };
@@ -89,12 +92,12 @@ pub async fn recover(session: &Session<'_>) -> Result<Option<Recovery>> {
 
 async fn finish(session: &Session<'_>, past: &PastRun) -> Result<Verdict> {
     confirm_workers(session, past).await?;
-    for step in past.plan.steps() {
-        match &step.action {
-            Action::RemoveOld { swaps } => {
+    for after in past.plan.steps().filter_map(|step| nature(&step.action).after_record) {
+        match after {
+            AfterRecord::RemoveOld(swaps) => {
                 remove_old::act(session, swaps).await.map_err(|failure| failure.fault)?;
             }
-            Action::DropAside { restore: restored } => {
+            AfterRecord::DropAside(restored) => {
                 let manifest = xr_stack::load(&xr_session::root_of(session, past.plan.generation))?.manifest;
                 let project = session.generations.read(past.plan.generation)?.invocation.project;
                 let dropped = restore::drop_aside(session, &project, &manifest, restored).await;
@@ -103,28 +106,7 @@ async fn finish(session: &Session<'_>, past: &PastRun) -> Result<Verdict> {
                 }
             }
             // All at once, above.
-            Action::ConfirmWorker { .. } => {}
-            // Done before the generation was recorded.
-            Action::PullImage { .. }
-            | Action::StageWorker { .. }
-            | Action::Backup { .. }
-            | Action::LoadDump { .. }
-            | Action::SwapData { .. }
-            | Action::TagImages { .. }
-            | Action::SwitchFiles { .. }
-            | Action::RemakeNetworks { .. }
-            | Action::CreateContainers { .. }
-            | Action::Start { .. }
-            | Action::SwitchOver { .. }
-            | Action::Restart { .. }
-            | Action::AwaitHealthy { .. }
-            | Action::RunHook { .. }
-            | Action::SmokeCheck
-            | Action::StopOld { .. }
-            | Action::SwitchWorker { .. }
-            | Action::VerifyFleet { .. }
-            | Action::Settle { .. }
-            | Action::Record { .. } => {}
+            AfterRecord::ConfirmWorker(_) => {}
         }
     }
     Ok(Verdict::Changed)
@@ -132,12 +114,11 @@ async fn finish(session: &Session<'_>, past: &PastRun) -> Result<Verdict> {
 
 /// The new agents may stay. One that cannot be told goes back by itself, and catches up later.
 async fn confirm_workers(session: &Session<'_>, past: &PastRun) -> Result<()> {
-    let workers: Vec<&String> = past
-        .plan
-        .steps()
-        .filter_map(|step| match &step.action {
-            Action::ConfirmWorker { worker } => Some(worker),
-            _ => None,
+    let after = past.plan.steps().filter_map(|step| nature(&step.action).after_record);
+    let workers: Vec<&str> = after
+        .filter_map(|after| match after {
+            AfterRecord::ConfirmWorker(worker) => Some(worker),
+            AfterRecord::RemoveOld(_) | AfterRecord::DropAside(_) => None,
         })
         .collect();
     if workers.is_empty() {

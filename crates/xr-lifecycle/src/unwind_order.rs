@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use xr_model::{Action, Plan, Step, StepId};
 
+use crate::actions::nature::nature;
+
 /// The begun steps in the order in which they are undone: in reverse, but for two things. The files come first, because an
 /// old container that is started reads them. And what was stopped for the sake of its data is started as it was at the
 /// beginning, dependencies first: a proxy that finds no server does not stay up.
@@ -34,31 +36,7 @@ pub(crate) fn order<'a>(plan: &'a Plan, started: &BTreeSet<StepId>) -> Vec<&'a S
 
 /// Whose containers a step starts or stops.
 fn service(step: &Step) -> Option<&str> {
-    match &step.action {
-        Action::Start { swap }
-        | Action::StopOld { swap }
-        | Action::SwitchOver { swap, .. }
-        | Action::Restart { swap, .. } => Some(&swap.service),
-        Action::PullImage { .. }
-        | Action::StageWorker { .. }
-        | Action::Backup { .. }
-        | Action::LoadDump { .. }
-        | Action::SwapData { .. }
-        | Action::DropAside { .. }
-        | Action::TagImages { .. }
-        | Action::SwitchFiles { .. }
-        | Action::RemakeNetworks { .. }
-        | Action::CreateContainers { .. }
-        | Action::AwaitHealthy { .. }
-        | Action::RunHook { .. }
-        | Action::SmokeCheck
-        | Action::SwitchWorker { .. }
-        | Action::VerifyFleet { .. }
-        | Action::Settle { .. }
-        | Action::Record { .. }
-        | Action::ConfirmWorker { .. }
-        | Action::RemoveOld { .. } => None,
-    }
+    nature(&step.action).service
 }
 
 #[cfg(test)]

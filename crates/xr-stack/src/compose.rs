@@ -206,8 +206,11 @@ impl Compose {
     fn refused(&self, said: &str) -> Fault {
         let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
         let said: Vec<&str> = said.lines().filter(|line| !line.contains("level=warning")).collect();
-        if said.iter().any(|line| line.contains("unknown docker command") || line.contains("is not a docker command")) {
-            return Fault::new("the compose plugin is not installed (`docker compose` is unknown)").hint("xr install");
+        // The last is what a client says that takes compose's options for its own.
+        let unknown = ["unknown docker command", "is not a docker command", "unknown flag: --project-directory"];
+        if said.iter().any(|line| unknown.iter().any(|words| line.contains(words))) {
+            let text = "the compose plugin is not installed, or cannot be run (`docker compose` is unknown)";
+            return Fault::new(text).hint("xr install; docker compose version");
         }
         let said = said.join(" ");
         let said = said.trim();
@@ -364,5 +367,6 @@ mod tests {
         };
         assert!(compose("required variable X is missing a value").starts_with("xr env set X=VALUE "));
         assert!(compose("services.a.image must be a string").ends_with(" config"));
+        assert!(compose("unknown flag: --project-directory\nSee 'docker --help'.").starts_with("xr install; "));
     }
 }

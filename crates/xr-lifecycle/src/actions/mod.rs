@@ -16,6 +16,7 @@ pub(crate) mod backup;
 pub(crate) mod create_containers;
 pub(crate) mod hook;
 pub(crate) mod inject;
+pub(crate) mod nature;
 pub(crate) mod pull_image;
 pub(crate) mod record;
 pub(crate) mod remake_networks;
