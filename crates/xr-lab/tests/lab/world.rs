@@ -57,7 +57,13 @@ fn a_second_registry_can_die_and_come_back() -> Result<()> {
 fn a_prepared_host_pulls_from_the_lab() -> Result<()> {
     let lab = Lab::attach_or_up()?;
     let host = lab.host(HostKind::Docker, "prepared")?;
-    let task = host.must("docker run --rm acme/orbit-worker:v1.1.0 scan 2>/dev/null")?;
+    let mut said = None;
+    let pulled = wait_for("a pull from the lab's registry", Duration::from_secs(90), || {
+        said = host.must("docker pull -q acme/orbit-worker:v1.1.0").err();
+        said.is_none()
+    });
+    pulled.or_else(|late| said.map_or(Ok(()), |said| Err(said.context(late))))?;
+    let task = host.must("docker run --rm acme/orbit-worker:v1.1.0 scan")?;
     assert!(task.contains("\"version\": \"v1.1.0\""), "{task}");
     host.must("docker compose version")?;
 
