@@ -16,6 +16,8 @@ const UP: Duration = Duration::from_millis(500);
 /// The same once it was restarted: what the engine itself
 /// [calls a successful start](https://docs.docker.com/engine/containers/start-containers-automatically/#restart-policy-details).
 const UP_AGAIN: Duration = Duration::from_secs(10);
+/// How long a check may be without its program, which the container may still be about to install.
+const NO_CHECK: Duration = Duration::from_secs(30);
 /// Lines of a guilty container's log that are shown.
 const LOG_LINES: usize = 20;
 
@@ -43,15 +45,16 @@ pub async fn await_container(
     cancel: &Cancel,
 ) -> std::result::Result<Container, Failure> {
     let id = &container.id;
-    let (test, _) = session.engine.health_test(id).await?;
+    let test = session.engine.health_test(id).await?;
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
-    let mut said = if test.is_empty() {
+    let mut said = if test.argv.is_empty() {
         String::from("it does not stay up")
     } else {
         String::from("its check has not answered yet")
     };
     let mut up_since = (String::new(), begun);
+    let mut runs_since = begun;
     let mut forgiven = 0;
     loop {
         let Some(now) = session.engine.container(id).await? else {
@@ -65,7 +68,7 @@ pub async fn await_container(
             ContainerState::Dead => return Err(guilty(session, &now, "is dead".to_owned()).await),
             ContainerState::Running if expect.completes => {}
             ContainerState::Running => {
-                if test.is_empty() {
+                if test.argv.is_empty() {
                     if up_since.0 != now.started_at {
                         up_since = (now.started_at.clone(), Instant::now());
                     }
@@ -76,9 +79,19 @@ pub async fn await_container(
                 } else if now.health == Health::Healthy {
                     return Ok(now);
                 } else {
-                    match probe(session, id, &test).await {
+                    match probe(session, id, &test.argv).await {
                         Some(Probe::Passed) => return Ok(now),
-                        Some(Probe::Failed(why)) => said = why,
+                        Some(Probe::Failed(why)) => {
+                            said = why;
+                            runs_since = Instant::now();
+                        }
+                        // A start period is there for what takes longer to be complete.
+                        Some(Probe::CannotRun(why)) if runs_since.elapsed() >= NO_CHECK.max(test.start_period) => {
+                            return Err(
+                                guilty(session, &now, format!("has a health check that cannot be run: {why}")).await
+                            );
+                        }
+                        Some(Probe::CannotRun(why)) => said = why,
                         None => {}
                     }
                 }

@@ -35,20 +35,20 @@ async fn stays_healthy(
     container: &Container,
     watch: Duration,
 ) -> std::result::Result<(), Failure> {
-    let (test, retries) = session.engine.health_test(&container.id).await?;
-    if test.is_empty() {
+    let test = session.engine.health_test(&container.id).await?;
+    if test.argv.is_empty() {
         return Ok(());
     }
     let begun = Instant::now();
     let mut failures = 0;
     loop {
-        match session.engine.probe(&container.id, &test).await {
+        match session.engine.probe(&container.id, &test.argv).await {
             Ok(Probe::Passed) => failures = 0,
             // One that does not run cannot be asked; its end is the better cause.
             Err(_) => look(session, std::slice::from_ref(container)).await?,
-            Ok(Probe::Failed(why)) => {
+            Ok(Probe::Failed(why) | Probe::CannotRun(why)) => {
                 failures += 1;
-                if failures >= retries {
+                if failures >= test.retries {
                     let how = format!("became healthy, then unhealthy: {why}");
                     return Err(guilty(session, container, how).await);
                 }

@@ -1,6 +1,7 @@
 //! A program to run, as a value: built anywhere, run here.
 
 use std::{
+    env,
     ffi::OsString,
     fmt,
     fs::File,
@@ -10,12 +11,13 @@ use std::{
     time::Duration,
 };
 
+use duct::Expression;
 use xr_model::{Fault, Result};
 
 use crate::{
     Identity, children, compose_plugin,
     context::{chosen_engine, client_folder},
-    watched,
+    search_path, watched,
 };
 
 /// A program with its arguments and surroundings.
@@ -162,6 +164,24 @@ impl Cmd {
         }
     }
 
+    /// The program with its arguments, under the name that it was given.
+    fn call(&self) -> Expression {
+        let (name, args) = (&self.argv[0], &self.argv[1..]);
+        let path = self.env.iter().rfind(|(key, _)| key == "PATH").map(|(_, value)| value.clone());
+        // Another user may be let into other folders.
+        let found = path.or_else(|| env::var_os("PATH")).filter(|_| self.identity.is_none());
+        match found.and_then(|path| search_path::find(name, &path)) {
+            Some(program) => {
+                let name = name.clone();
+                duct::cmd(program, args).before_spawn(move |command| {
+                    command.arg0(&name);
+                    Ok(())
+                })
+            }
+            None => duct::cmd(name, args),
+        }
+    }
+
     /// Runs it to its end, whatever its exit code.
     ///
     /// # Errors
@@ -170,7 +190,7 @@ impl Cmd {
         let plugin = self.plugin();
         let begun = match &plugin {
             Some(plugin) => compose_plugin::call(plugin, &self.argv[1..]),
-            None => duct::cmd(&self.argv[0], &self.argv[1..]),
+            None => self.call(),
         };
         let mut expression = begun.stdin_bytes(self.stdin.clone()).unchecked();
         if let Some(dir) = &self.cwd {

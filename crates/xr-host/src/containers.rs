@@ -21,6 +21,7 @@ use xr_model::{Attachment, Container, ContainerState, Fault, Health, Port, Resul
 
 use crate::{
     engine::{Engine, is_status},
+    exec::HealthTest,
     networks::asked,
 };
 
@@ -94,16 +95,21 @@ impl Engine {
         }
     }
 
-    /// The command of the container's own health check, as `["CMD", …]` or `["CMD-SHELL", script]`, and how many failures in
-    /// a row make it unhealthy; an empty command when it has none.
+    /// The container's own health check.
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub async fn health_test(&self, id: &str) -> Result<(Vec<String>, u32)> {
+    pub async fn health_test(&self, id: &str) -> Result<HealthTest> {
         let check = self.inspect(id).await?.and_then(|c| c.config?.healthcheck).unwrap_or_default();
         let test = check.test.filter(|test| test.first().is_none_or(|first| first != "NONE")).unwrap_or_default();
         let retries = check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|retries| *retries > 0);
-        Ok((test, retries.unwrap_or(RETRIES)))
+        let start_period =
+            check.start_period.and_then(|nanoseconds| u64::try_from(nanoseconds).ok()).unwrap_or_default();
+        Ok(HealthTest {
+            argv: test,
+            retries: retries.unwrap_or(RETRIES),
+            start_period: Duration::from_nanos(start_period),
+        })
     }
 
     /// A container's environment and working folder, to find programs and files in it.

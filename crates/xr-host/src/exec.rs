@@ -15,6 +15,22 @@ const PROBE: Duration = Duration::from_secs(30);
 /// How much of what a probe says is kept.
 const KEPT: usize = 64 << 10;
 
+/// What a shell [ends with](https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_08_02), and Docker,
+/// when a program cannot be run, or is not there.
+const NOT_RUNNABLE: i64 = 126;
+const NOT_FOUND: i64 = 127;
+
+/// A container's own health check.
+#[derive(Clone, Debug)]
+pub struct HealthTest {
+    /// `["CMD", …]` or `["CMD-SHELL", script]`; empty when it has none.
+    pub argv: Vec<String>,
+    /// How many failures in a row make it unhealthy.
+    pub retries: u32,
+    /// Failures do not count so long after its start.
+    pub start_period: Duration,
+}
+
 /// A health probe's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
@@ -22,6 +38,8 @@ pub enum Probe {
     Passed,
     /// Another exit code, and the last of what it said.
     Failed(String),
+    /// Its program is not in the container, or none that can be run.
+    CannotRun(String),
 }
 
 impl Engine {
@@ -45,7 +63,12 @@ impl Engine {
             Ok(())
         };
         let program = Program { argv: &argv, input: None, hear: &mut hear, setting: Setting::default() };
-        let Some(code) = self.run_program(id, program, tokio::time::sleep(PROBE)).await? else {
+        let ended = match self.run_program(id, program, tokio::time::sleep(PROBE)).await {
+            // Newer engines say so instead of an exit code.
+            Err(fault) if is_no_program(&fault.chain()) => return Ok(Probe::CannotRun(fault.chain())),
+            ended => ended?,
+        };
+        let Some(code) = ended else {
             return Ok(Probe::Failed(format!("no answer within {} s", PROBE.as_secs())));
         };
         if code == 0 {
@@ -53,11 +76,9 @@ impl Engine {
         }
         let said = String::from_utf8_lossy(&said);
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-        Ok(Probe::Failed(format!(
-            "exit code {code}{}{}",
-            if last.is_empty() { "" } else { ": " },
-            last.chars().take(300).collect::<String>()
-        )))
+        let last: String = last.chars().take(300).collect();
+        let why = format!("exit code {code}{}{last}", if last.is_empty() { "" } else { ": " });
+        Ok(if matches!(code, NOT_RUNNABLE | NOT_FOUND) { Probe::CannotRun(why) } else { Probe::Failed(why) })
     }
 
     /// Whether a path exists in a container; relative to its working folder. Starts no process there.
@@ -89,5 +110,26 @@ impl Engine {
             }
         }
         Ok(false)
+    }
+}
+
+/// Whether the engine could not start a program because there is none of the name, or none that can be run.
+fn is_no_program(said: &str) -> bool {
+    said.contains("OCI runtime exec failed")
+        && ["executable file not found", "no such file or directory", "permission denied", "exec format error"]
+            .iter()
+            .any(|why| said.contains(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_finds_no_program_is_understood() {
+        let said = "OCI runtime exec failed: exec failed: unable to start container process: exec: \"curl\": executable file not found in $PATH: unknown";
+        assert!(is_no_program(said));
+        assert!(!is_no_program("container 12ab is not running"));
+        assert!(!is_no_program("OCI runtime exec failed: exec failed: cannot exec in a stopped container: unknown"));
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use xr_model::{Fault, Port, Result, Service, Version};
+use xr_model::{Container, Fault, Port, Result, Service, Version};
 use xr_preflight::{
     http,
     listening::{self, Deaf},
@@ -53,15 +53,24 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// Asks every published TCP port that the compose file names, not one that the engine takes out of a range. A port that speaks
-/// HTTP must not answer that its backend is gone (502, 503, 504); the manifest may ask for more. Of several ports of a service
-/// for which the manifest asks nothing, one at least must be listened on. Gives up once `cancel` is raised.
+/// Asks every published TCP port: those that the compose file names, and those that the engine chose for the running
+/// `containers`. A port that speaks HTTP must not answer that its backend is gone (502, 503, 504); the manifest may ask for
+/// more. Of several ports of a service for which the manifest asks nothing, one at least must be listened on. Gives up once
+/// `cancel` is raised.
 ///
 /// # Errors
 /// Names service, port and the last answer.
-pub(crate) async fn check(cancel: &Cancel, services: &[Service], manifest: &Manifest, version: &Version) -> Result<()> {
+pub(crate) async fn check(
+    cancel: &Cancel,
+    services: &[Service],
+    containers: &[Container],
+    manifest: &Manifest,
+    version: &Version,
+) -> Result<()> {
     let asks = services.iter().map(|service| {
-        let (cancel, questions) = (cancel.clone(), questions(service, manifest, version));
+        let running = containers.iter().filter(|one| one.service == service.name && one.is_running());
+        let ports = published(&service.ports, running.flat_map(|container| &container.ports));
+        let (cancel, questions) = (cancel.clone(), questions(service, ports, manifest, version));
         tokio::task::spawn_blocking(move || until_answered(&questions, &|| cancel.is_raised()))
     });
     for answer in futures_util::future::join_all(asks).await {
@@ -70,9 +79,22 @@ pub(crate) async fn check(cancel: &Cancel, services: &[Service], manifest: &Mani
     Ok(())
 }
 
-fn questions(service: &Service, manifest: &Manifest, version: &Version) -> Vec<Question> {
+/// The TCP ports at which a service is to be reached, those that the compose file names before those that its containers
+/// hold; each once, whatever the number of addresses that it has.
+fn published<'a>(named: &'a [Port], held: impl Iterator<Item = &'a Port>) -> Vec<Port> {
+    let mut ports: Vec<Port> = Vec::new();
+    let fixed = named.iter().filter(|port| port.until.is_none());
+    for port in fixed.chain(held.filter(|port| port.published != 0)).filter(|port| port.protocol == "tcp") {
+        if !ports.iter().any(|one| one.published == port.published) {
+            ports.push(port.clone());
+        }
+    }
+    ports
+}
+
+fn questions(service: &Service, ports: Vec<Port>, manifest: &Manifest, version: &Version) -> Vec<Question> {
     let mut questions = Vec::new();
-    for port in service.ports.iter().filter(|port| port.protocol == "tcp" && port.until.is_none()) {
+    for port in ports {
         let asked: Vec<_> = manifest.smoke.iter().filter(|smoke| smoke.service == service.name).collect();
         let question = |path: &str, status, contains| Question {
             service: service.name.clone(),
@@ -165,6 +187,24 @@ fn judge(question: &Question, status: u16, body: &str) -> std::result::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_the_engine_chose_is_asked_and_one_that_has_two_addresses_only_once() {
+        let port = |host_ip: &str, published, until, protocol: &str| Port {
+            host_ip: host_ip.into(),
+            published,
+            until,
+            target: 80,
+            protocol: protocol.into(),
+        };
+        let named = [port("", 8000, Some(8010), "tcp"), port("127.0.0.1", 9000, None, "tcp")];
+        let held = [("0.0.0.0", 8003, "tcp"), ("::", 8003, "tcp"), ("127.0.0.1", 9000, "tcp"), ("", 5353, "udp")];
+        let held = held.map(|(ip, number, protocol)| port(ip, number, None, protocol));
+        let numbers =
+            |held: &[Port]| -> Vec<u16> { published(&named, held.iter()).iter().map(|port| port.published).collect() };
+        assert_eq!(numbers(&held), [9000, 8003]);
+        assert_eq!(numbers(&[]), [9000]);
+    }
 
     #[test]
     fn of_several_ports_one_must_be_listened_on_and_those_that_are_asked_for_all() {

@@ -179,7 +179,7 @@ async fn present(session: &Session<'_>, kind: RunKind) -> Result<Prepared> {
         restores: Vec::new(),
         remade_networks: Vec::new(),
         settle: manifest.health.settle.unwrap_or(Duration::ZERO),
-        smoke: generation.services.iter().any(|s| !s.ports.is_empty()),
+        smoke: generation.services.iter().any(Service::is_published),
         fleet: None,
     };
     Ok(Prepared {

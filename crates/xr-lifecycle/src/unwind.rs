@@ -260,7 +260,7 @@ async fn answers_again(session: &Session<'_>, old: &Generation, running: &[Conta
         xr_stack::load(&xr_session::root_of(session, old.number)).map(|stack| stack.manifest).unwrap_or_default();
     let runs = |service: &&Service| running.iter().any(|container| container.service == service.name);
     let services: Vec<Service> = old.services.iter().filter(runs).cloned().collect();
-    if let Err(fault) = smoke::check(&Cancel::default(), &services, &manifest, &old.version).await {
+    if let Err(fault) = smoke::check(&Cancel::default(), &services, running, &manifest, &old.version).await {
         session.say(Level::Warning, fault.chain());
     }
 }

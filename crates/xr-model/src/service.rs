@@ -69,6 +69,9 @@ pub struct Service {
     /// Whether the compose file says in so many words that it is not started again: `restart: "no"`.
     #[serde(default)]
     pub ends: bool,
+    /// Whether the engine chooses host ports for it: of those the compose file gives the container's only.
+    #[serde(default)]
+    pub chosen_ports: bool,
     /// The publisher's word on starting the new beside the old, where given.
     pub beside: Option<bool>,
 }
@@ -125,6 +128,11 @@ impl Service {
         Some(format!("does not have the volume {} at {}", lacking.volume, lacking.target))
     }
 
+    /// Whether it is to be reached at ports of the host.
+    pub fn is_published(&self) -> bool {
+        self.chosen_ports || !self.ports.is_empty()
+    }
+
     /// Whether a new container may run beside these old ones: no published port, no fixed name or address, nothing borrowed,
     /// and nothing that either may write, unless the publisher says that its data bear two.
     pub fn may_run_beside<'a>(&self, old: impl IntoIterator<Item = &'a Container>) -> bool {
@@ -172,6 +180,12 @@ impl Service {
     /// Whether its image is that of a database, by its name: it keeps data of its own and asks no other one for them.
     pub fn is_database(&self) -> bool {
         self.image.name().rsplit('/').next().is_some_and(is_database)
+    }
+
+    /// Whether its image is that of a database, or its own name says that it is one.
+    pub fn is_called_a_database(&self) -> bool {
+        let mut words = self.name.split(|c: char| !c.is_ascii_alphanumeric());
+        self.is_database() || words.any(|word| matches!(word.to_lowercase().as_str(), "database" | "db" | "sql"))
     }
 
     /// Whether its own name or its image's is that of a database, a queue or the like.

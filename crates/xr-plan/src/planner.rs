@@ -275,7 +275,8 @@ impl Work<'_> {
     /// While nothing serves that could be kept serving, what nobody orders starts at once, as with compose.
     fn comes_first(&self, service: &Service) -> bool {
         let serves = self.observed.containers.iter().any(Container::is_up);
-        let is_proxy = service.ports.iter().any(|port| PAGES.contains(&port.target));
+        let serves_pages = service.ports.iter().any(|port| PAGES.contains(&port.target));
+        let is_proxy = serves_pages && !service.is_called_a_database();
         let needs_nobody = service.depends_on.is_empty() && service.tied_to.is_empty();
         needs_nobody && (!serves || (self.owns_data(service) && !is_proxy))
     }

@@ -5,7 +5,7 @@
 mod support;
 
 use support::{container, origin, port, product, service, sound, titles, with_actions, world};
-use xr_model::{Action, ContainerState, NetworkPlace, Restore, RunKind, Service, VolumePlace};
+use xr_model::{Action, ContainerState, NetworkPlace, Port, Restore, RunKind, Service, VolumePlace};
 use xr_plan::{Origin, lint};
 
 #[test]
@@ -90,6 +90,20 @@ fn a_fresh_install_starts_dependencies_first() {
     let titles = titles(&sound(&desired, &observed, &origin));
     let order: Vec<_> = titles.iter().filter(|t| t.starts_with("start")).collect();
     assert_eq!(order, ["start db", "start server", "start agent", "start nginx"]);
+}
+
+#[test]
+fn a_database_does_not_start_last_where_its_port_is_one_of_pages() {
+    for (name, first) in [("db", "start app + start db"), ("web", "start app")] {
+        let keeper = Service { owns_data: true, ports: vec![Port { target: 8080, ..port(80) }], ..service(name, &[]) };
+        let (mut desired, mut observed) = world(vec![service("app", &[]), keeper], &[]);
+        // Something serves, and both are new.
+        observed.containers = vec![container(&service("other", &[]))];
+        desired.previous_specs.clear();
+        let titles = titles(&sound(&desired, &observed, &origin()));
+        let start = titles.iter().find(|title| title.starts_with("start "));
+        assert_eq!(start.map(String::as_str), Some(first), "{titles:?}");
+    }
 }
 
 #[test]

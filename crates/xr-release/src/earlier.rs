@@ -78,7 +78,18 @@ fn written_places(config: &Value) -> BTreeSet<PathBuf> {
     let services = config["services"].as_object().into_iter().flatten();
     let mounts = services.flat_map(|(_, service)| service["volumes"].as_array().into_iter().flatten());
     let written = mounts.filter(|mount| mount["type"] == "bind" && mount["read_only"] != true);
-    written.filter_map(|mount| mount["source"].as_str()).filter(|path| !is_the_hosts(path)).map(PathBuf::from).collect()
+    let mounted = written.filter_map(|mount| mount["source"].as_str());
+    // A volume may be no more than another name for a folder.
+    let volumes = config["volumes"].as_object().into_iter().flatten();
+    let options = volumes.map(|(_, volume)| &volume["driver_opts"]);
+    let bound = options.filter(|options| options["o"].as_str().is_some_and(|o| o.split(',').any(is_bind)));
+    let bound = bound.filter_map(|options| options["device"].as_str());
+    mounted.chain(bound).filter(|path| !is_the_hosts(path)).map(PathBuf::from).collect()
+}
+
+/// An option of `mount` that makes of a device a place that is there already.
+fn is_bind(option: &str) -> bool {
+    matches!(option.trim(), "bind" | "rbind")
 }
 
 /// A folder in which something is, or a file that says something. What cannot be read may hold something.
@@ -124,10 +135,15 @@ mod tests {
                 ]},
                 "web": {},
             },
-            "volumes": {"files": {"name": "shop_files"}, "outside": {"name": "pg", "external": true}},
+            "volumes": {
+                "files": {"name": "shop_files"},
+                "outside": {"name": "pg", "external": true},
+                "disk": {"name": "shop_disk", "driver_opts": {"type": "none", "o": "rw,bind", "device": "/mnt/disk"}},
+                "share": {"name": "shop_share", "driver_opts": {"type": "nfs", "o": "addr=nas", "device": ":/shop"}},
+            },
         });
-        assert_eq!(named_volumes(&config), ["shop_files", "pg"]);
-        assert_eq!(written_places(&config), BTreeSet::from([PathBuf::from("/srv/shop/data/pg")]));
+        assert_eq!(named_volumes(&config), ["shop_files", "pg", "shop_disk", "shop_share"]);
+        assert_eq!(written_places(&config), ["/mnt/disk", "/srv/shop/data/pg"].map(PathBuf::from).into());
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub fn read(config: &Value, manifest: &Manifest) -> Result<Vec<Service>> {
             replicas: number(&definition["scale"]).or_else(|| number(&deploy["replicas"])).unwrap_or(1),
             restart: restart(definition),
             ends: says_it_ends(definition),
+            chosen_ports: has_chosen_ports(definition),
             beside: rule.and_then(|rule| rule.beside),
         };
         services.insert(name.clone(), service);
@@ -159,6 +160,14 @@ fn dependencies(definition: &Value) -> Vec<Dependency> {
             restart: how["restart"] == true,
         })
         .collect()
+}
+
+/// Whether a port of the container is published, and no port of the host named for it.
+fn has_chosen_ports(definition: &Value) -> bool {
+    let mut ports = definition["ports"].as_array().into_iter().flatten();
+    ports.any(|port| {
+        matches!(port["published"].as_str(), None | Some("" | "0")) && port["published"].as_u64().unwrap_or(0) == 0
+    })
 }
 
 fn ports(definition: &Value) -> Vec<Port> {
@@ -303,6 +312,22 @@ mod tests {
         }));
         let beside: Vec<_> = services.iter().filter(|s| s.may_run_beside([])).map(|s| s.name.as_str()).collect();
         assert_eq!(beside, ["memory", "network", "plain", "socket"]);
+    }
+
+    #[test]
+    fn a_service_is_published_also_where_the_engine_chooses_the_port() {
+        let services = of(json!({
+            "chosen": {"image": "a", "ports": [{"target": 80, "protocol": "tcp"}]},
+            "zero": {"image": "a", "ports": [{"target": 80, "published": "0", "protocol": "tcp"}]},
+            "named": {"image": "a", "ports": [{"target": 80, "published": "8083", "protocol": "tcp"}]},
+            "range": {"image": "a", "ports": [{"target": 80, "published": "8000-8010", "protocol": "tcp"}]},
+            "none": {"image": "a", "expose": ["80"]}
+        }));
+        let which = |is: fn(&Service) -> bool| -> Vec<&str> {
+            services.iter().filter(|s| is(s)).map(|s| s.name.as_str()).collect()
+        };
+        assert_eq!(which(Service::is_published), ["chosen", "named", "range", "zero"]);
+        assert_eq!(which(|service| service.chosen_ports), ["chosen", "zero"]);
     }
 
     #[test]

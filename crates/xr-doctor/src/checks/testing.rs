@@ -56,6 +56,7 @@ pub(crate) fn service(name: &str) -> Service {
         image_source: xr_model::ImageSource::Registry,
         replicas: 1,
         restart: "always".into(),
+        chosen_ports: false,
         beside: None,
     }
 }

@@ -89,9 +89,11 @@ pub(crate) async fn act(run: &Run<'_, '_>, step: &Step) -> Result<(), Failure> {
         }
         Action::RunHook { index, .. } => hook::act(run, step.id, *index).await,
         Action::SmokeCheck => {
-            let desired = &run.prepared.desired;
-            Ok(crate::smoke::check(&run.session.cancel, &desired.services, &run.prepared.manifest, &desired.version)
-                .await?)
+            let (desired, manifest) = (&run.prepared.desired, &run.prepared.manifest);
+            let mut containers = run.session.containers(run.project()).await?;
+            containers.retain(|container| !run.prepared.retired_ids().contains(&container.id.as_str()));
+            let cancel = &run.session.cancel;
+            Ok(crate::smoke::check(cancel, &desired.services, &containers, manifest, &desired.version).await?)
         }
         Action::StopOld { swap } => stop_old::act(run, swap).await,
         Action::Settle { services, watch } => settle::act(run, services, *watch).await,

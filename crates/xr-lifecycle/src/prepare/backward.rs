@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xr_compose::{networks, ownership};
-use xr_model::{Desired, Fault, Generation, Level, Result, RunKind, Version};
+use xr_model::{Desired, Fault, Generation, Level, Result, RunKind, Service, Version};
 use xr_release::{bundle_files::BundleFiles, files, settings::EnvReport};
 use xr_session::Session;
 
@@ -93,7 +93,7 @@ pub(super) async fn rollback(session: &Session<'_>, goal: &Goal<'_>, no_backup: 
         backups,
         restores,
         settle: stack.manifest.health.settle.unwrap_or(Duration::ZERO),
-        smoke: target.services.iter().any(|s| !s.ports.is_empty()),
+        smoke: target.services.iter().any(Service::is_published),
         fleet: None,
     };
     // What this run changes, not what the generation's own did.

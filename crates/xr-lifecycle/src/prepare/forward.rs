@@ -218,7 +218,7 @@ pub(super) async fn forward(session: &Session<'_>, request: &Request) -> Result<
         },
         restores: Vec::new(),
         settle: staged.stack.manifest.health.settle.unwrap_or(Duration::ZERO),
-        smoke: services.iter().any(|s| !s.ports.is_empty()),
+        smoke: services.iter().any(Service::is_published),
         fleet: None,
         services,
         left_out: Vec::new(),

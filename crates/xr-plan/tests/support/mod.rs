@@ -43,6 +43,7 @@ pub fn service(name: &str, needs: &[&str]) -> Service {
         image_source: xr_model::ImageSource::Registry,
         replicas: 1,
         restart: "always".into(),
+        chosen_ports: false,
         beside: None,
     }
 }
