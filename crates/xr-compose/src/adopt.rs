@@ -115,6 +115,7 @@ mod tests {
             restart: String::new(),
             started_at: String::new(),
             networks: Vec::new(),
+            addresses: Vec::new(),
             ports: Vec::new(),
             mounts: Vec::new(),
         }

@@ -192,7 +192,9 @@ impl Cmd {
             Some(plugin) => compose_plugin::call(plugin, &self.argv[1..]),
             None => self.call(),
         };
-        let mut expression = begun.stdin_bytes(self.stdin.clone()).unchecked();
+        // What is to be written to a program takes a thread of its own.
+        let fed = if self.stdin.is_empty() { begun.stdin_null() } else { begun.stdin_bytes(self.stdin.clone()) };
+        let mut expression = fed.unchecked();
         if let Some(dir) = &self.cwd {
             expression = expression.dir(dir);
         }

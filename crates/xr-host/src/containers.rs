@@ -292,6 +292,8 @@ fn describe(found: ContainerInspectResponse) -> Container {
     };
     let (networks, held) = found.network_settings.map_or((None, None), |n| (n.networks, n.ports));
     let networks = networks.unwrap_or_default();
+    let assigned = networks.values().flat_map(|at| [&at.ip_address, &at.global_ipv6_address]);
+    let addresses = assigned.filter_map(|address| address.as_deref()?.parse().ok()).collect();
     let attachments = networks.into_iter().map(|(network, at)| Attachment {
         // An address of the engine's own making is not asked for again.
         settings: serde_json::to_value(EndpointSettings { mac_address: None, ..asked(&at) }).unwrap_or_default(),
@@ -329,6 +331,7 @@ fn describe(found: ContainerInspectResponse) -> Container {
         restart,
         started_at: state.started_at.map(|at| at.to_string()).unwrap_or_default(),
         networks,
+        addresses,
         ports,
         mounts,
         id,

@@ -1,6 +1,6 @@
 //! What should be (`Desired`) and what is (`Observed`): the two inputs of planning.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,9 @@ pub struct Container {
     pub started_at: String,
     /// Its places on networks, to put it back.
     pub networks: Vec<Attachment>,
+    /// Its own addresses on networks, while it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
     /// Ports it holds on the host.
     pub ports: Vec<Port>,
     /// What is mounted in it, as the engine says: what its image and whoever made it asked for.

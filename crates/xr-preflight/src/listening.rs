@@ -31,6 +31,15 @@ pub fn address(port: &Port) -> SocketAddr {
     SocketAddr::new(ip, port.published)
 }
 
+/// Whether somebody listens behind a published port. At its own `addresses` on the engine's networks a container tells it at
+/// once; where they are not reached from here, [`ask`] does.
+pub fn is_listened_on(port: &Port, addresses: &[IpAddr], patience: Duration) -> bool {
+    let published = address(port);
+    let connects = |address, patience| TcpStream::connect_timeout(&address, patience).is_ok();
+    let own = || addresses.iter().any(|ip| connects(SocketAddr::new(*ip, port.target), HANG_UP));
+    connects(published, patience) && (own() || ask(published, patience).is_ok())
+}
+
 /// Connects, and waits a moment for whether it is hung up on.
 pub fn ask(address: SocketAddr, patience: Duration) -> Result<(), Deaf> {
     let mut stream = TcpStream::connect_timeout(&address, patience).map_err(|_| Deaf::Refused)?;

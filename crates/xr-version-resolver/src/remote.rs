@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::PoisonError, thread::JoinHandle, time::Sy
 
 use xr_model::{Fault, Result, Version, exit};
 
-use crate::{Checkout, Source, refs};
+use crate::{Checkout, Source, config::Config, refs};
 
 /// A tag that is a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +38,14 @@ impl Checkout {
     /// # Errors
     /// When `.git/config` cannot be read, or several remotes leave the choice open.
     pub fn remote(&self) -> Result<Option<String>> {
-        let config = self.config()?;
-        let upstream =
-            self.head().ok().and_then(|head| head.branch).and_then(|branch| config.upstreams.get(&branch).cloned());
-        if let Some((remote, _)) = upstream {
-            return Ok(Some(remote));
+        let branch = self.head().ok().and_then(|head| head.branch);
+        self.remote_of(&self.config()?, branch.as_deref())
+    }
+
+    /// The remote that `branch` follows by the repository's settings, else the one that every repository has.
+    fn remote_of(&self, config: &Config, branch: Option<&str>) -> Result<Option<String>> {
+        if let Some((remote, _)) = branch.and_then(|branch| config.upstreams.get(branch)) {
+            return Ok(Some(remote.clone()));
         }
         let names: Vec<&String> = config.remotes.keys().collect();
         match names.as_slice() {
@@ -83,12 +86,11 @@ impl Checkout {
 
     fn ask(&self, branch: Option<&str>) -> Result<RemoteRefs> {
         let root = xr_model::shell(&self.root);
-        let Some(remote) = self.remote()? else {
+        let (config, current) = (self.config()?, self.head().ok().and_then(|head| head.branch));
+        let Some(remote) = self.remote_of(&config, current.as_deref())? else {
             return Err(Fault::new(format!("the git repository {root} has no remote to ask for releases"))
                 .hint(format!("git -C {root} remote add origin URL")));
         };
-        let config = self.config()?;
-        let current = self.head().ok().and_then(|head| head.branch);
         let upstream = current
             .as_ref()
             .and_then(|name| config.upstreams.get(name))

@@ -52,5 +52,7 @@ pub fn main() -> ExitCode {
     };
     // What is no longer wanted (a question to the git remote) does not outlive this process.
     xr_host::end_children();
+    // Nobody waits for an answer any more that is still being waited for.
+    runtime.shutdown_background();
     code
 }

@@ -92,6 +92,7 @@ fn running(service: &Service) -> Container {
         restart: "always".into(),
         started_at: "2026-01-02T03:04:05Z".into(),
         networks: vec![],
+        addresses: Vec::new(),
         ports: service.ports.clone(),
         mounts: Vec::new(),
     }

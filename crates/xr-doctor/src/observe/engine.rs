@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -157,7 +157,15 @@ async fn registry(
 /// Ports to look at: those that services want and no container of theirs holds, and those that running containers hold.
 pub(super) struct Ports {
     wanted: Vec<Port>,
-    held: Vec<(String, Port)>,
+    held: Vec<Held>,
+}
+
+/// A port that a running container holds.
+struct Held {
+    container: String,
+    /// The container's own addresses.
+    addresses: Vec<IpAddr>,
+    port: Port,
 }
 
 pub(super) fn wanted_ports(facts: &Facts) -> Ports {
@@ -165,9 +173,14 @@ pub(super) fn wanted_ports(facts: &Facts) -> Ports {
         return Ports { wanted: Vec::new(), held: Vec::new() };
     }
     let running = || facts.all_containers().iter().filter(|c| c.is_running());
-    let held: Vec<(String, Port)> =
-        running().flat_map(|c| c.ports.iter().map(|port| (c.name.clone(), port.clone()))).collect();
-    let is_held = |port: &Port| held.iter().any(|(_, h)| h.published == port.published && h.protocol == port.protocol);
+    let of = |c: &Container, port: &Port| Held {
+        container: c.name.clone(),
+        addresses: c.addresses.clone(),
+        port: port.clone(),
+    };
+    let held: Vec<Held> = running().flat_map(|c| c.ports.iter().map(move |port| of(c, port))).collect();
+    let same = |a: &Port, b: &Port| a.published == b.published && a.protocol == b.protocol;
+    let is_held = |port: &Port| held.iter().any(|held| same(&held.port, port));
     let wanted = facts
         .expected()
         .iter()
@@ -179,12 +192,13 @@ pub(super) fn wanted_ports(facts: &Facts) -> Ports {
 }
 
 pub(super) fn ports(ports: Ports) -> (Vec<TakenPort>, Vec<(String, String)>) {
-    let held = ports.held.into_iter().filter(|(_, port)| port.protocol == "tcp" && port.published != 0);
+    let held = ports.held.into_iter().filter(|held| held.port.protocol == "tcp" && held.port.published != 0);
     // At once: who waits to be asked lets each take its moment.
     let asking: Vec<_> = held
-        .map(|(container, port)| {
+        .map(|Held { container, addresses, port }| {
             let address = listening::address(&port);
-            (container, address, std::thread::spawn(move || listening::ask(address, PATIENCE).is_ok()))
+            let ask = move || listening::is_listened_on(&port, &addresses, PATIENCE);
+            (container, address, std::thread::spawn(ask))
         })
         .collect();
     // A thread that died has told nothing against its port.

@@ -67,6 +67,7 @@ pub fn container(service: &Service) -> Container {
         restarts: 0,
         restart: "always".to_owned(),
         started_at: String::new(),
+        addresses: vec![],
         networks: vec![Attachment {
             container: format!("old-{}", service.name),
             network: "p_default".into(),
