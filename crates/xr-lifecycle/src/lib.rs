@@ -31,5 +31,5 @@ pub use judge::problems;
 pub use prepare::{Prepared, Request, Wanted, prepare};
 pub use prune::{OldImage, Prunable, prunable, prune, prune_past};
 pub use recover::{Recovery, recover};
-pub use start_stop::{Stopped, layers, prepare_restart, prepare_start, settings_changed, stop, stoppable};
+pub use start_stop::{Stopped, prepare_restart, prepare_start, settings_changed, stop, stoppable};
 pub use uninstall::{Belongings, Extent, belongings, uninstall};

@@ -3,15 +3,13 @@
 //! A start is planned and journalled like an update whose target is what serves already, so it needs neither a
 //! registry nor a git remote. Settings that changed since are not its business: see [`settings_changed`].
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use futures_util::future;
 use xr_compose::ownership;
 use xr_journal::RunLock;
-use xr_model::{
-    Action, Container, Desired, Fault, Generation, Plan, Result, RunKind, Service, Stage, Step, StepId, Swap, exit,
-};
-use xr_plan::{Origin, lint, plan};
+use xr_model::{Action, Container, Desired, Fault, Generation, Plan, Result, RunKind, Service, exit};
+use xr_plan::{Origin, layers, plan, restart};
 use xr_release::settings;
 use xr_session::Session;
 
@@ -19,9 +17,6 @@ use crate::{
     prepare::{Prepared, checks},
     service_hooks,
 };
-
-/// How long a container without a check may take to be up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a stop did.
 #[derive(Clone, Debug, Default)]
@@ -60,23 +55,6 @@ pub fn settings_changed(session: &Session<'_>, generation: &Generation) -> Resul
         || files.any(|file| differ(&staged.join(file), &session.root.join(file))))
 }
 
-/// Services in layers, each of which depends only on those before it.
-pub fn layers(services: &[Service]) -> Vec<Vec<&Service>> {
-    let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut layers: Vec<Vec<&Service>> = Vec::new();
-    // Dependencies come first in `services`.
-    for service in services {
-        let below = service.depends_on.iter().map(|d| &d.service).chain(&service.tied_to);
-        let depth = below.filter_map(|name| depths.get(name.as_str())).map(|depth| depth + 1).max().unwrap_or(0);
-        depths.insert(&service.name, depth);
-        if layers.len() <= depth {
-            layers.resize_with(depth + 1, Vec::new);
-        }
-        layers[depth].push(service);
-    }
-    layers
-}
-
 /// Plans to bring up what the present generation says. The caller holds the lock and hands it over.
 ///
 /// # Errors
@@ -84,12 +62,7 @@ pub fn layers(services: &[Service]) -> Vec<Vec<&Service>> {
 pub async fn prepare_start(session: &Session<'_>, lock: RunLock) -> Result<Prepared> {
     let mut prepared = present(session, RunKind::Start).await?;
     prepared.plan = plan(&prepared.desired, &prepared.observed, &prepared.origin);
-    let broken = lint(&prepared.plan, &prepared.desired);
-    if !broken.is_empty() {
-        return Err(
-            Fault::new(format!("the plan breaks its own rules: {}", broken.join("; "))).hint("please report this")
-        );
-    }
+    prepared.check_plan()?;
     if !prepared.plan.is_empty() {
         checks::machine(session, &prepared).await?;
     }
@@ -103,47 +76,10 @@ pub async fn prepare_start(session: &Session<'_>, lock: RunLock) -> Result<Prepa
 /// When nothing is installed.
 pub async fn prepare_restart(session: &Session<'_>, ids: &[String], lock: RunLock) -> Result<Prepared> {
     let mut prepared = present(session, RunKind::Restart).await?;
-    prepared.plan.stages = restart_stages(&prepared, ids);
+    prepared.plan = restart(&prepared.desired, &prepared.observed, &prepared.origin, ids);
+    prepared.check_plan()?;
     prepared.lock = Some(lock);
     Ok(prepared)
-}
-
-fn restart_stages(prepared: &Prepared, ids: &[String]) -> Vec<Stage> {
-    let mut stages = Vec::new();
-    let mut next = 0;
-    let mut stage = |name: &str, actions: Vec<Action>| {
-        let number = |action| {
-            next += 1;
-            Step { id: StepId(next), action }
-        };
-        if !actions.is_empty() {
-            stages.push(Stage { name: name.to_owned(), steps: actions.into_iter().map(number).collect() });
-        }
-    };
-    for layer in layers(&prepared.desired.services) {
-        let chosen = |service: &&Service| prepared.observed.of(&service.name).any(|c| ids.contains(&c.id));
-        let ours: Vec<&Service> = layer.into_iter().filter(chosen).collect();
-        let restart = |service: &&Service| {
-            let old = prepared.observed.of(&service.name).filter(|c| ids.contains(&c.id)).cloned().collect();
-            let swap = Swap {
-                service: service.name.clone(),
-                old,
-                replicas: service.replicas,
-                container_name: service.container_name.clone(),
-            };
-            Action::Restart { swap, detach: Vec::new(), drain: None }
-        };
-        stage("restart", ours.iter().map(restart).collect());
-        stage("health", ours.iter().map(|service| await_healthy(prepared, service)).collect());
-    }
-    stages
-}
-
-fn await_healthy(prepared: &Prepared, service: &Service) -> Action {
-    let completes = prepared.desired.services.iter().any(|other| other.waits_for_the_end_of(&service.name));
-    let own = service.health.as_ref().map_or(PATIENCE, xr_model::HealthCheck::patience);
-    let patience = prepared.origin.patience.get(&service.name).copied().unwrap_or(own);
-    Action::AwaitHealthy { service: service.name.clone(), patience, completes }
 }
 
 /// The present generation as something to plan for; the plan is still empty.

@@ -5,7 +5,7 @@ mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use xr_model::{Action, Desired, Plan, Step};
+use xr_model::{Action, Desired, Plan, RunKind, Step};
 
 /// Broken rules, one sentence each; empty for a sound plan. Runs in a constant number of passes: a plan can hold 100,000 workers.
 pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
@@ -24,8 +24,14 @@ pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
         broken.push("the stack is touched before everything is pulled and backed up".to_owned());
     }
     let record = position(|a| matches!(a, Action::Record { .. }));
+    let restarts = plan.kind == RunKind::Restart;
+    if restarts && steps.iter().any(|step| !is_of_a_restart(&step.action)) {
+        broken.push("a restart does more than restart and wait".to_owned());
+    }
+    broken.extend(unawaited(&steps));
     match record {
-        None if !steps.is_empty() => broken.push("the generation is never recorded".to_owned()),
+        // A restart changes no generation.
+        None if !steps.is_empty() && !restarts => broken.push("the generation is never recorded".to_owned()),
         Some(record) => {
             let proof = last(|a| {
                 matches!(
@@ -43,7 +49,7 @@ pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
         None => {}
     }
 
-    broken.extend(out_of_order(&steps, desired));
+    broken.extend(out_of_order(&steps, desired, restarts));
     broken.extend(data::rules(&steps));
     broken.extend(workers::rules(&steps));
 
@@ -74,13 +80,37 @@ pub fn lint(plan: &Plan, desired: &Desired) -> Vec<String> {
     broken
 }
 
+fn is_of_a_restart(action: &Action) -> bool {
+    matches!(action, Action::Restart { .. } | Action::AwaitHealthy { .. })
+}
+
+/// Services that are started, and that nobody waits for afterwards.
+fn unawaited(steps: &[&Step]) -> Vec<String> {
+    let mut begun: BTreeSet<&str> = BTreeSet::new();
+    for step in steps {
+        match &step.action {
+            Action::Start { swap } | Action::SwitchOver { swap, .. } | Action::Restart { swap, .. } => {
+                begun.insert(&swap.service);
+            }
+            Action::AwaitHealthy { service, .. } => {
+                begun.remove(service.as_str());
+            }
+            _ => {}
+        }
+    }
+    begun.into_iter().map(|service| format!("{service} is started, and nobody waits for it")).collect()
+}
+
 /// Services that are started before something they need and that is started too.
-fn out_of_order(steps: &[&Step], desired: &Desired) -> Vec<String> {
+fn out_of_order(steps: &[&Step], desired: &Desired, restarts: bool) -> Vec<String> {
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, step) in steps.iter().enumerate() {
-        if let Action::Start { swap } | Action::SwitchOver { swap, .. } = &step.action {
-            first.entry(&swap.service).or_insert(at);
-        }
+        match &step.action {
+            Action::Start { swap } | Action::SwitchOver { swap, .. } => first.entry(&swap.service).or_insert(at),
+            // What else is restarted serves meanwhile.
+            Action::Restart { swap, .. } if restarts => first.entry(&swap.service).or_insert(at),
+            _ => continue,
+        };
     }
     let begins = |name: &str| first.get(name);
     let pairs =

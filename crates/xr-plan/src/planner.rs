@@ -43,7 +43,7 @@ const COMPLETION: Duration = Duration::from_secs(600);
 /// The steps that turn `observed` into `desired`; an empty plan when there is nothing to do.
 pub fn plan(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
     let changes = changes(desired, observed);
-    let mut build = Builder { stages: Vec::new(), next: 1 };
+    let mut build = Builder::default();
     let quiet = changes.values().all(|change| *change == Change::Keep);
     let gone = gone(desired, observed);
     let missing: Vec<_> = desired.images.iter().filter(|i| i.digest.is_some() && observed.local(i).is_none()).collect();
@@ -70,6 +70,11 @@ pub fn plan(desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
         build.stage("load data", restores.map(|restore| Action::LoadDump { restore }));
         work.switch(&mut build);
     }
+    finished(build, desired, observed, origin)
+}
+
+/// The plan that these stages are.
+pub(crate) fn finished(build: Builder, desired: &Desired, observed: &Observed, origin: &Origin) -> Plan {
     Plan {
         kind: origin.kind,
         from: origin.generation,
@@ -112,19 +117,21 @@ pub(crate) fn is_on(container: &Container, networks: &[RemadeNetwork]) -> bool {
     container.networks.iter().any(|place| networks.iter().any(|network| network.name == place.network))
 }
 
-struct Builder {
+/// Numbers steps from 1 and gathers them in stages.
+#[derive(Default)]
+pub(crate) struct Builder {
     stages: Vec<Stage>,
-    next: u32,
+    last: u32,
 }
 
 impl Builder {
-    fn stage(&mut self, name: &str, actions: impl IntoIterator<Item = Action>) {
+    /// The next stage; none when it has no steps.
+    pub(crate) fn stage(&mut self, name: &str, actions: impl IntoIterator<Item = Action>) {
         let mut steps: Vec<Step> = actions
             .into_iter()
             .map(|action| {
-                let id = StepId(self.next);
-                self.next += 1;
-                Step { id, action }
+                self.last += 1;
+                Step { id: StepId(self.last), action }
             })
             .collect();
         if !steps.is_empty() {
@@ -133,6 +140,14 @@ impl Builder {
             self.stages.push(Stage { name: name.to_owned(), steps });
         }
     }
+}
+
+/// Waits for a service as long as the publisher says, else its own check, else what its kind may take.
+pub(crate) fn await_healthy(service: &Service, desired: &Desired, origin: &Origin) -> Action {
+    let completes = desired.services.iter().any(|other| other.waits_for_the_end_of(&service.name));
+    let own = service.health.as_ref().map_or(PATIENCE, xr_model::HealthCheck::patience);
+    let patience = origin.patience.get(&service.name).copied().unwrap_or(if completes { COMPLETION } else { own });
+    Action::AwaitHealthy { service: service.name.clone(), patience, completes }
 }
 
 /// The next hooks, in their order, as far as none of their services is among those still `to_come`.
@@ -411,11 +426,7 @@ impl Work<'_> {
     }
 
     fn await_healthy(&self, service: &Service) -> Action {
-        let completes = self.desired.services.iter().any(|other| other.waits_for_the_end_of(&service.name));
-        let own = service.health.as_ref().map_or(PATIENCE, xr_model::HealthCheck::patience);
-        let patience =
-            self.origin.patience.get(&service.name).copied().unwrap_or(if completes { COMPLETION } else { own });
-        Action::AwaitHealthy { service: service.name.clone(), patience, completes }
+        await_healthy(service, self.desired, self.origin)
     }
 
     /// How many changed services lie below each.

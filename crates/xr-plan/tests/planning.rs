@@ -5,8 +5,8 @@
 mod support;
 
 use support::{container, origin, port, product, service, sound, titles, with_actions, world};
-use xr_model::{Action, ContainerState, NetworkPlace, Port, Restore, RunKind, Service, VolumePlace};
-use xr_plan::{Origin, lint};
+use xr_model::{Action, ContainerState, NetworkPlace, Plan, Port, Restore, RunKind, Service, VolumePlace};
+use xr_plan::{Origin, lint, restart};
 
 #[test]
 fn the_server_starts_beside_the_old_and_the_port_is_switched_last() {
@@ -90,6 +90,42 @@ fn a_fresh_install_starts_dependencies_first() {
     let titles = titles(&sound(&desired, &observed, &origin));
     let order: Vec<_> = titles.iter().filter(|t| t.starts_with("start")).collect();
     assert_eq!(order, ["start db", "start server", "start agent", "start nginx"]);
+}
+
+#[test]
+fn a_restart_goes_layer_by_layer_and_each_layer_is_waited_for() {
+    let (desired, observed) = world(product(), &["db", "server", "agent", "nginx"]);
+    let origin = Origin { kind: RunKind::Restart, ..origin() };
+    let ids: Vec<String> = ["nginx", "db", "server"].iter().map(|name| format!("old-{name}")).collect();
+    let plan = restart(&desired, &observed, &origin, &ids);
+    assert_eq!(lint(&plan, &desired), [""; 0]);
+    let titles: Vec<String> = plan.steps().map(|step| step.action.title()).collect();
+    let expected =
+        ["db", "server", "nginx"].iter().flat_map(|name| [format!("restart {name}"), format!("wait for {name}")]);
+    assert_eq!(titles, expected.collect::<Vec<_>>());
+    assert_eq!(plan.kept, ["old-agent"]);
+    assert!(restart(&desired, &observed, &origin, &[]).is_empty());
+}
+
+#[test]
+fn a_restart_that_does_not_wait_or_turns_the_order_round_or_does_more_breaks_rules() {
+    let (desired, observed) = world(product(), &["db", "server", "agent", "nginx"]);
+    let origin = Origin { kind: RunKind::Restart, ..origin() };
+    let ids: Vec<String> = ["db", "server"].iter().map(|name| format!("old-{name}")).collect();
+    let whole = restart(&desired, &observed, &origin, &ids);
+    let breaks = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = whole.clone();
+        change(&mut plan);
+        lint(&plan, &desired).join("; ")
+    };
+    assert_eq!(breaks(&|plan| drop(plan.stages.pop())), "server is started, and nobody waits for it");
+    let turned = breaks(&|plan| {
+        let (first, second) = (plan.stages[0].steps[0].action.clone(), plan.stages[2].steps[0].action.clone());
+        (plan.stages[0].steps[0].action, plan.stages[2].steps[0].action) = (second, first);
+    });
+    assert!(turned.contains("server is started before db, which it needs"), "{turned}");
+    let more = breaks(&|plan| plan.stages[3].steps[0].action = Action::Record { generation: 2 });
+    assert!(more.contains("a restart does more than restart and wait"), "{more}");
 }
 
 #[test]

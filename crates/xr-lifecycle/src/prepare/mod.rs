@@ -89,12 +89,7 @@ async fn ready(session: &Session<'_>, request: &Request) -> Result<Prepared> {
     if !prepared.plan.is_empty() && !session.site.workers.is_empty() {
         take_workers_along(session, &mut prepared, request.dry_run).await?;
     }
-    let broken = lint(&prepared.plan, &prepared.desired);
-    if !broken.is_empty() {
-        return Err(
-            Fault::new(format!("the plan breaks its own rules: {}", broken.join("; "))).hint("please report this")
-        );
-    }
+    prepared.check_plan()?;
     if prepared.plan.is_empty() {
         session.generations.discard(prepared.generation.number)?;
     } else {
@@ -169,6 +164,18 @@ fn origin(kind: RunKind, current: Option<&Generation>, manifest: &Manifest) -> O
 }
 
 impl Prepared {
+    /// A plan that breaks a rule is not executed.
+    ///
+    /// # Errors
+    /// Names the rules: the fault is xr's own.
+    pub(crate) fn check_plan(&self) -> Result<()> {
+        let broken = lint(&self.plan, &self.desired);
+        if broken.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::new(format!("the plan breaks its own rules: {}", broken.join("; "))).hint("please report this"))
+    }
+
     /// Not planned yet.
     fn unplanned(parts: Parts) -> Self {
         let Parts { kind, desired, generation, manifest, current, observed } = parts;
