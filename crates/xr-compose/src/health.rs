@@ -18,7 +18,7 @@ const UP: Duration = Duration::from_millis(500);
 const UP_AGAIN: Duration = Duration::from_secs(10);
 /// How long a check may be without its program, which the container may still be about to install.
 const NO_CHECK: Duration = Duration::from_secs(30);
-/// Lines of a guilty container's log that are shown.
+/// Lines of a failed container's log that are shown.
 const LOG_LINES: usize = 20;
 
 /// What is expected of containers.
@@ -63,9 +63,9 @@ pub async fn await_container(
         match now.state {
             ContainerState::Exited(0) if expect.completes || !(expect.must_run || restarts(&now)) => return Ok(now),
             ContainerState::Exited(code) => {
-                return Err(guilty(session, &now, format!("ended with exit code {code}")).await);
+                return Err(failed_container(session, &now, format!("ended with exit code {code}")).await);
             }
-            ContainerState::Dead => return Err(guilty(session, &now, "is dead".to_owned()).await),
+            ContainerState::Dead => return Err(failed_container(session, &now, "is dead".to_owned()).await),
             ContainerState::Running if expect.completes => {}
             ContainerState::Running => {
                 if test.argv.is_empty() {
@@ -87,9 +87,12 @@ pub async fn await_container(
                         }
                         // A start period is there for what takes longer to be complete.
                         Some(Probe::CannotRun(why)) if runs_since.elapsed() >= NO_CHECK.max(test.start_period) => {
-                            return Err(
-                                guilty(session, &now, format!("has a health check that cannot be run: {why}")).await
-                            );
+                            return Err(failed_container(
+                                session,
+                                &now,
+                                format!("has a health check that cannot be run: {why}"),
+                            )
+                            .await);
                         }
                         Some(Probe::CannotRun(why)) => said = why,
                         None => {}
@@ -102,11 +105,11 @@ pub async fn await_container(
             forgiven = now.restarts;
         }
         if now.restarts >= CRASHES && now.restarts > forgiven {
-            return Err(guilty(session, &now, format!("crashed {} times", now.restarts)).await);
+            return Err(failed_container(session, &now, format!("crashed {} times", now.restarts)).await);
         }
         if begun.elapsed() >= expect.patience {
             let why = if expect.completes { "did not complete".to_owned() } else { format!("is not healthy: {said}") };
-            return Err(guilty(session, &now, format!("after {} s {why}", expect.patience.as_secs())).await);
+            return Err(failed_container(session, &now, format!("after {} s {why}", expect.patience.as_secs())).await);
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -126,7 +129,7 @@ fn restarts(container: &Container) -> bool {
 }
 
 /// A failure that names the container and shows the end of its log.
-pub async fn guilty(session: &Session<'_>, container: &Container, how: String) -> Failure {
+pub async fn failed_container(session: &Session<'_>, container: &Container, how: String) -> Failure {
     let log = session.engine.log_tail(&container.id, LOG_LINES).await;
     let fault = Fault::new(format!("{} ({}) {how}", container.service, container.name))
         .hint(format!("xr doctor; docker logs {}", container.name));

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use xr_host::Tenant;
+use xr_host::EngineContainer;
 use xr_journal::read_runs;
 use xr_model::{Fault, Level, Result, Service};
 use xr_release::settings;
@@ -31,30 +31,32 @@ pub async fn project(session: &Session<'_>) -> Result<String> {
     Err(Fault::new(format!("nothing is installed in {}", session.root.display())).hint("xr install"))
 }
 
-/// Whether containers show that this folder has a project of this name. A neighbour of the same name is named.
+/// Whether containers show that this folder has a project of this name. A foreign project of the same name is named.
 async fn told_of_neighbours(session: &Session<'_>, project: &str) -> Result<bool> {
-    let tenants = session.engine.tenants().await?;
+    let engine_containers = session.engine.engine_containers().await?;
     let folder = session.stack.layout.directory_path();
-    if let Some(other) = neighbour(&tenants, project, &session.root, &folder) {
+    if let Some(other) = foreign_folder(&engine_containers, project, &session.root, &folder) {
         let text = format!(
             "{} runs under the project name `{project}` too: what it has is left alone (a name of its own, for the one that has no data yet: COMPOSE_PROJECT_NAME in .env)",
             other.display()
         );
         session.say(Level::Warning, text);
     }
-    Ok(tenants.iter().any(|tenant| tenant.project == project && xr_session::same(Path::new(&tenant.folder), &folder)))
+    Ok(engine_containers.iter().any(|engine_container| {
+        engine_container.project == project && xr_session::same(Path::new(&engine_container.folder), &folder)
+    }))
 }
 
-/// Refuses when a neighbour of the same project name has a service that this stack has too: compose takes the containers of
+/// Refuses when a foreign project of the same name has a service that this stack has too: compose takes the containers of
 /// both for those of one.
 ///
 /// # Errors
 /// Then, and when the engine does not answer.
-pub async fn refuse_neighbour(session: &Session<'_>, project: &str, services: &[Service]) -> Result<()> {
+pub async fn refuse_foreign(session: &Session<'_>, project: &str, services: &[Service]) -> Result<()> {
     let folder = session.stack.layout.directory_path();
     let all = session.engine.containers(project).await?;
     let Some(theirs) = all.iter().find(|one| {
-        xr_session::is_neighbours(&one.folder, &session.root, &folder)
+        xr_session::is_foreign(&one.folder, &session.root, &folder)
             && services.iter().any(|service| service.name == one.service)
     }) else {
         return Ok(());
@@ -72,9 +74,12 @@ pub async fn refuse_neighbour(session: &Session<'_>, project: &str, services: &[
 }
 
 /// Another folder that containers of the project were made from.
-fn neighbour(tenants: &[Tenant], project: &str, root: &Path, ours: &Path) -> Option<PathBuf> {
-    let folders = tenants.iter().filter(|tenant| tenant.project == project);
-    folders.map(|tenant| &tenant.folder).find(|folder| xr_session::is_neighbours(folder, root, ours)).map(PathBuf::from)
+fn foreign_folder(engine_containers: &[EngineContainer], project: &str, root: &Path, ours: &Path) -> Option<PathBuf> {
+    let folders = engine_containers.iter().filter(|engine_container| engine_container.project == project);
+    folders
+        .map(|engine_container| &engine_container.folder)
+        .find(|folder| xr_session::is_foreign(folder, root, ours))
+        .map(PathBuf::from)
 }
 
 fn guess(session: &Session<'_>) -> Result<String> {
@@ -104,8 +109,8 @@ fn guess(session: &Session<'_>) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn tenant(project: &str, folder: &str) -> Tenant {
-        Tenant {
+    fn engine_container(project: &str, folder: &str) -> EngineContainer {
+        EngineContainer {
             id: String::new(),
             name: String::new(),
             project: project.to_owned(),
@@ -129,7 +134,7 @@ mod tests {
             ("docker", "/no/such", false),
             ("other", &theirs, false),
         ] {
-            let found = neighbour(&[tenant(name, folder)], "docker", here, here);
+            let found = foreign_folder(&[engine_container(name, folder)], "docker", here, here);
             assert_eq!(found.is_some(), is_theirs, "{name} {folder}");
         }
     }

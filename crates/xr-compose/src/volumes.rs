@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs};
 
 use serde_json::Value;
-use xr_host::Tenant;
+use xr_host::EngineContainer;
 use xr_journal::read_runs;
 use xr_model::{Container, Level, MountKind, Result, Service, UnnamedVolume};
 use xr_release::staging::Staged;
@@ -24,10 +24,13 @@ pub struct Volumes {
 ///
 /// # Errors
 /// When the engine or a record cannot be read.
-pub async fn of_stack(session: &Session<'_>, project: &str, tenants: &[Tenant]) -> Result<Volumes> {
+pub async fn of_stack(session: &Session<'_>, project: &str, engine_containers: &[EngineContainer]) -> Result<Volumes> {
     let labelled = session.engine.volumes(project).await?;
-    let mut known: BTreeSet<String> =
-        tenants.iter().filter(|tenant| tenant.project == project).flat_map(|tenant| tenant.volumes.clone()).collect();
+    let mut known: BTreeSet<String> = engine_containers
+        .iter()
+        .filter(|engine_container| engine_container.project == project)
+        .flat_map(|engine_container| engine_container.volumes.clone())
+        .collect();
     if labelled.iter().any(|volume| !known.contains(volume)) {
         known.extend(recorded(session)?);
     }
@@ -35,11 +38,14 @@ pub async fn of_stack(session: &Session<'_>, project: &str, tenants: &[Tenant]) 
 }
 
 /// The volumes of a project's containers that the engine has named: they have no label, and nobody but these containers.
-pub fn unnamed(containers: &[Container], tenants: &[Tenant], project: &str) -> Vec<String> {
+pub fn unnamed(containers: &[Container], engine_containers: &[EngineContainer], project: &str) -> Vec<String> {
     let mounted = containers.iter().flat_map(|container| &container.mounts);
     let of_containers = mounted.filter(|mount| mount.kind != MountKind::Bind).map(|mount| mount.source.as_str());
-    let one_off = tenants.iter().filter(|tenant| tenant.project == project && tenant.one_off);
-    let all = of_containers.chain(one_off.flat_map(|tenant| tenant.volumes.iter().map(String::as_str)));
+    let one_off = engine_containers
+        .iter()
+        .filter(|engine_container| engine_container.project == project && engine_container.one_off);
+    let all =
+        of_containers.chain(one_off.flat_map(|engine_container| engine_container.volumes.iter().map(String::as_str)));
     let names: BTreeSet<&str> = all.filter(|name| is_unnamed(name)).collect();
     names.into_iter().map(str::to_owned).collect()
 }
@@ -113,8 +119,9 @@ pub async fn warn_of_earlier(session: &Session<'_>, staged: &Staged) -> Result<(
     let project = &staged.resolved.project;
     // What containers of this folder have is no riddle.
     let folder = fs::canonicalize(session.stack.layout.directory_path()).ok();
-    let tenants = session.engine.tenants().await?;
-    let ours = tenants.iter().filter(|one| one.project == *project && fs::canonicalize(&one.folder).ok() == folder);
+    let engine_containers = session.engine.engine_containers().await?;
+    let ours =
+        engine_containers.iter().filter(|one| one.project == *project && fs::canonicalize(&one.folder).ok() == folder);
     let mounted: BTreeSet<&String> = ours.flat_map(|one| &one.volumes).collect();
     let mut there = session.engine.volumes(project).await?;
     there.retain(|name| !mounted.contains(name));

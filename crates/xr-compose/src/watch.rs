@@ -7,7 +7,7 @@ use xr_host::Probe;
 use xr_model::{Container, ContainerState, Fault, Health};
 use xr_session::{Failure, Session};
 
-use crate::health::guilty;
+use crate::health::failed_container;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -50,7 +50,7 @@ async fn stays_healthy(
                 failures += 1;
                 if failures >= test.retries {
                     let how = format!("became healthy, then unhealthy: {why}");
-                    return Err(guilty(session, container, how).await);
+                    return Err(failed_container(session, container, how).await);
                 }
             }
         }
@@ -109,10 +109,10 @@ pub async fn look(session: &Session<'_>, containers: &[Container]) -> std::resul
                 ContainerState::Exited(code) => format!("became healthy, then ended with exit code {code}"),
                 _ => "became healthy, then crashed".to_owned(),
             };
-            return Err(guilty(session, &now, how).await);
+            return Err(failed_container(session, &now, how).await);
         }
         if now.health == Health::Unhealthy {
-            return Err(guilty(session, &now, "became healthy, then unhealthy".to_owned()).await);
+            return Err(failed_container(session, &now, "became healthy, then unhealthy".to_owned()).await);
         }
     }
     Ok(())

@@ -17,5 +17,5 @@ pub use facts::{
 };
 pub use finding::{Finding, Fix, Severity};
 pub use mend::{Mended, mend};
-pub use observe::{Look, observe};
+pub use observe::{Scope, observe};
 pub use workers::{findings, unseen};

@@ -22,9 +22,9 @@ use xr_stack::{Layout, Manifest, Site};
 
 use super::facts::{CertificateFact, Facts, Seen, Trouble};
 
-/// How closely to look.
+/// How much is asked.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Look {
+pub struct Scope {
     /// Ask registries what tags mean now.
     pub online: bool,
     /// Also what costs a process more: the version of the compose plugin.
@@ -47,7 +47,7 @@ pub(super) struct Ground<'a> {
 ///
 /// # Errors
 /// When `root` cannot be read at all.
-pub async fn observe(root: &Path, look: Look, told: impl Future<Output = Option<Vec<Service>>>) -> Result<Facts> {
+pub async fn observe(root: &Path, scope: Scope, told: impl Future<Output = Option<Vec<Service>>>) -> Result<Facts> {
     let owner = places::owner(root)?;
     let home = Home::of(root);
     let history = history::read(&home);
@@ -68,7 +68,7 @@ pub async fn observe(root: &Path, look: Look, told: impl Future<Output = Option<
             None => spawn_blocking(move || Some(call.run())).await,
         }
     };
-    let version = spawn_blocking(move || look.thorough.then(compose::version).flatten());
+    let version = spawn_blocking(move || scope.thorough.then(compose::version).flatten());
     let tree = tree::read(root, layout.as_ref());
     let files = {
         let (root, home, disks) = (root.to_owned(), ground.home.clone(), ground.disks.clone());
@@ -78,7 +78,7 @@ pub async fn observe(root: &Path, look: Look, told: impl Future<Output = Option<
         let (root, layout, rule) = (root.to_owned(), layout.clone(), manifest.certificate.clone());
         spawn_blocking(move || certificate_of(&root, layout.as_ref(), rule?))
     };
-    let engine = engine::read(&ground, &history, &manifest, look);
+    let engine = engine::read(&ground, &history, &manifest, scope);
     let (composed, version, tree, files, certificate, engine) =
         tokio::join!(composed, version, tree, files, certificate, engine);
 

@@ -1,4 +1,4 @@
-//! Repairs of what [`traps`](crate::EnvFile::traps) finds.
+//! Repairs of what [`pitfalls`](crate::EnvFile::pitfalls) finds.
 
 use crate::scan::BOM;
 use crate::{EditError, EnvFile, Secret};

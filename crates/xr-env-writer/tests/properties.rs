@@ -67,7 +67,7 @@ proptest! {
     fn an_unmodified_file_keeps_its_bytes(text in odd_file()) {
         if let Ok(file) = EnvFile::parse(text.as_bytes()) {
             prop_assert_eq!(file.to_bytes(), text.into_bytes());
-            let _ = (file.entries(), file.traps(), file.duplicates());
+            let _ = (file.entries(), file.pitfalls(), file.duplicates());
         }
     }
 

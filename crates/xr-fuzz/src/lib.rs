@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use xr_env_writer::{EnvFile, MergeRules, Secret, merge};
 use xr_journal::{Generations, Home, read_runs, unfinished};
 use xr_model::Version;
-use xr_stack::{Manifest, Resolved, Roster, Site, inventory as workers, unfit};
+use xr_stack::{Manifest, Resolved, Site, WorkerList, inventory as workers, unfit};
 use xr_trust::{KeyFile, Keys, SignedList};
 use xr_version_resolver::version_file;
 
@@ -47,7 +47,7 @@ pub fn env(data: &[u8]) {
     for key in &keys {
         file.get(key);
     }
-    file.traps();
+    file.pitfalls();
     file.duplicates();
     let mut edited = file.clone();
     let value = "a b/&$#'\"\\ü";
@@ -164,13 +164,13 @@ pub fn inventory(data: &[u8]) {
     for name in ["hosts.toml", "hosts"] {
         let Ok(read) = workers::parse(Path::new(name), text) else { continue };
         assert!(!read.is_empty() && read.iter().all(|worker| unfit(worker).is_none()), "{read:?}");
-        let mut roster = Roster::parse("").expect("an empty list");
+        let mut workers = WorkerList::parse("").expect("an empty list");
         for worker in &read {
-            roster.put(worker);
+            workers.put(worker);
         }
         let dir = folder();
         let path = dir.path().join("site.toml");
-        write(&path, roster.text().as_bytes());
+        write(&path, workers.text().as_bytes());
         let site = Site::read(&path).expect("what was listed can be read");
         assert_eq!(site.workers, read);
     }

@@ -27,7 +27,7 @@ pub const FINGERPRINT: &str = "xr.fingerprint";
 
 /// A container to make, beyond compose's.
 #[derive(Clone, Default)]
-pub struct Making {
+pub struct ContainerSpec {
     /// Its name.
     pub name: String,
     /// The image: an id or a reference.
@@ -39,14 +39,14 @@ pub struct Making {
     /// Its own check: test, interval, timeout, retries, start period.
     pub health: Option<(Vec<String>, [Duration; 3], u32)>,
     /// What it runs, and what it may do.
-    pub shape: Shape,
+    pub run_options: RunOptions,
     /// Whether the engine removes it at its end.
     pub remove_at_end: bool,
 }
 
 /// What a container runs beside its image's own, and what it may see and do.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Shape {
+pub struct RunOptions {
     /// Host folders and volumes: `source:target[:ro]`.
     pub binds: Vec<String>,
     /// Instead of the image's own.
@@ -110,17 +110,17 @@ impl Engine {
     ///
     /// # Errors
     /// When the name is taken, the image is not there, or the engine refuses.
-    pub async fn make(&self, making: Making) -> Result<String> {
-        let shape = making.shape;
+    pub async fn make(&self, spec: ContainerSpec) -> Result<String> {
+        let run_options = spec.run_options;
         let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         let body = ContainerCreateBody {
-            image: Some(making.image),
-            env: Some(making.env),
-            cmd: shape.command,
-            entrypoint: shape.entrypoint,
-            user: shape.user,
-            labels: Some(making.labels),
-            healthcheck: making.health.map(|(test, [interval, timeout, start], retries)| HealthConfig {
+            image: Some(spec.image),
+            env: Some(spec.env),
+            cmd: run_options.command,
+            entrypoint: run_options.entrypoint,
+            user: run_options.user,
+            labels: Some(spec.labels),
+            healthcheck: spec.health.map(|(test, [interval, timeout, start], retries)| HealthConfig {
                 test: Some(test),
                 interval: Some(nanos(interval)),
                 timeout: Some(nanos(timeout)),
@@ -129,16 +129,16 @@ impl Engine {
                 ..Default::default()
             }),
             host_config: Some(HostConfig {
-                binds: Some(shape.binds),
-                cap_add: Some(shape.cap_add),
-                cap_drop: Some(shape.cap_drop),
-                security_opt: Some(shape.security_opt),
-                readonly_rootfs: Some(shape.read_only),
-                privileged: Some(shape.privileged),
-                network_mode: shape.network_mode,
-                pid_mode: shape.pid_mode,
-                extra_hosts: Some(shape.extra_hosts),
-                auto_remove: Some(making.remove_at_end),
+                binds: Some(run_options.binds),
+                cap_add: Some(run_options.cap_add),
+                cap_drop: Some(run_options.cap_drop),
+                security_opt: Some(run_options.security_opt),
+                readonly_rootfs: Some(run_options.read_only),
+                privileged: Some(run_options.privileged),
+                network_mode: run_options.network_mode,
+                pid_mode: run_options.pid_mode,
+                extra_hosts: Some(run_options.extra_hosts),
+                auto_remove: Some(spec.remove_at_end),
                 restart_policy: Some(RestartPolicy {
                     name: Some(RestartPolicyNameEnum::NO),
                     maximum_retry_count: None,
@@ -147,9 +147,9 @@ impl Engine {
             }),
             ..Default::default()
         };
-        let options = CreateContainerOptionsBuilder::new().name(&making.name).build();
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let created = self.docker.create_container(Some(options), body).await;
-        Ok(created.map_err(Fault::at(format!("cannot create container {}", making.name)))?.id)
+        Ok(created.map_err(Fault::at(format!("cannot create container {}", spec.name)))?.id)
     }
 
     /// When a file in a container was last written; none when it is not there.

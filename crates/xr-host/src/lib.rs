@@ -1,6 +1,7 @@
 //! The seam to the world: programs are started and Docker engines are reached here and nowhere else.
 
 mod agents;
+mod arp;
 mod children;
 mod cmd;
 mod compose_plugin;
@@ -14,7 +15,6 @@ mod health_words;
 mod identity;
 mod images;
 mod mounts;
-mod neighbours;
 mod networks;
 mod process_tree;
 mod program;
@@ -26,7 +26,8 @@ mod twin;
 mod usage;
 mod watched;
 
-pub use agents::{FINGERPRINT, Labelled, Making, ROLE, STACK, Shape, VERSION};
+pub use agents::{ContainerSpec, FINGERPRINT, Labelled, ROLE, RunOptions, STACK, VERSION};
+pub use arp::QuickArp;
 pub use children::{end_children, kill_children};
 pub use cmd::{Cmd, Outliving, Output};
 pub use context::{ChosenEngine, chosen_engine};
@@ -34,8 +35,7 @@ pub use engine::{Engine, EngineInfo};
 pub use exec::{HealthTest, Probe};
 pub use files::InjectedFile;
 pub use identity::{Identity, owner_of};
-pub use neighbours::QuickNeighbours;
 pub use program::{Program, Said, Setting};
 pub use ssh::{HostKey, Remote, Ssh, Trouble, Unreached};
 pub use twin::Twin;
-pub use usage::Tenant;
+pub use usage::EngineContainer;

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 
 /// A container, as far as somebody who removes things must know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
+pub struct EngineContainer {
     /// The engine's id.
     pub id: String,
     /// Its name.
@@ -33,15 +33,15 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub async fn tenants(&self) -> Result<Vec<Tenant>> {
+    pub async fn engine_containers(&self) -> Result<Vec<EngineContainer>> {
         let options = ListContainersOptionsBuilder::new().all(true).build();
         let listed = self.docker.list_containers(Some(options)).await.map_err(Fault::at("cannot list containers"))?;
-        let tenant = |container: bollard::models::ContainerSummary| {
+        let engine_container = |container: bollard::models::ContainerSummary| {
             let labels: HashMap<String, String> = container.labels.unwrap_or_default();
             let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
             let name = container.names.unwrap_or_default().into_iter().next().unwrap_or_default();
             let mounts = container.mounts.unwrap_or_default().into_iter();
-            Tenant {
+            EngineContainer {
                 volumes: mounts.filter_map(|mount| mount.name).filter(|name| !name.is_empty()).collect(),
                 id: container.id.unwrap_or_default(),
                 name: name.trim_start_matches('/').to_owned(),
@@ -52,6 +52,6 @@ impl Engine {
                 image_id: container.image_id.unwrap_or_default(),
             }
         };
-        Ok(listed.into_iter().map(tenant).collect())
+        Ok(listed.into_iter().map(engine_container).collect())
     }
 }

@@ -72,7 +72,7 @@ impl Journal {
     }
 
     /// Appends one record and waits until it is on the disk. What a full disk took of a record that it refused is taken
-    /// out again: the records of the way back come after it.
+    /// out again: the records of the undo come after it.
     ///
     /// # Errors
     /// When the disk refuses it.

@@ -26,7 +26,7 @@ pub struct PastRun {
     pub done: BTreeSet<StepId>,
     /// Of these, those that had nothing to do, and why.
     pub skipped: BTreeMap<StepId, String>,
-    /// Whether the way back had begun, and why.
+    /// Whether the undo had begun, and why.
     pub unwinding: Option<String>,
     /// How it ended; none when it did not.
     pub outcome: Option<Outcome>,

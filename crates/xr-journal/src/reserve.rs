@@ -51,7 +51,7 @@ impl Reserve {
         }
     }
 
-    /// Gives it up when the disk has less room than it takes: for a way back, or to bring up again what is installed.
+    /// Gives it up when the disk has less room than it takes: for an undo, or to bring up again what is installed.
     pub fn give_up_if_needed(&self) {
         if free(&self.folder) < SIZE {
             // Without one there is nothing to give up.

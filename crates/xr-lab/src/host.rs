@@ -8,16 +8,16 @@ use duct::cmd;
 use serde_json::{Value, json};
 
 use crate::ask::answers;
+use crate::environment::HASTE;
 use crate::lock::lock_file;
 use crate::shell::run;
-use crate::surround::HASTE;
 use crate::{Base, Engine, Layout, Registry, wait_for};
 
 mod disk;
 mod hidden;
+mod host_faults;
+mod network_faults;
 mod slow;
-mod trouble;
-mod weather;
 
 use disk::Disk;
 use hidden::Hidden;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use duct::{Expression, cmd};
 
-use crate::surround::HASTE;
+use crate::environment::HASTE;
 use crate::{Daemon, Layout, cgroups, wait_for};
 
 /// Set for whatever runs inside: the lab's folder.

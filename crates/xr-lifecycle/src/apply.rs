@@ -1,4 +1,4 @@
-//! Executing a plan: every step journalled before and after, the way back taken when one fails.
+//! Executing a plan: every step journalled before and after, the undo taken when one fails.
 
 use std::{cell::RefCell, collections::BTreeSet, time::Instant};
 
@@ -148,7 +148,7 @@ pub async fn apply(session: &Session<'_>, prepared: &Prepared) -> Outcome {
                     let fault = session.without_secrets(fault);
                     let mut outcome = prepared.outcome(Verdict::Degraded, begun);
                     let blocked = blocker(session).await;
-                    // The way back is still open then, so the run does not end here.
+                    // The undo is still open then, so the run does not end here.
                     open = blocked.is_some();
                     let next = blocked.unwrap_or_else(|| "xr doctor".to_owned());
                     outcome.hint = Some(format!("undoing it failed: {}; {next}", fault.chain()));
@@ -171,7 +171,7 @@ pub async fn apply(session: &Session<'_>, prepared: &Prepared) -> Outcome {
     outcome
 }
 
-/// What of the version that serves again is not as it should be. Most of it was so before: a way back mends nothing.
+/// What of the version that serves again is not as it should be. Most of it was so before: an undo mends nothing.
 async fn still_wrong(session: &Session<'_>, prepared: &Prepared) -> Vec<String> {
     let Some(from) = prepared.plan.from else { return Vec::new() };
     let look = async {
@@ -211,7 +211,7 @@ fn other_release(command: RunKind) -> Option<String> {
 fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
     outcome.cause = Some(failure.fault.chain());
     outcome.try_later = outcome.verdict == Verdict::Failed && failure.fault.code == exit::TRY_LATER;
-    // The guilty container is gone with the way back, and its last words are in the outcome.
+    // The failed container is gone with the rollback, and its last words are in the outcome.
     let gone = outcome.verdict == Verdict::RolledBack && failure.service.is_some();
     let other = if gone { other_release(outcome.command) } else { None };
     outcome.hint = outcome.hint.or(other).or(failure.fault.hint);
@@ -321,7 +321,7 @@ pub(crate) async fn one(
     }
 }
 
-/// Journals. What cannot be noted is not done; but once the new version is recorded there is no way back, and recovery reads
+/// Journals. What cannot be noted is not done; but once the new version is recorded there is no undo, and recovery reads
 /// that from the pointer as well.
 fn note(run: &Run<'_, '_>, journal: &RefCell<Journal>, step: &Step, record: &Record) -> Result<()> {
     match journal.borrow_mut().append(record) {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use xr_host::Tenant;
+use xr_host::EngineContainer;
 use xr_journal::{read_runs, run_order};
 use xr_model::{Fault, Generation, Level, LocalImage, PinnedImage, Result};
 use xr_session::Session;
@@ -68,9 +68,9 @@ async fn past_policy(session: &Session<'_>, keep: &Keep) -> Result<Prunable> {
     let all = session.generations.all()?;
     let kept = kept(&all, &current, keep.generations);
     let (stay, go): (Vec<&Generation>, Vec<&Generation>) = all.iter().partition(|g| kept.contains(&g.number));
-    let tenants = session.engine.tenants().await?;
+    let engine_containers = session.engine.engine_containers().await?;
     let images = session.engine.all_images().await?;
-    let (images, shared) = old_images(&stay, &go, &images, &tenants, &current.invocation.project);
+    let (images, shared) = old_images(&stay, &go, &images, &engine_containers, &current.invocation.project);
     Ok(Prunable {
         generations: go.iter().map(|g| (g.number, g.version.to_string())).collect(),
         backups: old_backups(session, keep.backups, &kept)?,
@@ -97,7 +97,7 @@ fn old_images(
     stay: &[&Generation],
     go: &[&Generation],
     local: &[LocalImage],
-    tenants: &[Tenant],
+    engine_containers: &[EngineContainer],
     project: &str,
 ) -> (Vec<OldImage>, Vec<String>) {
     let pinned = |generations: &[&Generation]| generations.iter().flat_map(|g| g.images.clone()).collect::<Vec<_>>();
@@ -105,10 +105,10 @@ fn old_images(
     // Names that carry the release's version are this product's; of others only what was pinned here is.
     let own: BTreeSet<&str> =
         needed.iter().chain(&former).filter(|i| i.versioned).map(|i| i.reference.name()).collect();
-    let neighbours = neighbours(&own, local, tenants, project);
+    let others = names_of_others(&own, local, engine_containers, project);
     let (mut old, mut shared) = (Vec::new(), BTreeSet::new());
     for image in local {
-        let used = tenants.iter().any(|tenant| tenant.image_id == image.id);
+        let used = engine_containers.iter().any(|engine_container| engine_container.image_id == image.id);
         let named = |tag: &String| needed.iter().any(|pinned| pinned.reference.as_str() == tag);
         if used || needed.iter().any(|pinned| image.holds(pinned)) || image.tags.iter().any(named) {
             continue;
@@ -117,7 +117,7 @@ fn old_images(
         if !of_ours && !former.iter().any(|pinned| image.holds(pinned)) {
             continue;
         }
-        if let Some(name) = names(image).map(name_of).find(|name| neighbours.contains(name)) {
+        if let Some(name) = names(image).map(name_of).find(|name| others.contains(name)) {
             shared.insert(name.to_owned());
             continue;
         }
@@ -127,16 +127,18 @@ fn old_images(
 }
 
 /// Image names that other projects on this engine need. Where one of this product's names is among them, another stack
-/// of the product runs here, and all of them are: some images (a worker's) are in no container, ways back in none yet.
-pub(crate) fn neighbours<'a>(
+/// of the product runs here, and all of them are: some images (a worker's) are in no container, undos in none yet.
+pub(crate) fn names_of_others<'a>(
     own: &BTreeSet<&'a str>,
     local: &'a [LocalImage],
-    tenants: &'a [Tenant],
+    engine_containers: &'a [EngineContainer],
     project: &str,
 ) -> BTreeSet<&'a str> {
-    let others: Vec<&Tenant> = tenants.iter().filter(|tenant| tenant.project != project).collect();
-    let theirs = local.iter().filter(|image| others.iter().any(|tenant| tenant.image_id == image.id));
-    let mut needed: BTreeSet<&str> = others.iter().map(|tenant| name_of(&tenant.image)).collect();
+    let others: Vec<&EngineContainer> =
+        engine_containers.iter().filter(|engine_container| engine_container.project != project).collect();
+    let theirs =
+        local.iter().filter(|image| others.iter().any(|engine_container| engine_container.image_id == image.id));
+    let mut needed: BTreeSet<&str> = others.iter().map(|engine_container| name_of(&engine_container.image)).collect();
     needed.extend(theirs.flat_map(names).map(name_of));
     if own.iter().any(|name| needed.contains(name)) {
         needed.extend(own);
@@ -149,12 +151,12 @@ pub(crate) fn neighbours<'a>(
 pub(crate) fn untagged_builds(
     recorded: &[PinnedImage],
     local: &[LocalImage],
-    tenants: &[Tenant],
+    engine_containers: &[EngineContainer],
     project: &str,
 ) -> Vec<String> {
     let built =
         |image: &LocalImage| recorded.iter().any(|pinned| pinned.digest.is_none() && pinned.image_id == image.id);
-    let in_use = |image: &LocalImage| tenants.iter().any(|t| t.project != project && t.image_id == image.id);
+    let in_use = |image: &LocalImage| engine_containers.iter().any(|t| t.project != project && t.image_id == image.id);
     let nameless = local.iter().filter(|image| names(image).next().is_none() && built(image) && !in_use(image));
     nameless.map(|image| image.id.clone()).collect()
 }

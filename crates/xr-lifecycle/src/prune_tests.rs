@@ -47,8 +47,8 @@ fn local(id: &str, tags: &[&str]) -> LocalImage {
     }
 }
 
-fn tenant(project: &str, image: &str, image_id: &str) -> Tenant {
-    Tenant {
+fn engine_container(project: &str, image: &str, image_id: &str) -> EngineContainer {
+    EngineContainer {
         id: "c".to_owned(),
         name: "c".to_owned(),
         project: project.to_owned(),
@@ -86,20 +86,20 @@ fn an_image_goes_when_no_kept_generation_and_no_container_has_it() {
         local("x", &["stranger:1"]),
         local("y", &[]),
     ];
-    let running = [tenant("p", "acme/server:v1.1.0", "b"), tenant("p", "acme/server:v0.8.0", "d")];
-    let gone = |tenants: &[Tenant]| {
-        let (old, shared) = old_images(&[&new], &[&old], &images, tenants, "p");
+    let running = [engine_container("p", "acme/server:v1.1.0", "b"), engine_container("p", "acme/server:v0.8.0", "d")];
+    let gone = |engine_containers: &[EngineContainer]| {
+        let (old, shared) = old_images(&[&new], &[&old], &images, engine_containers, "p");
         (old.into_iter().map(|image| image.id).collect::<Vec<_>>(), shared)
     };
     assert_eq!(gone(&running), (vec!["a".to_owned(), "c".to_owned(), "r6".to_owned()], vec![]));
 
-    // Another stack of the same product keeps its own way back, and the worker that no container shows.
+    // Another stack of the same product keeps its own generations, and the worker that no container shows.
     let own = ["acme/server", "acme/worker"].into();
-    let theirs = [tenant("q", "acme/server:v1.1.0", "b")];
-    assert!(neighbours(&own, &images, &theirs, "p").contains("acme/worker"));
-    assert!(!neighbours(&own, &images, &theirs, "q").contains("acme/worker"));
-    let neighbour = [running.as_slice(), &[tenant("q", "acme/server:v1.1.0", "b")]].concat();
-    assert_eq!(gone(&neighbour), (vec!["r6".to_owned()], vec!["acme/server".to_owned()]));
+    let theirs = [engine_container("q", "acme/server:v1.1.0", "b")];
+    assert!(names_of_others(&own, &images, &theirs, "p").contains("acme/worker"));
+    assert!(!names_of_others(&own, &images, &theirs, "q").contains("acme/worker"));
+    let with_another = [running.as_slice(), &[engine_container("q", "acme/server:v1.1.0", "b")]].concat();
+    assert_eq!(gone(&with_another), (vec!["r6".to_owned()], vec!["acme/server".to_owned()]));
 }
 
 #[test]
@@ -148,6 +148,6 @@ fn a_build_that_lost_its_name_is_ours_when_a_generation_recorded_it() {
     let nameless = |id: &str| LocalImage { id: id.to_owned(), tags: vec![], repo_digests: vec![], size: 1 };
     let named = LocalImage { tags: vec!["acme/app:latest".to_owned()], ..nameless("new") };
     let local = [nameless("old"), named, nameless("theirs"), nameless("pulled"), nameless("a stranger's")];
-    let tenants = [tenant("other", "theirs", "theirs"), tenant("ours", "old", "old")];
-    assert_eq!(untagged_builds(&recorded, &local, &tenants, "ours"), ["old"]);
+    let engine_containers = [engine_container("other", "theirs", "theirs"), engine_container("ours", "old", "old")];
+    assert_eq!(untagged_builds(&recorded, &local, &engine_containers, "ours"), ["old"]);
 }

@@ -33,7 +33,7 @@ pub(crate) async fn after_start(
                 if session.cancel.is_raised() {
                     return Err(Failure::interrupted());
                 }
-                let failure = health::guilty(session, container, format!("post_start: {how}")).await;
+                let failure = health::failed_container(session, container, format!("post_start: {how}")).await;
                 return Err(if said.is_empty() { failure } else { Failure { log: said, ..failure } });
             }
         }

@@ -88,7 +88,7 @@ async fn present(session: &Session<'_>, kind: RunKind) -> Result<Prepared> {
     generation.changes = Vec::new();
     let manifest = session.stack.manifest.clone();
     session.phase("observe");
-    ownership::refuse_neighbour(session, &generation.invocation.project, &generation.services).await?;
+    ownership::refuse_foreign(session, &generation.invocation.project, &generation.services).await?;
     let observed = session.observe(&generation.invocation.project, &generation.images).await?;
     let rule = |pick: fn(&xr_stack::ServiceRule) -> Option<Duration>| {
         manifest.services.iter().filter_map(|(name, rule)| Some((name.clone(), pick(rule)?))).collect()

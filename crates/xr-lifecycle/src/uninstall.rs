@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use futures_util::future;
 use xr_compose::{ownership, volumes};
 use xr_env_writer::secret_values;
-use xr_host::Tenant;
+use xr_host::EngineContainer;
 use xr_journal::{Journal, read_runs, unfinished};
 use xr_model::{Container, Fault, Level, MountKind, Outcome, PinnedImage, Record, Result, Verdict};
 use xr_release::files;
@@ -32,7 +32,7 @@ pub struct Belongings {
     /// Containers by layer, dependants first.
     pub containers: Vec<Vec<Container>>,
     /// Containers that `docker compose run` left.
-    pub one_off: Vec<Tenant>,
+    pub one_off: Vec<EngineContainer>,
     /// Networks.
     pub networks: Vec<String>,
     /// Volumes that are this stack's for sure, those without a name of their own after the others.
@@ -53,17 +53,19 @@ pub struct Belongings {
 /// When the engine does not answer, or nothing tells the project's name.
 pub async fn belongings(session: &Session<'_>) -> Result<Belongings> {
     let project = ownership::project(session).await?;
-    let mut tenants = session.engine.tenants().await?;
+    let mut engine_containers = session.engine.engine_containers().await?;
     let folder = session.stack.layout.directory_path();
-    // A neighbour of the same name is somebody else. Networks tell no folder, and may be its own.
+    // A foreign project of the same name is somebody else. Networks tell no folder, and may be its own.
     let mut shared = false;
-    for tenant in tenants.iter_mut().filter(|tenant| xr_session::is_neighbours(&tenant.folder, &session.root, &folder))
+    for engine_container in engine_containers
+        .iter_mut()
+        .filter(|engine_container| xr_session::is_foreign(&engine_container.folder, &session.root, &folder))
     {
-        shared |= tenant.project == project;
-        tenant.project.clear();
+        shared |= engine_container.project == project;
+        engine_container.project.clear();
     }
     let (networks, volumes) =
-        future::join(session.engine.networks(&project), volumes::of_stack(session, &project, &tenants)).await;
+        future::join(session.engine.networks(&project), volumes::of_stack(session, &project, &engine_containers)).await;
     let (mut networks, volumes) = (networks?, volumes?);
     networks.sort();
     if shared && !networks.is_empty() {
@@ -80,14 +82,18 @@ pub async fn belongings(session: &Session<'_>) -> Result<Belongings> {
     let containers = start_stop::stoppable(session, &[]).await?;
     let places = places(session, &containers.concat(), &records);
     let mut own_volumes = volumes.ours;
-    own_volumes.extend(volumes::unnamed(&containers.concat(), &tenants, &project));
+    own_volumes.extend(volumes::unnamed(&containers.concat(), &engine_containers, &project));
     Ok(Belongings {
         containers,
-        one_off: tenants.iter().filter(|tenant| tenant.project == project && tenant.one_off).cloned().collect(),
+        one_off: engine_containers
+            .iter()
+            .filter(|engine_container| engine_container.project == project && engine_container.one_off)
+            .cloned()
+            .collect(),
         networks,
         volumes: own_volumes,
         other_volumes: volumes.others,
-        images: images(session, &tenants, &project).await?,
+        images: images(session, &engine_containers, &project).await?,
         records,
         places,
         project,
@@ -123,12 +129,12 @@ fn made_version(session: &Session<'_>) -> Result<bool> {
     Ok(!released && was_there == Some(false) && ours)
 }
 
-async fn images(session: &Session<'_>, tenants: &[Tenant], project: &str) -> Result<Vec<String>> {
+async fn images(session: &Session<'_>, engine_containers: &[EngineContainer], project: &str) -> Result<Vec<String>> {
     let recorded: Vec<PinnedImage> =
         session.generations.all()?.into_iter().flat_map(|generation| generation.images).collect();
     let own = recorded.iter().filter(|image| image.versioned).map(|image| image.reference.name()).collect();
     let local = session.engine.all_images().await?;
-    let needed = prune::neighbours(&own, &local, tenants, project);
+    let needed = prune::names_of_others(&own, &local, engine_containers, project);
     let mut names = BTreeSet::new();
     for image in recorded.iter().filter(|image| !needed.contains(image.reference.name())) {
         names.insert(image.reference.as_str().to_owned());
@@ -140,7 +146,7 @@ async fn images(session: &Session<'_>, tenants: &[Tenant], project: &str) -> Res
             ours.push(name);
         }
     }
-    ours.extend(prune::untagged_builds(&recorded, &local, tenants, project));
+    ours.extend(prune::untagged_builds(&recorded, &local, engine_containers, project));
     Ok(ours)
 }
 

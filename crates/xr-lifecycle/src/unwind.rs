@@ -1,4 +1,4 @@
-//! The way back: every begun step undone in reverse, then proof that the old version serves.
+//! The undo: every begun step undone in reverse, then proof that the old version serves.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,12 +23,12 @@ use crate::{
 
 /// How long an engine that does not answer is waited for, in each round.
 const ENGINE: Duration = Duration::from_secs(60);
-/// How often the way back is tried.
+/// How often the undo is tried.
 const ROUNDS: u32 = 2;
 /// How long the old containers may take to be healthy again.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Undoes the begun steps of a run. Every undo is ensure-shaped, so an interrupted way back is taken again from its start.
+/// Undoes the begun steps of a run. Every undo is ensure-shaped, so an interrupted undo is taken again from its start.
 ///
 /// # Errors
 /// When a step cannot be undone: the stack is degraded.
@@ -44,7 +44,7 @@ pub(crate) async fn unwind(
     // What went wrong was told when it did, and is told again as the cause in the end.
     session.say(Level::Warning, if failure.is_interruption() { "interrupted; undoing it" } else { "undoing it" });
     Reserve::of(&session.home).give_up_if_needed();
-    // A way back is taken even when the disk refuses to note it, which is told once.
+    // An undo is taken even when the disk refuses to note it, which is told once.
     let told = Cell::new(false);
     let note = |record: Record| {
         if let Err(fault) = journal.borrow_mut().append(&record)
@@ -165,7 +165,7 @@ pub(crate) async fn take_workers_back(session: &Session<'_>, plan: &Plan, starte
     future::join_all(back).await;
 }
 
-/// The data as they were, once nothing new uses them any more. When they cannot be put back the way back ends here: nothing
+/// The data as they were, once nothing new uses them any more. When they cannot be put back the undo ends here: nothing
 /// of the old is started on data of another time.
 async fn put_data_back(
     session: &Session<'_>,
@@ -254,7 +254,7 @@ async fn prove(session: &Session<'_>, plan: &Plan, project: &str, failure: &Fail
 }
 
 /// The published ports answer as they should. What has no health check of its own is as good as up once it runs, and a proxy
-/// before it still says that it is gone. A port that has answered so before the run is no fault of the way back: it is told.
+/// before it still says that it is gone. A port that has answered so before the run is no fault of the undo: it is told.
 async fn answers_again(session: &Session<'_>, old: &Generation, running: &[Container]) {
     let manifest =
         xr_stack::load(&xr_session::root_of(session, old.number)).map(|stack| stack.manifest).unwrap_or_default();
@@ -321,7 +321,7 @@ async fn serves_again(session: &Session<'_>, before: &Container, project: &str) 
     let gone = || Fault::new(format!("the old container {} of {project} is gone", before.name)).hint("xr start");
     let now = now.ok_or_else(gone)?;
     if before.health == Health::Unhealthy {
-        // It is as it was before the run, which is all that a way back can do.
+        // It is as it was before the run, which is all that an undo can do.
         session.say(Level::Warning, format!("{} was not healthy before this run either", before.name));
         return if now.is_up() { Ok(()) } else { Err(gone()) };
     }

@@ -1,4 +1,4 @@
-//! The order of the way back.
+//! The order of the undo.
 
 use std::collections::BTreeSet;
 

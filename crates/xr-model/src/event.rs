@@ -138,19 +138,19 @@ pub struct Outcome {
     /// Why it failed, once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// The guilty service.
+    /// The failed service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The last lines of its log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
-    /// What of the version that serves after a way back is not as it should be, a sentence each.
+    /// What of the version that serves after an undo is not as it should be, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The exact way back.
+    /// The command that undoes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
     /// Whether the same run may succeed a little later: nothing changed because somebody did not answer.

@@ -98,7 +98,7 @@ pub struct Generation {
     /// Services that had ended by themselves, with success, when this was recorded: jobs such as a migration.
     #[serde(default)]
     pub ended: Vec<String>,
-    /// Volumes without a name of their own that its containers had when it was recorded: a way back finds them again.
+    /// Volumes without a name of their own that its containers had when it was recorded: an undo finds them again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unnamed_volumes: Vec<UnnamedVolume>,
     /// SHA-256 of the definition of each of its networks, by the network's name on the engine; those of others left out.

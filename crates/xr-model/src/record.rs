@@ -45,7 +45,7 @@ pub enum Record {
         /// Why, secrets redacted.
         error: String,
     },
-    /// The way back begins.
+    /// The undo begins.
     UnwindStarted {
         /// Why.
         cause: String,

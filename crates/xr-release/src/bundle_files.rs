@@ -26,7 +26,7 @@ const ALL: u64 = 64 << 20;
 const MANY: usize = 1000;
 /// Seconds that unpacking a bundle may take.
 const UNPACKING: u64 = 600;
-/// Certificates and keys are renewed on the host: the old ones would be no way back.
+/// Certificates and keys are renewed on the host: the old ones would not serve any more.
 const HOSTS_OWN: [&str; 7] = ["pem", "key", "crt", "cer", "p12", "pfx", "jks"];
 
 /// Which of a bundle's own files a generation keeps; beside its files in `own-files.json`.

@@ -107,15 +107,15 @@ pub fn stage(session: &Session<'_>, order: &Order<'_>) -> Result<Staged> {
     release_keys::stage(session, order.commit, &stack.manifest.trust, &root)?;
     // Of a bundle only VERSION: an `.env` elsewhere is the admin's doing.
     let unpacked =
-        session.checkout.is_none().then(|| layout.way_out()).flatten().filter(|path| *path == layout.version);
-    if let Some(path) = stack.layout.way_out().or(unpacked) {
+        session.checkout.is_none().then(|| layout.escaping_link()).flatten().filter(|path| *path == layout.version);
+    if let Some(path) = stack.layout.escaping_link().or(unpacked) {
         return Err(Fault::new(format!(
             "{} as released: {path} is, or lies behind, a symbolic link that leads out of the stack",
             order.version
         ))
         .hint("the publisher must mend it: xr writes this file"));
     }
-    if let Some(path) = stack.layout.way_out_of_reading() {
+    if let Some(path) = stack.layout.escaping_link_of_reading() {
         return Err(Fault::new(format!(
             "{} as released: {path} is, or lies behind, a symbolic link that leads out of the stack",
             order.version

@@ -1,4 +1,4 @@
-//! A step's failure: the fault, the guilty service and the end of its container's log.
+//! A step's failure: the fault, the failed service and the end of its container's log.
 
 use xr_model::Fault;
 
@@ -7,7 +7,7 @@ use xr_model::Fault;
 pub struct Failure {
     /// What went wrong.
     pub fault: Fault,
-    /// The guilty service.
+    /// The failed service.
     pub service: Option<String>,
     /// The last lines of its container's log.
     pub log: Vec<String>,

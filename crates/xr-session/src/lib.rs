@@ -14,6 +14,6 @@ pub use clock::now;
 pub use env_file::{parse_env, read_env};
 pub use failure::Failure;
 pub use filesystems::{STACK_DISK, disks};
-pub use ownership::{is_neighbours, same, without_neighbours};
+pub use ownership::{is_foreign, same, without_foreign};
 pub use session::{Session, Sink, retry, secrets};
 pub use tree::{root_in, root_of};

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use xr_journal::Home;
 use xr_model::Container;
 
-/// The containers that no neighbour of the same project name has made: `ours` is compose's folder of the stack at `root`.
-pub fn without_neighbours(mut containers: Vec<Container>, root: &Path, ours: &Path) -> Vec<Container> {
-    containers.retain(|container| !is_neighbours(&container.folder, root, ours));
+/// The containers that no foreign project of the same name has made: `ours` is compose's folder of the stack at `root`.
+pub fn without_foreign(mut containers: Vec<Container>, root: &Path, ours: &Path) -> Vec<Container> {
+    containers.retain(|container| !is_foreign(&container.folder, root, ours));
     containers
 }
 
 /// Whether a container's folder is another one that exists. One that is gone was moved here, and one in the stack that a
 /// generation has its compose files in is where a release has moved them from or to.
-pub fn is_neighbours(folder: &str, root: &Path, ours: &Path) -> bool {
+pub fn is_foreign(folder: &str, root: &Path, ours: &Path) -> bool {
     let path = Path::new(folder);
     let own = || path.starts_with(root) && own_folders(root).any(|own| same(path, &own));
     !folder.is_empty() && path.is_dir() && !same(path, ours) && !own()
@@ -54,7 +54,7 @@ mod tests {
         for folder in ["docker", "deploy", "ops"] {
             write(root.join(folder));
         }
-        let theirs = |folder: &str| is_neighbours(&root.join(folder).to_string_lossy(), &root, &root.join("docker"));
+        let theirs = |folder: &str| is_foreign(&root.join(folder).to_string_lossy(), &root, &root.join("docker"));
         assert!(!theirs("docker") && !theirs("deploy") && theirs("ops"));
     }
 }

@@ -208,7 +208,7 @@ impl<'a> Session<'a> {
     /// When the engine does not answer.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
         let all = self.engine.containers(project).await?;
-        Ok(ownership::without_neighbours(all, &self.root, &self.stack.layout.directory_path()))
+        Ok(ownership::without_foreign(all, &self.root, &self.stack.layout.directory_path()))
     }
 
     /// What is, now.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    engine::{Engine, Refused, Trap},
+    engine::{CrashPoint, Engine, Refused},
     server::Shared,
 };
 
@@ -158,7 +158,7 @@ fn up(shared: &Shared, call: &Call) -> End {
 
 enum Stopped {
     Refused(Refused),
-    Killed(Trap),
+    Killed(CrashPoint),
 }
 
 impl From<Refused> for Stopped {

@@ -22,7 +22,7 @@ pub(crate) type Done = Result<(), Refused>;
 
 /// A call that is to be the last of whoever makes it.
 #[derive(Clone, Copy, Debug)]
-pub struct Trap {
+pub struct CrashPoint {
     /// Counted from the moment it is set: the n-th call that changes something.
     pub number: u64,
     /// Whether the call takes effect.
@@ -46,7 +46,7 @@ pub struct Engine {
     execs: BTreeMap<String, i64>,
     born: u64,
     changes: u64,
-    trap: Option<(u64, Trap)>,
+    trap: Option<(u64, CrashPoint)>,
     /// What must never be.
     violations: Vec<String>,
 }
@@ -75,12 +75,12 @@ impl Engine {
     }
 
     /// Arms a trap, or takes it away.
-    pub fn set_trap(&mut self, trap: Option<Trap>) {
+    pub fn set_crash_point(&mut self, trap: Option<CrashPoint>) {
         self.trap = trap.map(|trap| (self.changes + trap.number, trap));
     }
 
     /// Whether the trap that was set has closed.
-    pub fn trap_has_closed(&self) -> bool {
+    pub fn has_crashed(&self) -> bool {
         self.trap.is_none()
     }
 
@@ -113,7 +113,7 @@ impl Engine {
     }
 
     /// Counts a call that changes something; the trap, when it closes on it.
-    pub(crate) fn change(&mut self) -> Option<Trap> {
+    pub(crate) fn change(&mut self) -> Option<CrashPoint> {
         self.changes += 1;
         let (_, trap) = self.trap.filter(|(number, _)| *number <= self.changes)?;
         self.trap = None;

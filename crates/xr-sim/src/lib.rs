@@ -17,7 +17,7 @@ mod server;
 mod world;
 
 pub use container::Container;
-pub use engine::{Engine, Trap};
+pub use engine::{CrashPoint, Engine};
 pub use images::{Behaviour, Image, orbit};
 pub use server::Server;
 pub use world::{Kept, Killed, Programs, Reply, World};

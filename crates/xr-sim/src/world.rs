@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use duct::{Expression, cmd};
 use serde_json::Value;
 use tempfile::TempDir;
-use xr_lab::{GitRemote, Layout, archive_service, cargo, surround};
+use xr_lab::{GitRemote, Layout, archive_service, cargo, with_environment};
 
-use crate::{Engine, Server, Trap, orbit};
+use crate::{CrashPoint, Engine, Server, orbit};
 
 /// After this a run hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -203,9 +203,9 @@ impl World {
     }
 
     /// A program with nobody's settings around it, and the simulated engine's `docker` on its `PATH`.
-    fn surround(&self, command: Expression) -> Expression {
+    fn with_environment(&self, command: Expression) -> Expression {
         let [home, bin] = ["home", "bin"].map(|name| self.dir.path().join(name));
-        surround(command, &self.root, &home, &self.server.docker_host(), Some(&bin))
+        with_environment(command, &self.root, &home, &self.server.docker_host(), Some(&bin))
     }
 
     /// Runs xr, and waits for its guard too, if it posted one.
@@ -223,17 +223,17 @@ impl World {
                 Ok(())
             });
         // Its guard has the same standard error: it ends when both have.
-        let command = self.surround(command).stdout_capture().stderr_capture();
+        let command = self.with_environment(command).stdout_capture().stderr_capture();
         let handle = {
             // The engine answers nobody until the trap is set.
             let mut engine = self.server.engine();
             let handle = command.start().context("xr")?;
             let group = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).unwrap_or(0);
-            engine.set_trap(killed.call.map(|(number, after, all)| Trap { number, after, group, all }));
+            engine.set_crash_point(killed.call.map(|(number, after, all)| CrashPoint { number, after, group, all }));
             handle
         };
         let Some(output) = handle.wait_timeout(PATIENCE)? else { bail!("xr {argv:?} hangs") };
-        self.server.engine().set_trap(None);
+        self.server.engine().set_crash_point(None);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Reply { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
     }
@@ -287,7 +287,7 @@ impl World {
         ensure!(file.trim() == version, "VERSION says {file}, the generation {version}");
         let env = std::fs::read_to_string(self.root.join("docker/.env"))?;
         ensure!(env.contains(&format!("\nIMAGE_TAG={version}\n")), ".env has another IMAGE_TAG than {version}");
-        let git = |argv: &[&str]| self.surround(cmd("git", argv)).read();
+        let git = |argv: &[&str]| self.with_environment(cmd("git", argv)).read();
         let (head, tag) = (git(&["rev-parse", "HEAD"])?, git(&["rev-parse", &format!("{version}^{{commit}}")])?);
         ensure!(head == tag, "HEAD is at {head}, {version} at {tag}");
         let changed = git(&["status", "--porcelain"])?;

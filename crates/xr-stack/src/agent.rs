@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use xr_host::Shape;
+use xr_host::RunOptions;
 use xr_model::{Fault, ImageRef, Result};
 
 use crate::{Resolved, WorkerRule};
@@ -19,7 +19,7 @@ pub struct AgentSpec {
     /// Its environment.
     pub env: BTreeMap<String, String>,
     /// What it runs, and what it may do.
-    pub shape: Shape,
+    pub run_options: RunOptions,
     /// Its own check, as compose writes it.
     pub health: Option<Value>,
 }
@@ -72,7 +72,7 @@ pub fn agent(
         service: service.clone(),
         image: ImageRef::new(image),
         env,
-        shape: Shape {
+        run_options: RunOptions {
             binds: definition["volumes"].as_array().into_iter().flatten().filter_map(bind).collect(),
             command: definition["command"].is_array().then(|| texts(&definition["command"])),
             entrypoint: definition["entrypoint"].is_array().then(|| texts(&definition["entrypoint"])),
@@ -104,7 +104,7 @@ impl WorkerRule {
 impl AgentSpec {
     /// SHA-256 of all of it and of the image's content: an agent with another one is to be replaced.
     pub fn fingerprint(&self, image: &str) -> String {
-        let content = serde_json::json!([self.service, image, self.env, self.shape, self.health]);
+        let content = serde_json::json!([self.service, image, self.env, self.run_options, self.health]);
         Sha256::digest(content.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -169,8 +169,8 @@ mod tests {
         let made = made(&rule);
         let env: Vec<String> = made.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(env, ["ID=w1-v1", "KEY=se$cret", "N=3", "SERVER_URL=https://10.0.0.1/api", "T=t0k!"]);
-        assert_eq!(made.shape.binds, ["/proc:/host/proc:ro"]);
-        assert_eq!(made.shape.network_mode.as_deref(), Some("host"));
+        assert_eq!(made.run_options.binds, ["/proc:/host/proc:ro"]);
+        assert_eq!(made.run_options.network_mode.as_deref(), Some("host"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use xr_model::{Fault, Result, Worker, exit};
 
 use crate::{
     presets,
-    roster::{name_of, refuse_odd, worker_lines},
+    worker_list::{name_of, refuse_odd, worker_lines},
 };
 
 /// The workers of a TOML inventory.

@@ -260,12 +260,12 @@ impl Layout {
 
     /// The first of the files that xr writes which a symbolic link leads out of the stack, when the publisher's tree has
     /// one: what was written there would land somewhere else.
-    pub fn way_out(&self) -> Option<&str> {
+    pub fn escaping_link(&self) -> Option<&str> {
         self.managed().into_iter().find(|path| leads_out(&self.root, path))
     }
 
     /// The same of the files that xr and compose read: what lies behind such a link is the host's own.
-    pub fn way_out_of_reading(&self) -> Option<&str> {
+    pub fn escaping_link_of_reading(&self) -> Option<&str> {
         let read = self.files.iter().chain(&self.dev_files).chain(&self.template).map(String::as_str);
         read.into_iter().find(|path| self.root.join(path).exists() && leads_out(&self.root, path))
     }
@@ -386,16 +386,16 @@ mod tests {
         let backup = "[[backups]]\nname = \"../../etc/cron.d/x\"\nimage = \"a\"\ncommand = []\n";
         assert!(refused(backup).contains("backups.name"));
         let layout = Layout::find(&root, &Manifest::default()).unwrap();
-        assert_eq!(layout.way_out(), None);
+        assert_eq!(layout.escaping_link(), None);
         std::os::unix::fs::symlink("docker/version", root.join("VERSION")).unwrap();
         std::fs::File::create(root.join("docker/version")).unwrap();
-        assert_eq!(layout.way_out(), None);
+        assert_eq!(layout.escaping_link(), None);
         std::os::unix::fs::symlink("/etc/nothing", root.join("docker/.env")).unwrap();
-        assert_eq!(layout.way_out(), Some("docker/.env"));
+        assert_eq!(layout.escaping_link(), Some("docker/.env"));
         std::fs::remove_file(root.join("VERSION")).unwrap();
         std::os::unix::fs::symlink("../outside", root.join("VERSION")).unwrap();
         std::fs::File::create(dir.path().join("outside")).unwrap();
-        assert_eq!(layout.way_out(), Some("VERSION"));
+        assert_eq!(layout.escaping_link(), Some("VERSION"));
     }
 
     #[test]

@@ -13,10 +13,10 @@ mod layout;
 mod lifecycle;
 mod manifest;
 mod presets;
-mod roster;
 pub mod scan;
 mod services;
 mod site;
+mod worker_list;
 
 pub use agent::{AgentSpec, Place, agent};
 pub use compose::{Compose, Foretold, Resolved, missing_value};
@@ -28,5 +28,5 @@ pub use manifest::{
     Requirements, RestorePart, SecretKey, ServiceRule, Smoke, Trust, WorkerRule,
 };
 pub use presets::{Stack, load, read_small, trust_of};
-pub use roster::{Roster, name_of, unfit};
 pub use site::{Channel, Fleet, ImagesFrom, Network, Site, SiteTrust};
+pub use worker_list::{WorkerList, name_of, unfit};

@@ -7,7 +7,7 @@ use xr_model::{Away, Fault, Quorum, Result, Worker};
 
 use crate::{
     duration, presets,
-    roster::{refuse_odd, worker_lines},
+    worker_list::{refuse_odd, worker_lines},
 };
 
 /// Which releases an update takes.

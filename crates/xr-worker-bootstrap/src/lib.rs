@@ -5,8 +5,8 @@
 
 mod agent;
 mod docker;
-mod look;
+mod host_facts;
 
 pub use agent::{Agent, Switched};
 pub use docker::{install_docker, remove_docker};
-pub use look::{Look, glance, glance_here, look};
+pub use host_facts::{HostFacts, host_facts, load_here, load_of};

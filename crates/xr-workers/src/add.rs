@@ -1,4 +1,4 @@
-//! Making a host into a worker: everything is looked at before anything is changed, and taken back when something fails.
+//! Making a host a worker: everything is looked at before anything is changed, and taken back when something fails.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use xr_host::{Remote, Trouble};
 use xr_model::{Fault, Level, Result, Worker, exit};
 use xr_session::Session;
 use xr_stack::ImagesFrom;
-use xr_worker_bootstrap::{Agent, Look, install_docker, look, remove_docker};
+use xr_worker_bootstrap::{Agent, HostFacts, host_facts, install_docker, remove_docker};
 
 use crate::{
     Target,
@@ -27,7 +27,7 @@ pub struct Candidate {
     /// As it would be listed.
     pub worker: Worker,
     /// What it is.
-    pub look: Look,
+    pub facts: HostFacts,
     /// Whether Docker will be installed there.
     pub needs_docker: bool,
     /// What the admin should know, and nothing stands in the way of.
@@ -67,24 +67,24 @@ pub async fn probe(session: &Session<'_>, target: &Target, mut worker: Worker) -
     target.refuse_none()?;
     let remote = observe::reach(session, &worker).await.map_err(|absent| absent.fault)?;
     let patience = session.site.fleet.patience;
-    let look = look(&remote, patience).await?;
+    let facts = host_facts(&remote, patience).await?;
     let stands = |text: String, hint: String| Err(Fault::new(format!("{}: {text}", worker.ssh)).hint(hint));
-    if look.kernel != "Linux" {
+    if facts.kernel != "Linux" {
         return stands(
-            format!("its system is {}, and a worker runs Linux", look.kernel),
+            format!("its system is {}, and a worker runs Linux", facts.kernel),
             "xr worker add ANOTHER".to_owned(),
         );
     }
     let ours = std::env::consts::ARCH;
-    if look.arch != ours && !(look.arch == "arm64" && ours == "aarch64") {
+    if facts.arch != ours && !(facts.arch == "arm64" && ours == "aarch64") {
         return stands(
-            format!("its machine is {}, and the images here are for {ours}", look.arch),
+            format!("its machine is {}, and the images here are for {ours}", facts.arch),
             "a worker needs the architecture of the control host".to_owned(),
         );
     }
     // The engine alone will not do: its replacement is done by the program.
-    let needs_docker = !look.has_client;
-    if needs_docker && !look.may_be_root {
+    let needs_docker = !facts.has_client;
+    if needs_docker && !facts.may_be_root {
         return stands(
             "Docker is missing, and this user may not become root without a password".to_owned(),
             format!(
@@ -93,27 +93,27 @@ pub async fn probe(session: &Session<'_>, target: &Target, mut worker: Worker) -
             ),
         );
     }
-    if look.disk_size > 0 && look.disk_free < ROOM {
+    if facts.disk_size > 0 && facts.disk_free < ROOM {
         return stands(
-            format!("{} MiB are free for images, and {} MiB are needed", look.disk_free >> 10, ROOM >> 10),
+            format!("{} MiB are free for images, and {} MiB are needed", facts.disk_free >> 10, ROOM >> 10),
             format!("ssh {} df -h /var/lib", worker.ssh),
         );
     }
-    if !look.has_flock {
+    if !facts.has_flock {
         return stands(
             "`flock` is missing, by which two replacements of an agent keep apart".to_owned(),
             format!("install util-linux there, then: xr worker add {}", worker.ssh),
         );
     }
     let mut notes = Vec::new();
-    if look.ends_with_connection {
+    if facts.ends_with_connection {
         let text = "systemd ends what a broken connection leaves running, an agent's replacement too";
         notes.push(format!("{text} (sudo loginctl enable-linger, for this user)"));
     }
-    if look.ahead.abs() > SKEW {
+    if facts.ahead.abs() > SKEW {
         notes.push(format!(
             "its clock is off by {:.0} s: certificates and heartbeats may be refused (timedatectl set-ntp true)",
-            look.ahead
+            facts.ahead
         ));
     }
     if !needs_docker {
@@ -123,13 +123,13 @@ pub async fn probe(session: &Session<'_>, target: &Target, mut worker: Worker) -
         notes.push(format!("Docker {}", info.version));
     }
     if worker.server.is_empty() {
-        worker.server = server(session, target, &look);
+        worker.server = server(session, target, &facts);
     }
     reach_server(&remote, &worker, patience).await?;
     if let Some(note) = unreached_registry(session, target, &remote, patience).await? {
         notes.push(note);
     }
-    Ok(Candidate { worker, look, needs_docker, notes, remote })
+    Ok(Candidate { worker, facts, needs_docker, notes, remote })
 }
 
 /// Makes it a worker. What was done is taken back when something fails.
@@ -164,13 +164,13 @@ pub async fn add(session: &Session<'_>, target: &Target, candidate: &Candidate, 
 
 /// Under which address a worker reaches the server: as the admin says, else under the public name or the address that the
 /// worker sees this host's connection come from, with the first published port.
-fn server(session: &Session<'_>, target: &Target, look: &Look) -> String {
+fn server(session: &Session<'_>, target: &Target, facts: &HostFacts) -> String {
     if !session.site.fleet.server.is_empty() {
         return session.site.fleet.server.clone();
     }
     let manifest = &session.stack.manifest;
     let public = manifest.public_host.as_deref().and_then(|key| target.setting(key)).filter(|name| !name.is_empty());
-    let host = public.map_or_else(|| look.from.clone(), str::to_owned);
+    let host = public.map_or_else(|| facts.from.clone(), str::to_owned);
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
     let Some((port, target_port)) = target.published() else { return format!("http://{bracketed}") };
     let tls = xr_preflight::http::speaks_tls(port, target_port);

@@ -6,7 +6,7 @@ use futures_util::future;
 use xr_host::{Engine, Labelled, Remote, Trouble};
 use xr_model::{Fault, PinnedImage, Result, Worker};
 use xr_session::Session;
-use xr_worker_bootstrap::{Look, glance};
+use xr_worker_bootstrap::{HostFacts, load_of};
 
 use crate::Target;
 
@@ -38,7 +38,7 @@ pub struct There {
     /// Of the wanted images: the id here, or none.
     pub images: Vec<Option<String>>,
     /// Disk, load, memory, clock.
-    pub look: Look,
+    pub facts: HostFacts,
     /// How long a question takes.
     pub took: Duration,
 }
@@ -97,15 +97,15 @@ pub(super) async fn look_at(
         let remote = reached?;
         let fail = |fault: Fault| Absent { trouble: None, fault: named(fault, worker) };
         let begun = Instant::now();
-        let asked = async { tokio::join!(glance(&remote, limit), engine(&remote, target)) };
-        let Ok((look, engine)) = tokio::time::timeout(limit * 2, asked).await else {
+        let asked = async { tokio::join!(load_of(&remote, limit), engine(&remote, target)) };
+        let Ok((facts, engine)) = tokio::time::timeout(limit * 2, asked).await else {
             let text = format!("worker {} said nothing for {} s", worker.name, (limit * 2).as_secs());
             let fault = Fault::new(text).hint(format!("ssh -v {} true", worker.ssh)).code(xr_model::exit::TRY_LATER);
             return Err(Absent { trouble: Some(Trouble::Away), fault });
         };
         let took = begun.elapsed();
-        let (look, (engine, containers, images)) = (look.map_err(fail)?, engine.map_err(fail)?);
-        Ok(There { remote, engine, containers, images, look, took })
+        let (facts, (engine, containers, images)) = (facts.map_err(fail)?, engine.map_err(fail)?);
+        Ok(There { remote, engine, containers, images, facts, took })
     };
     Seen { worker: worker.clone(), there: there.await }
 }

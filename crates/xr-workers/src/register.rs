@@ -3,7 +3,7 @@
 use xr_journal::{Ownership, write_atomic};
 use xr_model::{Fault, Result, Worker, exit};
 use xr_session::Session;
-use xr_stack::{Roster, unfit};
+use xr_stack::{WorkerList, unfit};
 
 /// Adds a worker to the list.
 ///
@@ -42,7 +42,7 @@ pub(super) fn refuse_unfit(session: &Session<'_>, worker: &Worker) -> Result<()>
 /// # Errors
 /// When the file cannot be read or written.
 pub fn change(session: &Session<'_>, worker: &Worker) -> Result<()> {
-    edit(session, |roster| roster.put(worker))
+    edit(session, |worker_list| worker_list.put(worker))
 }
 
 /// Takes a worker off the list.
@@ -50,18 +50,18 @@ pub fn change(session: &Session<'_>, worker: &Worker) -> Result<()> {
 /// # Errors
 /// As [`change`].
 pub fn forget(session: &Session<'_>, name: &str) -> Result<()> {
-    edit(session, |roster| {
-        roster.remove(name);
+    edit(session, |worker_list| {
+        worker_list.remove(name);
     })
 }
 
-fn edit(session: &Session<'_>, change: impl FnOnce(&mut Roster)) -> Result<()> {
+fn edit(session: &Session<'_>, change: impl FnOnce(&mut WorkerList)) -> Result<()> {
     let path = session.home.site();
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.map_err(Fault::at(format!("cannot read {}", path.display())))?,
     };
-    let mut roster = Roster::parse(&text)?;
-    change(&mut roster);
-    write_atomic(&path, roster.text().as_bytes(), 0o600, Ownership::Keep)
+    let mut worker_list = WorkerList::parse(&text)?;
+    change(&mut worker_list);
+    write_atomic(&path, worker_list.text().as_bytes(), 0o600, Ownership::Keep)
 }

@@ -133,9 +133,9 @@ fn row(target: &Target, seen: Seen, beat: Option<Timestamp>, ledger: &mut Ledger
     row.state = agent.map(|agent| agent.status.clone());
     row.tasks = there.containers.iter().filter(|one| one.role == "task" && one.running).count();
     row.latency_ms = u64::try_from(there.took.as_millis()).ok();
-    row.clock_ahead = Some(there.look.ahead);
-    if there.look.disk_size > 0 {
-        row.disk_free = Some(there.look.disk_free as f64 / there.look.disk_size as f64);
+    row.clock_ahead = Some(there.facts.ahead);
+    if there.facts.disk_size > 0 {
+        row.disk_free = Some(there.facts.disk_free as f64 / there.facts.disk_size as f64);
     }
     let shown = target.task.as_ref().or(target.images.first());
     let place = shown.and_then(|shown| target.images.iter().position(|image| image.reference == shown.reference));

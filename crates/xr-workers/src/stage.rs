@@ -112,7 +112,7 @@ async fn create(
     let image = target.image(&spec.image)?;
     let found = engine.find(&known(session, image).await?).await?;
     let id = found.ok_or_else(|| Fault::new(format!("image {} is not there", image.reference)))?.id;
-    engine.make(target.making(worker, spec, &fingerprint, &id)).await.map(drop)
+    engine.make(target.spec(worker, spec, &fingerprint, &id)).await.map(drop)
 }
 
 /// Brings one image: by the worker's own engine from a registry, or from here, as the admin says.
@@ -178,10 +178,10 @@ async fn refuse_other_architecture(session: &Session<'_>, engine: &Engine) -> Re
 }
 
 async fn refuse_full_disk(session: &Session<'_>, remote: &Remote) -> Result<()> {
-    let look = xr_worker_bootstrap::glance(remote, session.site.fleet.patience).await?;
-    if look.disk_size == 0 || look.disk_free > ROOM {
+    let facts = xr_worker_bootstrap::load_of(remote, session.site.fleet.patience).await?;
+    if facts.disk_size == 0 || facts.disk_free > ROOM {
         return Ok(());
     }
-    Err(Fault::new(format!("its disk is full: {} MiB are free for images", look.disk_free >> 10))
+    Err(Fault::new(format!("its disk is full: {} MiB are free for images", facts.disk_free >> 10))
         .hint(format!("ssh {} docker system df", remote.destination())))
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use serde_json::Value;
-use xr_host::{FINGERPRINT, Making, ROLE, STACK, VERSION};
+use xr_host::{ContainerSpec, FINGERPRINT, ROLE, STACK, VERSION};
 use xr_model::{DesiredFleet, Fault, Generation, ImageRef, PinnedImage, Result, Worker, exit};
 use xr_session::Session;
 use xr_stack::{AgentSpec, Compose, Place, Resolved, WorkerRule};
@@ -115,7 +115,7 @@ impl Target {
     }
 
     /// Its container, to be made.
-    pub(crate) fn making(&self, worker: &Worker, spec: AgentSpec, fingerprint: &str, image_id: &str) -> Making {
+    pub(crate) fn spec(&self, worker: &Worker, spec: AgentSpec, fingerprint: &str, image_id: &str) -> ContainerSpec {
         let labels = [
             (STACK, self.stack.as_str()),
             (ROLE, "agent"),
@@ -123,11 +123,11 @@ impl Target {
             (FINGERPRINT, fingerprint),
             ("xr.worker", worker.name.as_str()),
         ];
-        Making {
+        ContainerSpec {
             name: format!("{}-next", self.agent_name(&worker.name)),
             image: image_id.to_owned(),
             env: spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect(),
-            shape: spec.shape,
+            run_options: spec.run_options,
             labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             health: spec.health.as_ref().and_then(health),
             remove_at_end: false,

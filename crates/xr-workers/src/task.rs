@@ -3,10 +3,10 @@
 use std::{collections::HashMap, time::Instant};
 
 use futures_util::future;
-use xr_host::{Engine, Making, ROLE, STACK, Said, Shape, VERSION};
+use xr_host::{ContainerSpec, Engine, ROLE, RunOptions, STACK, Said, VERSION};
 use xr_model::{Fault, Level, PinnedImage, Result, Worker, exit};
 use xr_session::Session;
-use xr_worker_bootstrap::{Look, glance_here};
+use xr_worker_bootstrap::{HostFacts, load_here};
 
 use crate::{
     Seen, Target,
@@ -78,14 +78,14 @@ pub async fn start(session: &Session<'_>, order: &TaskOrder) -> Result<Task> {
     });
     let mut unfit = Vec::new();
     let mut places = Vec::new();
-    if let Some((look, tasks, took)) = here {
-        match fits(&look) {
+    if let Some((facts, tasks, took)) = here {
+        match fits(&facts) {
             None => places.push(Place {
                 name: HERE,
                 engine: &session.engine,
                 worker: None,
                 there: None,
-                score: score(&look, tasks, took),
+                score: score(&facts, tasks, took),
             }),
             Some(why) => unfit.push(format!("{HERE}: {why}")),
         }
@@ -154,33 +154,33 @@ fn judge<'a>(target: &Target, seen: &'a Seen) -> std::result::Result<(&'a There,
             return Err(format!("its version is {version}, not the stack's {}", target.version));
         }
     }
-    if let Some(why) = fits(&there.look) {
+    if let Some(why) = fits(&there.facts) {
         return Err(why);
     }
     let tasks = there.containers.iter().filter(|one| one.role == "task" && one.running).count();
-    Ok((there, score(&there.look, tasks, there.took.as_secs_f64())))
+    Ok((there, score(&there.facts, tasks, there.took.as_secs_f64())))
 }
 
-fn fits(look: &Look) -> Option<String> {
-    (look.memory > 0 && look.memory_free < LEAST_MEMORY)
-        .then(|| format!("only {} MiB of memory are free", look.memory_free >> 10))
+fn fits(facts: &HostFacts) -> Option<String> {
+    (facts.memory > 0 && facts.memory_free < LEAST_MEMORY)
+        .then(|| format!("only {} MiB of memory are free", facts.memory_free >> 10))
 }
 
 /// How bad a place is: 0 is idle and near.
-fn score(look: &Look, tasks: usize, took: f64) -> f64 {
-    let cpus = f64::from(look.cpus.max(1));
-    let used = if look.memory == 0 { 0.5 } else { 1.0 - look.memory_free as f64 / look.memory as f64 };
-    CPU * (look.load / cpus).min(1.0)
+fn score(facts: &HostFacts, tasks: usize, took: f64) -> f64 {
+    let cpus = f64::from(facts.cpus.max(1));
+    let used = if facts.memory == 0 { 0.5 } else { 1.0 - facts.memory_free as f64 / facts.memory as f64 };
+    CPU * (facts.load / cpus).min(1.0)
         + MEMORY * used
         + TASKS * (tasks as f64 / cpus).min(1.0)
         + LATENCY * (took / FAR).min(1.0)
 }
 
-async fn here(session: &Session<'_>, target: &Target) -> (Look, usize, f64) {
+async fn here(session: &Session<'_>, target: &Target) -> (HostFacts, usize, f64) {
     let begun = Instant::now();
-    let (look, containers) = tokio::join!(glance_here(), session.engine.labelled(&target.stack));
+    let (facts, containers) = tokio::join!(load_here(), session.engine.labelled(&target.stack));
     let tasks = containers.unwrap_or_default().iter().filter(|one| one.role == "task" && one.running).count();
-    (look.unwrap_or_default(), tasks, begun.elapsed().as_secs_f64())
+    (facts.unwrap_or_default(), tasks, begun.elapsed().as_secs_f64())
 }
 
 async fn begin(
@@ -198,16 +198,19 @@ async fn begin(
     let id = found.ok_or_else(|| Fault::new(format!("image {} is not on {}", image.reference, place.name)))?.id;
     let name = format!("{}-task-{}", target.stack, unique());
     let labels = [(STACK, target.stack.as_str()), (ROLE, "task"), (VERSION, target.version.as_str())];
-    let making = Making {
+    let spec = ContainerSpec {
         name: name.clone(),
         image: id,
         env: place.worker.map(|worker| target.task_env(worker)).unwrap_or_default(),
-        shape: Shape { command: (!order.args.is_empty()).then(|| order.args.clone()), ..Shape::default() },
+        run_options: RunOptions {
+            command: (!order.args.is_empty()).then(|| order.args.clone()),
+            ..RunOptions::default()
+        },
         labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<HashMap<_, _>>(),
         remove_at_end: order.detach,
-        ..Making::default()
+        ..ContainerSpec::default()
     };
-    let id = place.engine.make(making).await?;
+    let id = place.engine.make(spec).await?;
     if let Err(fault) = place.engine.start(&id).await {
         let _ = place.engine.remove(&id, true).await;
         return Err(fault);
@@ -252,9 +255,9 @@ mod tests {
 
     #[test]
     fn an_idle_near_host_is_better_than_a_busy_far_one() {
-        let idle = Look { cpus: 4, memory: 1000, memory_free: 900, load: 0.1, ..Look::default() };
-        let busy = Look { load: 4.0, ..idle.clone() };
-        let full = Look { memory_free: 100, ..idle.clone() };
+        let idle = HostFacts { cpus: 4, memory: 1000, memory_free: 900, load: 0.1, ..HostFacts::default() };
+        let busy = HostFacts { load: 4.0, ..idle.clone() };
+        let full = HostFacts { memory_free: 100, ..idle.clone() };
         let best = score(&idle, 0, 0.01);
         for worse in [score(&busy, 0, 0.01), score(&full, 0, 0.01), score(&idle, 4, 0.01), score(&idle, 0, 0.5)] {
             assert!(best < worse && worse <= 1.0, "{best} {worse}");
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_host_without_memory_is_no_place() {
-        assert!(fits(&Look { memory: 1 << 20, memory_free: 1 << 10, ..Look::default() }).is_some());
-        assert_eq!(fits(&Look { memory: 1 << 20, memory_free: 1 << 19, ..Look::default() }), None);
+        assert!(fits(&HostFacts { memory: 1 << 20, memory_free: 1 << 10, ..HostFacts::default() }).is_some());
+        assert_eq!(fits(&HostFacts { memory: 1 << 20, memory_free: 1 << 19, ..HostFacts::default() }), None);
     }
 }

@@ -1,21 +1,21 @@
-//! What differs between two pictures, and what may.
+//! What differs between two snapshots, and what may.
 
 use serde_json::Value;
 
-use super::picture::Picture;
+use super::snapshot::Snapshot;
 
 /// Paths that may differ, by their end, and why.
 const ALLOWED: [(&str, &str); 4] = [
     ("/Links", "a known fault: `links`, which the specification calls legacy, also name containers that were replaced"),
     ("/config/Volumes", "xr names a volume that the container has from its predecessor; compose declares it as well"),
     ("/host/RestartPolicy/MaximumRetryCount", "engines report 0 and none alike"),
-    ("/config/Labels/com.docker.compose.image", "the id of the image, which the picture has by its name"),
+    ("/config/Labels/com.docker.compose.image", "the id of the image, which the snapshot has by its name"),
 ];
 
 /// A line for each difference.
 ///
 /// Before 2.31 compose leaves a network as it is when its definition changes, as if nothing had been asked; xr makes it anew.
-pub(crate) fn differences(when: &str, wanted: &Picture, found: &Picture, remakes_networks: bool) -> Vec<String> {
+pub(crate) fn differences(when: &str, wanted: &Snapshot, found: &Snapshot, remakes_networks: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let of_network = |path: &str| !remakes_networks && path.starts_with("network ") && path.contains("/Options/");
     let allowed = |path: &str| of_network(path) || ALLOWED.iter().any(|(end, _)| path.ends_with(end));

@@ -7,9 +7,9 @@
 mod cases;
 mod compare;
 mod images;
-mod picture;
 mod random;
 mod side;
+mod snapshot;
 
 use std::{
     path::Path,

@@ -8,11 +8,11 @@ use std::{
 use anyhow::{Result, bail};
 use duct::{Expression, cmd};
 use tempfile::TempDir;
-use xr_lab::{Lab, surround};
+use xr_lab::{Lab, with_environment};
 
 use super::{
     Case, Start,
-    picture::{self, Picture},
+    snapshot::{self, Snapshot},
 };
 
 /// Nothing is watched: what is compared is looked at afterwards.
@@ -32,17 +32,17 @@ pub(crate) enum Way {
 
 /// What stands where after each part of the way; why not, where it was refused.
 pub(crate) struct ByCompose {
-    pub first: Result<Picture, String>,
-    pub second: Result<Picture, String>,
+    pub first: Result<Snapshot, String>,
+    pub second: Result<Snapshot, String>,
 }
 
 pub(crate) struct ByXr {
-    pub first: Result<Picture, String>,
+    pub first: Result<Snapshot, String>,
     /// The first version with its marks.
-    pub marked: Option<Picture>,
-    pub second: Result<Picture, String>,
+    pub marked: Option<Snapshot>,
+    pub second: Result<Snapshot, String>,
     /// After the rollback, or after an update that was refused.
-    pub back: Option<Picture>,
+    pub back: Option<Snapshot>,
     /// What `xr doctor` finds wrong after the update.
     pub found: Option<String>,
     /// Containers that compose makes anew after all.
@@ -121,7 +121,7 @@ impl<'a> Side<'a> {
     }
 
     fn run(&self, command: Expression) -> Result<Result<(), String>> {
-        let command = surround(command, &self.root(), &self.home(), &self.lab.engine().docker_host(), None);
+        let command = with_environment(command, &self.root(), &self.home(), &self.lab.engine().docker_host(), None);
         let output = command.stderr_to_stdout().stdout_capture().run()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(if output.status.success() { Ok(()) } else { Err(said) })
@@ -160,17 +160,17 @@ impl<'a> Side<'a> {
     }
 
     /// Once nothing changes any more.
-    fn picture(&self) -> Result<Picture> {
+    fn snapshot(&self) -> Result<Snapshot> {
         let begun = Instant::now();
         let mut last = (String::new(), Instant::now());
         loop {
             let ids = self.containers()?;
-            let now = if ids.is_empty() { String::new() } else { picture::states(self.lab.engine(), &ids)? };
+            let now = if ids.is_empty() { String::new() } else { snapshot::states(self.lab.engine(), &ids)? };
             if now != last.0 {
                 last = (now.clone(), Instant::now());
             }
             if (last.1.elapsed() >= STILL && !now.contains("starting")) || begun.elapsed() > PATIENCE {
-                return picture::of(self.lab.engine(), self);
+                return snapshot::of(self.lab.engine(), self);
             }
             std::thread::sleep(Duration::from_millis(300));
         }
@@ -199,12 +199,12 @@ impl Drop for Side<'_> {
 impl ByCompose {
     pub fn walk(side: &Side<'_>) -> Result<Self> {
         let first = match side.bring(0)? {
-            Ok(()) => Ok(side.picture()?),
+            Ok(()) => Ok(side.snapshot()?),
             Err(why) => return Ok(Self { first: Err(why), second: Err(String::new()) }),
         };
-        picture::mark(side.lab.engine(), side)?;
+        snapshot::mark(side.lab.engine(), side)?;
         let second = match side.bring(1)? {
-            Ok(()) => Ok(side.picture()?),
+            Ok(()) => Ok(side.snapshot()?),
             Err(why) => Err(why),
         };
         Ok(Self { first, second })
@@ -228,22 +228,22 @@ impl ByXr {
             walked.first = Err(why);
             return Ok(walked);
         }
-        walked.first = Ok(side.picture()?);
-        picture::mark(side.lab.engine(), side)?;
-        walked.marked = Some(side.picture()?);
+        walked.first = Ok(side.snapshot()?);
+        snapshot::mark(side.lab.engine(), side)?;
+        walked.marked = Some(side.snapshot()?);
         if let Err(why) = side.bring(1)? {
             walked.second = Err(why);
-            walked.back = Some(side.picture()?);
+            walked.back = Some(side.snapshot()?);
             return Ok(walked);
         }
-        walked.second = Ok(side.picture()?);
+        walked.second = Ok(side.snapshot()?);
         walked.found = side.run(cmd!(xr, "doctor"))?.err();
         // What was never installed by xr is nothing to go back to.
         if side.case.start != Start::Late {
             if let Err(why) = side.run(cmd!(xr, "rollback", "--yes"))? {
                 bail!("xr rollback: {why}");
             }
-            walked.back = Some(side.picture()?);
+            walked.back = Some(side.snapshot()?);
         }
         let before = side.containers()?;
         if let Err(why) = side.run(cmd!("docker", "compose", "up", "-d"))? {

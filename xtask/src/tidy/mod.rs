@@ -3,6 +3,7 @@
 mod circles;
 mod crates;
 mod modules;
+mod words;
 
 use anyhow::{Context, Result, bail};
 use xr_lab::Layout;
@@ -15,6 +16,7 @@ pub(crate) fn run() -> Result<()> {
     crates::check(&crates)?;
     for one in &crates {
         circles::check(one)?;
+        words::check(one)?;
     }
     versions()?;
     generate::completions(&Generate::checked())?;

@@ -1,6 +1,6 @@
 //! Can `.env` be read, and does each line mean what it seems to?
 
-use xr_env_writer::{EnvFile, TrapKind, is_secret_key};
+use xr_env_writer::{EnvFile, PitfallKind, is_secret_key};
 
 use crate::{
     facts::Facts,
@@ -17,22 +17,22 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         Ok(Some(env)) => env,
     };
     let mut found = duplicates(name, env);
-    for trap in env.traps() {
-        let subject = format!("{name}:{}", trap.line);
-        let finding = match weight(trap.kind, trap.key.as_deref()) {
-            Weight::Problem => Finding::problem("env.trap", &subject, &trap.message),
-            Weight::Warning => Finding::warning("env.trap", &subject, &trap.message),
-            Weight::News => Finding::info("env.trap", &subject, &trap.message),
+    for pitfall in env.pitfalls() {
+        let subject = format!("{name}:{}", pitfall.line);
+        let finding = match weight(pitfall.kind, pitfall.key.as_deref()) {
+            Weight::Problem => Finding::problem("env.trap", &subject, &pitfall.message),
+            Weight::Warning => Finding::warning("env.trap", &subject, &pitfall.message),
+            Weight::News => Finding::info("env.trap", &subject, &pitfall.message),
         };
-        let command = match &trap.key {
+        let command = match &pitfall.key {
             Some(key) => format!("xr env set {key} 'VALUE'"),
             None => "xr doctor --fix".to_owned(),
         };
         let finding = finding.command(command);
-        let safe = trap.fix.filter(|fix| reads_the_same(env, fix));
+        let safe = pitfall.fix.filter(|fix| reads_the_same(env, fix));
         found.push(match safe {
             Some(how) => {
-                let what = trap.key.as_deref().unwrap_or("of the file");
+                let what = pitfall.key.as_deref().unwrap_or("of the file");
                 finding.fix(Fix::Respell { at: format!("{subject} ({what})"), how })
             }
             None => finding,
@@ -91,23 +91,23 @@ enum Weight {
     News,
 }
 
-fn weight(kind: TrapKind, key: Option<&str>) -> Weight {
+fn weight(kind: PitfallKind, key: Option<&str>) -> Weight {
     match kind {
-        TrapKind::RefusedReference => Weight::Problem,
-        TrapKind::Interpolates if key.is_some_and(is_secret_key) => Weight::Warning,
-        TrapKind::CommentAsValue
-        | TrapKind::UnsetReference
-        | TrapKind::QuotesInside
-        | TrapKind::SharedLine
-        | TrapKind::BareKey
-        | TrapKind::Bom
-        | TrapKind::CrLf
-        | TrapKind::NoFinalNewline => Weight::Warning,
-        TrapKind::Interpolates
-        | TrapKind::DotenvyDiffers
-        | TrapKind::Export
-        | TrapKind::SpacesAroundEquals
-        | TrapKind::ColonSeparator => Weight::News,
+        PitfallKind::RefusedReference => Weight::Problem,
+        PitfallKind::Interpolates if key.is_some_and(is_secret_key) => Weight::Warning,
+        PitfallKind::CommentAsValue
+        | PitfallKind::UnsetReference
+        | PitfallKind::QuotesInside
+        | PitfallKind::SharedLine
+        | PitfallKind::BareKey
+        | PitfallKind::Bom
+        | PitfallKind::CrLf
+        | PitfallKind::NoFinalNewline => Weight::Warning,
+        PitfallKind::Interpolates
+        | PitfallKind::DotenvyDiffers
+        | PitfallKind::Export
+        | PitfallKind::SpacesAroundEquals
+        | PitfallKind::ColonSeparator => Weight::News,
     }
 }
 

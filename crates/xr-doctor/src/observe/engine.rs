@@ -17,7 +17,7 @@ use xr_preflight::{Check, listening, machine, ports::TakenPort};
 use xr_session::STACK_DISK;
 use xr_stack::{Manifest, Site};
 
-use super::{Ground, Look, no_engine};
+use super::{Ground, Scope, no_engine};
 use crate::facts::{Facts, History, Seen, Trouble};
 
 /// What was said.
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Lines of a container's log.
 const LINES: usize = 3;
 
-pub(super) async fn read(ground: &Ground<'_>, history: &History, manifest: &Manifest, look: Look) -> Answers {
+pub(super) async fn read(ground: &Ground<'_>, history: &History, manifest: &Manifest, scope: Scope) -> Answers {
     let engine = match Engine::connect() {
         Ok(engine) => engine,
         Err(fault) => {
@@ -66,7 +66,7 @@ pub(super) async fn read(ground: &Ground<'_>, history: &History, manifest: &Mani
         let (containers, folders) =
             tokio::join!(engine.containers(&ground.project), engine.project_folders(&ground.project));
         let containers = containers.map_err(Trouble::from);
-        let mut containers = containers.map(|all| xr_session::without_neighbours(all, ground.root, &ground.folder));
+        let mut containers = containers.map(|all| xr_session::without_foreign(all, ground.root, &ground.folder));
         let elsewhere = elsewhere(ground, folders.unwrap_or_default());
         if let (Ok(containers), Ok(None)) = (&mut containers, &history.current) {
             containers.retain(|c| !elsewhere.contains_key(&c.id));
@@ -77,7 +77,7 @@ pub(super) async fn read(ground: &Ground<'_>, history: &History, manifest: &Mani
         let last_words = last_words(&engine, containers.as_deref().unwrap_or_default()).await;
         (containers, strangers, last_words)
     };
-    let registry = registry(&engine, ground, history, look);
+    let registry = registry(&engine, ground, history, scope);
     let images = engine.all_images();
     let current = history.current.as_ref().ok().and_then(Option::as_ref);
     let networks =
@@ -95,7 +95,7 @@ fn elsewhere(ground: &Ground<'_>, folders: BTreeMap<String, String>) -> BTreeMap
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let here = real(&ground.folder);
     let past = |folder: &str| {
-        Path::new(folder).starts_with(ground.root) && !xr_session::is_neighbours(folder, ground.root, &ground.folder)
+        Path::new(folder).starts_with(ground.root) && !xr_session::is_foreign(folder, ground.root, &ground.folder)
     };
     folders.into_iter().filter(|(_, folder)| real(Path::new(folder)) != here && !past(folder)).collect()
 }
@@ -107,14 +107,14 @@ async fn machine_of(manifest: &Manifest, data: Vec<PathBuf>, disks: Vec<PathBuf>
         disk: manifest.requirements.disk_mib << 20,
         architectures: Vec::new(),
     };
-    let look = move || {
+    let scope = move || {
         let large: Vec<&Path> = data.iter().chain(disks.first()).map(PathBuf::as_path).collect();
         let mut checks = machine::examine(&requirements, &large);
         // No image and no volume comes to the others: they need what a run needs.
         checks.extend(disks.iter().skip(1).map(|folder| machine::disk(folder, STACK_DISK)));
         checks
     };
-    spawn_blocking(look).await.unwrap_or_default()
+    spawn_blocking(scope).await.unwrap_or_default()
 }
 
 /// What containers in trouble said last: the output of their own check, else the end of their log.
@@ -138,9 +138,9 @@ async fn registry(
     engine: &Engine,
     ground: &Ground<'_>,
     history: &History,
-    look: Look,
+    scope: Scope,
 ) -> Option<Vec<(ImageRef, Seen<Digest>)>> {
-    let current = history.current.as_ref().ok()?.as_ref().filter(|_| look.online)?;
+    let current = history.current.as_ref().ok()?.as_ref().filter(|_| scope.online)?;
     let asked = current.images.iter().filter(|image| image.digest.is_some() && image.reference.digest().is_none());
     let asked: Vec<ImageRef> = asked.map(|image| image.reference.clone()).collect();
     let site = Site::read(&ground.home.site()).unwrap_or_default();
@@ -154,7 +154,7 @@ async fn registry(
     )
 }
 
-/// Ports to look at: those that services want and no container of theirs holds, and those that running containers hold.
+/// Ports to ask: those that services want and no container of theirs holds, and those that running containers hold.
 pub(super) struct Ports {
     wanted: Vec<Port>,
     held: Vec<Held>,

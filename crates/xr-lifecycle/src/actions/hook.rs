@@ -124,7 +124,7 @@ async fn until_done(run: &Run<'_, '_>, hook: &Hook, container: &Container) -> Re
                 format!("hook `{}` did not end within {} s", hook.name, limit.as_secs())
             }
         };
-        let mut failure = health::guilty(run.session, container, how).await;
+        let mut failure = health::failed_container(run.session, container, how).await;
         let lines = said.lines();
         if !lines.is_empty() {
             failure.log = lines;

@@ -50,7 +50,7 @@ impl Run<'_, '_> {
         &self.prepared.generation.invocation.project
     }
 
-    /// Whether nothing served before: what falls at first is given time, since nobody waits for the way back.
+    /// Whether nothing served before: what falls at first is given time, since nobody waits for the undo.
     pub fn is_cold(&self) -> bool {
         !self.prepared.observed.containers.iter().any(Container::is_up)
     }

@@ -41,7 +41,7 @@ async fn whole(run: &Run<'_, '_>) -> Result<(), Failure> {
     let wrong = judge::judge(generation, &observed, &run.prepared.retired_ids(), &ran);
     let Some(first) = wrong.first() else { return Ok(()) };
     if let Some(container) = &first.container {
-        return Err(health::guilty(run.session, container, first.what.clone()).await);
+        return Err(health::failed_container(run.session, container, first.what.clone()).await);
     }
     Err(Fault::new(format!("{} {}", first.service, first.what)).hint("docker compose ps --all").into())
 }

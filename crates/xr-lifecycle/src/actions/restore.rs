@@ -1,4 +1,4 @@
-//! Put a dump's data back, in the parts that the manifest's program does: load beside, swap, and the way back.
+//! Put a dump's data back, in the parts that the manifest's program does: load beside, swap, and the undo.
 //!
 //! Until the swap the data in use are not touched; after it they stand aside, whole, until the generation is recorded. So
 //! whatever breaks off where, the data in use are all of before or all of the dump.

@@ -28,7 +28,8 @@ pub(crate) async fn start(run: &Run<'_, '_>, swap: &Swap, new: &[Container]) -> 
     let starts = future::join_all(new.iter().map(|container| run.session.engine.start(&container.id))).await;
     for (container, started) in new.iter().zip(starts) {
         if let Err(fault) = started {
-            let failure = health::guilty(run.session, container, format!("cannot start: {}", fault.chain())).await;
+            let failure =
+                health::failed_container(run.session, container, format!("cannot start: {}", fault.chain())).await;
             return Err(failure);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future;
-use xr_host::QuickNeighbours;
+use xr_host::QuickArp;
 use xr_model::{Attachment, Container, Result, Swap};
 use xr_session::{Failure, Session};
 
@@ -37,11 +37,11 @@ pub(crate) async fn restart(
 }
 
 /// For a holder of ports: its clients must not wait for its address.
-async fn quick_neighbours(session: &Session<'_>, containers: &[Container]) -> QuickNeighbours {
+async fn quick_arp(session: &Session<'_>, containers: &[Container]) -> QuickArp {
     let holders = containers.iter().filter(|container| !container.ports.is_empty());
     let mut networks: Vec<String> = holders.flat_map(|c| &c.networks).map(|place| place.network.clone()).collect();
     networks.dedup();
-    session.engine.quick_neighbours(&networks).await
+    session.engine.quick_arp(&networks).await
 }
 
 /// Stops the old, takes the detached off their networks, and has the kernel forget who was there, for as long as what is
@@ -52,8 +52,8 @@ async fn make_way(
     next: &[Container],
     detach: &[Attachment],
     drain: Option<Duration>,
-) -> Result<QuickNeighbours> {
-    let quick = quick_neighbours(session, next).await;
+) -> Result<QuickArp> {
+    let quick = quick_arp(session, next).await;
     let stops = future::join_all(swap.old.iter().map(|old| session.engine.stop_within(&old.id, drain))).await;
     stops.into_iter().collect::<Result<Vec<()>>>()?;
     let places = future::join_all(detach.iter().map(|place| session.engine.detach(place))).await;

@@ -36,12 +36,16 @@ async fn tell_others(run: &Run<'_, '_>, taken: &[&ImageRef]) -> Result<()> {
         return Ok(());
     }
     let ours = &run.prepared.generation.invocation.project;
-    let tenants = run.session.engine.tenants().await?;
+    let engine_containers = run.session.engine.engine_containers().await?;
     let is_taken = |image: &str| taken.iter().any(|reference| reference.as_str() == image);
-    let others: BTreeSet<(&str, &str)> = tenants
+    let others: BTreeSet<(&str, &str)> = engine_containers
         .iter()
-        .filter(|tenant| tenant.project != *ours && !tenant.project.is_empty() && is_taken(&tenant.image))
-        .map(|tenant| (tenant.project.as_str(), tenant.image.as_str()))
+        .filter(|engine_container| {
+            engine_container.project != *ours
+                && !engine_container.project.is_empty()
+                && is_taken(&engine_container.image)
+        })
+        .map(|engine_container| (engine_container.project.as_str(), engine_container.image.as_str()))
         .collect();
     for (project, image) in others {
         let text = format!(

@@ -61,7 +61,7 @@ pub(super) async fn rollback(session: &Session<'_>, goal: &Goal<'_>, no_backup: 
         );
         session.say(Level::Warning, text);
     }
-    ownership::refuse_neighbour(session, &target.invocation.project, &target.services).await?;
+    ownership::refuse_foreign(session, &target.invocation.project, &target.services).await?;
     let observed = session.observe(&target.invocation.project, &target.images).await?;
     let backups = if no_backup { Vec::new() } else { backups(&stack.manifest, &observed, session).await? };
     let restores = if goal.restore_data {

@@ -324,7 +324,7 @@ pub(crate) enum Demand {
     Nothing,
 }
 
-/// A full disk must not keep a stack down: what is there already is started without room, and the way back is often what
+/// A full disk must not keep a stack down: what is there already is started without room, and the undo is often what
 /// frees some.
 pub(crate) fn demand(kind: RunKind) -> Demand {
     match kind {

@@ -108,7 +108,7 @@ pub(super) async fn forward(session: &Session<'_>, request: &Request) -> Result<
             checked.staged(session, &staged)?;
         }
     }
-    ownership::refuse_neighbour(session, &staged.resolved.project, &staged.resolved.services).await?;
+    ownership::refuse_foreign(session, &staged.resolved.project, &staged.resolved.services).await?;
     checks::externals(session, &staged).await?;
     checks::start_interval(session, &staged)?;
     checks::fresh_secrets(session, &staged, current.is_none()).await?;

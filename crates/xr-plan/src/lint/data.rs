@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xr_model::{Action, Restore, Step};
 
-/// Data that would be put back without a way back, under somebody's hands, or thrown away too soon.
+/// Data that would be put back without an undo, under somebody's hands, or thrown away too soon.
 pub(super) fn rules<'a>(steps: &[&'a Step]) -> Vec<String> {
     let mut broken = Vec::new();
     let mut backed_up: BTreeSet<(usize, &str)> = BTreeSet::new();

@@ -5,7 +5,7 @@ use std::{future::ready, io::stdout};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use xr_doctor::{Facts, Finding, Look, Mended, Severity, judge, mend, observe};
+use xr_doctor::{Facts, Finding, Mended, Scope, Severity, judge, mend, observe};
 use xr_model::{Result, Service, exit};
 use xr_stack::Resolved;
 
@@ -36,10 +36,10 @@ pub struct Doctor {
 /// When there is no stack; with `--fix` also when another run holds the lock.
 pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
     let root = context.root()?;
-    let look = Look { online: args.online, thorough: context.globals.verbose > 0 };
+    let scope = Scope { online: args.online, thorough: context.globals.verbose > 0 };
     let (tell, told) = oneshot::channel();
     let told = async { told.await.ok() };
-    let (observed, hosts) = tokio::join!(observe(&root, look, told), hosts(context, tell));
+    let (observed, hosts) = tokio::join!(observe(&root, scope, told), hosts(context, tell));
     let mut facts = observed?;
     let mut findings = judge(&facts);
     let (hosts, of_hosts) = match hosts {
@@ -55,7 +55,7 @@ pub async fn run(context: &Context, args: Doctor) -> Result<u8> {
                 break;
             }
             mended.extend(mend(&context.session()?, &findings).await?);
-            facts = observe(&root, look, ready(None)).await?;
+            facts = observe(&root, scope, ready(None)).await?;
             findings = judge(&facts);
             if mended.iter().any(|one| one.result.is_err()) {
                 break;

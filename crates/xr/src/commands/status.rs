@@ -8,7 +8,7 @@ use xr_host::Engine;
 use xr_journal::{Generations, Holder, Home, PastRun, unfinished};
 use xr_lifecycle::problems;
 use xr_model::{Container, ContainerState, Fault, Generation, Health, Mode, Result, Worker, exit};
-use xr_session::without_neighbours;
+use xr_session::without_foreign;
 use xr_stack::Site;
 use xr_workers::Ledger;
 
@@ -38,7 +38,7 @@ pub async fn run(globals: &Globals, _args: &Status) -> Result<u8> {
         Ok(engine) => {
             let folder = root.join(&generation.invocation.directory);
             let all = engine.containers(&generation.invocation.project).await;
-            all.map(|containers| without_neighbours(containers, &root, &folder))
+            all.map(|containers| without_foreign(containers, &root, &folder))
         }
         Err(fault) => Err(fault),
     };

@@ -47,7 +47,7 @@ fn updated(manifest: &str) -> Result<Stack> {
 /// A child that PostgreSQL does not know and that ends by a signal has it end all connections and recover.
 fn assert_database_never_fell(stack: &Stack) -> Result<()> {
     let logs = duct::cmd!("docker", "logs", &stack.container("postgres")?.id);
-    let told = stack.surround(logs).stderr_to_stdout().stdout_capture().read()?;
+    let told = stack.with_environment(logs).stderr_to_stdout().stdout_capture().read()?;
     ensure!(!told.contains("terminated by signal") && !told.contains("recovery mode"), "{told}");
     Ok(())
 }
@@ -72,12 +72,12 @@ fn a_rollback_with_data_brings_back_the_rows_of_before_and_its_undo_those_of_aft
     let stack = updated(QUICK)?;
     let dump = dump_of(&stack, 1)?;
     assert_eq!(mode(&dump)?, 0o600);
-    let checked = stack.surround(duct::cmd("sha256sum", ["-c", "--quiet"])).dir(stack.root.join(".xr/backups"));
+    let checked = stack.with_environment(duct::cmd("sha256sum", ["-c", "--quiet"])).dir(stack.root.join(".xr/backups"));
     let sums = format!("{}.sha256", dump.display());
     checked.stdin_path(sums).run()?;
 
     // What it would do is shown, and without an answer nothing is done.
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     let shown = stack.xr(&["rollback", "--restore-data", "--dry-run"])?.exits(0);
     ensure!(
         shown.stdout.contains("lost: what was written to postgres since ")
@@ -86,7 +86,7 @@ fn a_rollback_with_data_brings_back_the_rows_of_before_and_its_undo_those_of_aft
     );
     stack.xr(&["rollback", "--restore-data"])?.exits(2).says("lose what was written to postgres since ").says("--yes");
     stack.xr(&["rollback", "--restore-data", "--no-backup", "--yes"])?.exits(2);
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
     assert_eq!(stack.visits()?, 5);
 
     let done = stack.xr(&["rollback", "--restore-data", "--yes"])?.exits(0);
@@ -100,7 +100,7 @@ fn a_rollback_with_data_brings_back_the_rows_of_before_and_its_undo_those_of_aft
     assert_eq!(databases(&stack)?, "orbit-data postgres template1", "nothing is left beside: {done}");
     stack.assert_compose_agrees()?;
 
-    // The way back, to the data as they were when the rollback began.
+    // The undo, to the data as they were when the rollback began.
     stack.visit()?;
     stack.xr(&["rollback", "--generation", "2", "--restore-data", "--yes"])?.exits(0);
     stack.assert_all_of_it_is("v1.1.0")?;
@@ -120,12 +120,12 @@ fn a_rollback_with_data_brings_back_the_rows_of_before_and_its_undo_those_of_aft
 #[test]
 fn data_that_cannot_be_put_back_or_lived_with_stay_as_they_were() -> Result<()> {
     let stack = updated(&format!("{QUICK}\n[[smoke]]\nservice = \"nginx\"\npath = \"/api/\"\nstatus = 200\n"))?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     let dump = dump_of(&stack, 1)?;
     let (whole, sum) = (std::fs::read(&dump)?, dump.with_extension("sql.sha256"));
     let argv = ["rollback", "--restore-data", "--yes"];
     let unmoved = |why: &str| -> Result<()> {
-        assert_eq!(before, stack.picture()?, "{why}");
+        assert_eq!(before, stack.snapshot()?, "{why}");
         assert_eq!(stack.visits()?, 5, "{why}");
         assert_eq!(databases(&stack)?, "orbit-data postgres template1", "{why}");
         Ok(())
@@ -155,7 +155,7 @@ fn data_that_cannot_be_put_back_or_lived_with_stay_as_they_were() -> Result<()> 
     ensure!(text.contains(key), "another pg_dump");
     std::fs::write(&dump, text.replace(key, "DROP TABLE public.visits;"))?;
     stack.xr(&argv)?.exits(3).says("was rolled back: v1.1.0 is healthy").says("hint: ");
-    assert_eq!(before.ids(), stack.picture()?.ids(), "the containers of before, and no other");
+    assert_eq!(before.ids(), stack.snapshot()?.ids(), "the containers of before, and no other");
     stack.assert_all_of_it_is("v1.1.0")?;
     stack.assert_compose_agrees()?;
     assert_eq!(stack.visits()?, 5);
@@ -229,7 +229,7 @@ struct SmallDisk<'a>(&'a Stack);
 impl<'a> SmallDisk<'a> {
     fn over(stack: &'a Stack) -> Result<Self> {
         let mount = duct::cmd!("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", ".xr/backups");
-        ensure!(stack.surround(mount).run()?.status.success(), "no disk");
+        ensure!(stack.with_environment(mount).run()?.status.success(), "no disk");
         Ok(Self(stack))
     }
 }
@@ -237,7 +237,7 @@ impl<'a> SmallDisk<'a> {
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
         // A disk that stays is seen by the test, which wants its dumps afterwards.
-        let _ = self.0.surround(duct::cmd!("umount", ".xr/backups")).run();
+        let _ = self.0.with_environment(duct::cmd!("umount", ".xr/backups")).run();
     }
 }
 
@@ -246,18 +246,21 @@ fn an_update_whose_backup_fails_hangs_breaks_off_or_finds_the_disk_full_stops_be
     let stack = Stack::installed(&Setup::default())?;
     stack.visit()?;
     stack.remote.release("v1.1.0")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     let update = ["update", "--yes"];
     let postgres = stack.container("postgres")?.id;
     let dumping = || stack.docker(&["top", &postgres, "-eo", "pid,args"]).is_ok_and(|all| all.contains("pg_dump"));
     let unmoved = |why: &str| -> Result<()> {
-        assert_eq!(before, stack.picture()?, "{why}");
+        assert_eq!(before, stack.snapshot()?, "{why}");
         assert_eq!(stack.visits().with_context(|| why.to_owned())?, 1, "{why}");
         assert_eq!(dumps(&stack)?, Vec::<PathBuf>::new(), "{why}: half a backup is none");
         ensure!(!dumping(), "{why}: it lives on");
         // A child that PostgreSQL does not know and that ends by a signal has it end all connections and recover.
-        let told =
-            stack.surround(duct::cmd!("docker", "logs", &postgres)).stderr_to_stdout().stdout_capture().read()?;
+        let told = stack
+            .with_environment(duct::cmd!("docker", "logs", &postgres))
+            .stderr_to_stdout()
+            .stdout_capture()
+            .read()?;
         ensure!(!told.contains("terminated by signal"), "{why}: {told}");
         Ok(())
     };

@@ -54,7 +54,8 @@ impl Bench {
     }
 
     fn sh(&self, script: &str) -> Result<()> {
-        let output = self.stack.surround(cmd!("sh", "-ec", script)).stderr_to_stdout().stdout_capture().run()?;
+        let output =
+            self.stack.with_environment(cmd!("sh", "-ec", script)).stderr_to_stdout().stdout_capture().run()?;
         ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stdout));
         Ok(())
     }
@@ -97,7 +98,7 @@ impl Bench {
     /// Runs a command that must be refused like `case`.
     fn check_command(&self, case: &Case, command: duct::Expression) -> Result<()> {
         let before = self.state()?;
-        let done = Done::of(&[case.name], self.stack.surround(command))?;
+        let done = Done::of(&[case.name], self.stack.with_environment(command))?;
         assert_refused(case, &done);
         assert!(before == self.state()?, "{}: something changed: {done}", case.name);
         self.restore()
@@ -421,7 +422,7 @@ fn a_shallow_clone_of_another_user_without_a_final_newline_is_updated_under_sudo
     let stack = Stack::new(&Setup { versions: &["v1.0.0"], ..Setup::default() })?;
     let remote = stack.scratch("remote")?;
     let sh = |script: &str| -> Result<()> {
-        let output = stack.surround(cmd!("sh", "-ec", script)).stderr_to_stdout().stdout_capture().run()?;
+        let output = stack.with_environment(cmd!("sh", "-ec", script)).stderr_to_stdout().stdout_capture().run()?;
         ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stdout));
         Ok(())
     };

@@ -11,7 +11,7 @@ const PATIENT: &str = "[services.server]\npatience = \"8s\"\n\n[health]\nsettle 
 fn refused_by_its_own_health(bad: &str, cause: &str, log: &str) -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
     stack.visit()?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     let manifest = stack.remote.work().join("xr.toml");
     std::fs::write(&manifest, PATIENT)?;
     stack.remote.release(bad)?;
@@ -20,7 +20,7 @@ fn refused_by_its_own_health(bad: &str, cause: &str, log: &str) -> Result<()> {
     let done = done.says(&format!("update to {bad} failed and was rolled back: v1.0.0 is healthy"));
     done.says("cause: server").says(cause).says("last lines of server:").says(log).says("hint: ");
     stack.assert_all_of_it_is("v1.0.0")?;
-    let after = stack.picture()?;
+    let after = stack.snapshot()?;
     assert_eq!(before.ids(), after.ids(), "the old containers, and no other");
     assert_eq!(
         (before.env, before.version, before.head, before.status, before.generation, before.generations),

@@ -40,13 +40,13 @@ fn a_full_disk_under_the_records_keeps_no_stack_down_and_no_run_open() -> Result
     stack.xr(&["install", "--yes"])?.exits(0);
     stack.visit()?;
     stack.remote.release("v1.1.0")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
 
     // Before a run: refused.
     disk.fill()?;
     let refused = stack.xr(&UPDATE)?.exits(1);
     refused.says("/.xr").says("hint: ").says("df -h").never_says("panicked");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
     looking_works(&stack)?;
     let doctor = stack.xr(&["doctor"])?.exits(6);
     ensure!(doctor.stdout.contains("/.xr"), "{doctor}");
@@ -61,7 +61,7 @@ fn a_full_disk_under_the_records_keeps_no_stack_down_and_no_run_open() -> Result
     let failed = update_and(&stack, 12, || disk.fill())?.exits(3);
     failed.says("No space left on device").says("was rolled back: v1.0.0 is healthy").says("hint: ").says("df -h");
     stack.assert_all_of_it_is("v1.0.0")?;
-    assert_eq!(before.ids(), stack.picture()?.ids());
+    assert_eq!(before.ids(), stack.snapshot()?.ids());
     ensure!(stack.newest_run_has_ended());
     disk.clear()?;
 
@@ -91,12 +91,12 @@ fn a_full_disk_under_the_settings_is_refused_before_a_run_and_leaves_the_way_bac
     // Watched for so long that the disk can fill up meanwhile.
     std::fs::write(stack.remote.work().join("xr.toml"), format!("[health]\nsettle = \"30s\"\n{GATE}"))?;
     stack.remote.release("v1.1.0")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
 
     disk.fill()?;
     stack.xr(&UPDATE)?.exits(1).says("too little disk at ").says("/docker").says("hint: df -h");
     disk.clear()?;
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
 
     // Full before the files are switched: nothing has changed, so nothing has to be written to go back.
     let redis = stack.container("redis")?.id;
@@ -108,7 +108,7 @@ fn a_full_disk_under_the_settings_is_refused_before_a_run_and_leaves_the_way_bac
     failed.says("No space left on device").says("v1.0.0");
     disk.clear()?;
     stack.assert_all_of_it_is("v1.0.0")?;
-    assert_eq!(before.ids(), stack.picture()?.ids());
+    assert_eq!(before.ids(), stack.snapshot()?.ids());
 
     // Full after that: what was there cannot be put back before there is room.
     let journals = stack.journals();
@@ -117,7 +117,7 @@ fn a_full_disk_under_the_settings_is_refused_before_a_run_and_leaves_the_way_bac
     ensure!(stack.journal_lines(&journals) > 1);
     disk.fill()?;
     run.signal(rustix::process::Signal::INT)?;
-    wait_for("the way back", PATIENCE, || stack.version().is_ok_and(|v| v == "v1.0.0"))?;
+    wait_for("the undo", PATIENCE, || stack.version().is_ok_and(|v| v == "v1.0.0"))?;
     // The guard would go on trying.
     stack.wait_until_nobody_is_at_work()?;
     run.end()?.exits(4).says("docker/.env").says("No space left on device").says("xr recover");
@@ -140,7 +140,7 @@ fn a_stack_folder_that_turns_read_only_goes_on_serving_and_is_whole_once_it_is_r
     stack.xr(&["install", "--yes"])?.exits(0);
     stack.visit()?;
     stack.remote.release("v1.1.0")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
 
     disk.fail()?;
     for argv in [&UPDATE[..], &["rollback", "--yes"], &["recover"], &["install", "--yes"]] {
@@ -149,7 +149,7 @@ fn a_stack_folder_that_turns_read_only_goes_on_serving_and_is_whole_once_it_is_r
     looking_works(&stack)?;
     let doctor = stack.xr(&["doctor"])?.exits(6);
     ensure!(doctor.stdout.contains("read-only") || doctor.stdout.contains("Read-only"), "{doctor}");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
 
     for lines in sample(1, &[16, 3, 24]).iter().copied() {
         disk.repair()?;
@@ -164,7 +164,7 @@ fn a_stack_folder_that_turns_read_only_goes_on_serving_and_is_whole_once_it_is_r
         let version = stack.version()?;
         ensure!(version == "v1.0.0", "{version} serves, {after}");
         for container in before.ids() {
-            ensure!(stack.picture()?.ids().contains(&container), "{container:?} is gone, {after}");
+            ensure!(stack.snapshot()?.ids().contains(&container), "{container:?} is gone, {after}");
         }
         disk.repair()?;
         stack.xr(&["recover"])?.exits(0);

@@ -21,14 +21,14 @@ fn with_own_images(prefix: &str, versions: &[&str]) -> Result<Stack> {
 fn fault_1_a_broken_remote_is_a_failure_and_nothing_changes() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
     stack.remote.release("v1.1.0")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     let away = stack.remote.path().with_extension("away");
     std::fs::rename(stack.remote.path(), &away)?;
     let done = stack.xr(&["update", "--yes"])?;
     ensure!(done.code == 1 || done.code == 75, "{done}");
     let done = done.says("hint: ").never_says("healthy");
     ensure!(done.stdout.is_empty(), "{done}");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
 
     std::fs::rename(&away, stack.remote.path())?;
     stack.xr(&["update", "--yes"])?.exits(0);
@@ -65,9 +65,9 @@ fn fault_2_nothing_stops_before_every_image_is_known_to_exist() -> Result<()> {
     let worker = Image::Worker.name("fault-two", "v1.1.0");
     stack.lab.registry().delete(&worker)?;
     stack.remote.release("v1.1.0")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     stack.xr(&["update", "--yes"])?.exits(1).says("v1.1.0 cannot be had").says("orbit-worker:v1.1.0");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
     Ok(())
 }
 
@@ -80,16 +80,16 @@ fn fault_3_the_tag_counts_whatever_version_its_tree_or_the_branch_says() -> Resu
     assert_eq!(stack.remote.in_work(&["show", "main:VERSION"])?, "v1.0.0");
     stack.xr(&["update", "--yes"])?.exits(0);
     stack.assert_all_of_it_is("v1.1.0")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     assert_eq!(before.head, stack.remote.in_work(&["rev-parse", "v1.1.0^{commit}"])?);
 
     // Two CI runs race, and VERSION on main goes backwards.
     stack.remote.bump("v1.1.0")?;
     stack.remote.bump("v1.0.0")?;
     stack.xr(&["update", "--yes"])?.exits(0);
-    assert_eq!(before, stack.picture()?, "nothing is downgraded silently");
+    assert_eq!(before, stack.snapshot()?, "nothing is downgraded silently");
     stack.xr(&["update", "--yes", "--to", "v1.0.0"])?.exits(1).says("xr rollback --to v1.0.0");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
     Ok(())
 }
 
@@ -97,9 +97,9 @@ fn fault_3_the_tag_counts_whatever_version_its_tree_or_the_branch_says() -> Resu
 fn fault_4_a_tag_without_images_is_refused() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
     stack.remote.release("v1.4.0")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     stack.xr(&["update", "--yes"])?.exits(1).says("v1.4.0 cannot be had").says("orbit-worker:v1.4.0").says("hint: ");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
     stack.remote.release("v1.1.0")?;
     stack.xr(&["update", "--yes", "--to", "v1.1.0"])?.exits(0);
     stack.assert_all_of_it_is("v1.1.0")
@@ -110,21 +110,21 @@ fn fault_4_an_image_that_was_pushed_again_is_noticed_and_refused() -> Result<()>
     let stack = with_own_images("fault-four", &["v1.0.0", "v1.1.0"])?;
     let server = Image::Server.name("fault-four", "v1.0.0");
     let digest = stack.lab.registry().repush(stack.lab.engine(), &server, "fault four")?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     // Whoever only updates is not concerned: what was pinned stays what it is. Whoever asks is told.
     stack.xr(&["update", "--yes"])?.exits(0).says_nothing();
     let doctor = stack.xr(&["doctor", "--online"])?;
     ensure!(doctor.stdout.contains("orbit-server:v1.0.0") && doctor.stdout.contains("was re-pushed"), "{doctor}");
     let refused = stack.xr(&["update", "--yes", "--refresh"])?.exits(1);
     refused.says("orbit-server:v1.0.0 was re-pushed").says("--accept-repushed");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
 
     stack.remote.release("v1.1.0")?;
     stack.xr(&["update", "--yes"])?.exits(0);
-    let present = stack.picture()?;
+    let present = stack.snapshot()?;
     let back = ["update", "--yes", "--to", "v1.0.0", "--allow-downgrade"];
     stack.xr(&back)?.exits(1).says("was re-pushed");
-    assert_eq!(present, stack.picture()?);
+    assert_eq!(present, stack.snapshot()?);
     // What ran is still on the disk under its digest, and that is what a rollback runs.
     stack.xr(&["rollback", "--yes"])?.exits(0);
     let ran = stack.digests(&stack.container("server")?)?;
@@ -139,12 +139,12 @@ fn fault_4_an_image_that_was_pushed_again_is_noticed_and_refused() -> Result<()>
 #[test]
 fn fault_4_a_git_tag_that_moved_is_noticed() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     stack.remote.commit("a late correction")?;
     stack.remote.in_work(&["tag", "--force", "-m", "again", "v1.0.0"])?;
     stack.remote.push()?;
     stack.xr(&["update", "--yes", "-v"])?.exits(0).says("tag v1.0.0 was re-pushed");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
     Ok(())
 }
 
@@ -188,11 +188,12 @@ fn fault_5_settings_survive_every_edit_and_secrets_stay_secret() -> Result<()> {
 fn secret_nowhere(stack: &Stack, secrets: &[&str]) -> Result<()> {
     for folder in ["journal", "log"] {
         for secret in secrets {
-            let found = stack.surround(cmd!("grep", "-rl", secret, format!(".xr/{folder}"))).stdout_capture().run()?;
+            let found =
+                stack.with_environment(cmd!("grep", "-rl", secret, format!(".xr/{folder}"))).stdout_capture().run()?;
             ensure!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
         }
     }
-    let open = stack.surround(cmd!("find", ".xr", "-name", ".env", "-perm", "/077")).stdout_capture().run()?;
+    let open = stack.with_environment(cmd!("find", ".xr", "-name", ".env", "-perm", "/077")).stdout_capture().run()?;
     ensure!(open.stdout.is_empty(), "others can read {}", String::from_utf8_lossy(&open.stdout));
     assert_eq!(mode(&stack.root.join(".xr"))?, 0o700);
     Ok(())
@@ -279,7 +280,7 @@ fn fault_8_a_users_clone_stays_the_users_when_root_updates_it() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
     ensure!(rustix::process::geteuid().is_root(), "the lab runs as root");
     let owner = |path: &std::path::Path| -> Result<()> {
-        stack.surround(cmd!("chown", "-R", "4242:4242", path)).run().map(drop).context("chown")
+        stack.with_environment(cmd!("chown", "-R", "4242:4242", path)).run().map(drop).context("chown")
     };
     stack.remote.release("v1.1.0")?;
     owner(&stack.root)?;
@@ -291,7 +292,7 @@ fn fault_8_a_users_clone_stays_the_users_when_root_updates_it() -> Result<()> {
     }
     stack.xr(&["update", "--yes"])?.exits(0);
     assert_eq!(stack.version()?, "v1.1.0");
-    let foreign = stack.surround(cmd!("find", ".", "!", "-user", "4242")).stdout_capture().run()?;
+    let foreign = stack.with_environment(cmd!("find", ".", "!", "-user", "4242")).stdout_capture().run()?;
     ensure!(foreign.stdout.is_empty(), "no longer the user's: {}", String::from_utf8_lossy(&foreign.stdout));
     Ok(())
 }

@@ -53,7 +53,7 @@ impl Stage {
     /// A command that gives the remote up, and says so; nobody else notices.
     #[track_caller]
     fn gives_up(&self, argv: &[&str], scheme: &str) -> Result<()> {
-        let before = self.stack.picture()?;
+        let before = self.stack.snapshot()?;
         let version = before.version.clone();
         let witness = Witness::of(self.stack.port);
         let begun = Instant::now();
@@ -61,7 +61,7 @@ impl Stage {
         ensure!(begun.elapsed() < BOUND, "{:?} for {done}", begun.elapsed());
         assert_eq!(witness.end()?, [version], "{done}");
         let done = done.exits(75).says("`origin`").says(&self.url(scheme)).says("does not answer").says("hint: ");
-        assert_eq!(before, self.stack.picture()?, "{done}");
+        assert_eq!(before, self.stack.snapshot()?, "{done}");
         self.nobody_is_left(&done)
     }
 
@@ -77,7 +77,7 @@ impl Stage {
             lines.map(|line| String::from_utf8_lossy(&line).into_owned()).filter(|line| talks(line)).collect();
         ensure!(left.is_empty(), "{left:?} after {done}");
         let find = cmd!("find", ".git", "-name", "*.lock", "-o", "-name", "tmp_*", "-o", "-name", "*.keep");
-        let found = self.stack.surround(find).stdout_capture().run()?;
+        let found = self.stack.with_environment(find).stdout_capture().run()?;
         ensure!(found.stdout.is_empty(), "{} after {done}", String::from_utf8_lossy(&found.stdout));
         Ok(())
     }
@@ -102,14 +102,14 @@ fn a_git_remote_that_says_nothing_is_given_up_and_named() -> Result<()> {
     // Whoever does not want to wait has to ask once.
     std::fs::remove_file(stage.stack.root.join(".xr/site.toml"))?;
     stage.server.stall_after(0);
-    let before = stage.stack.picture()?;
+    let before = stage.stack.snapshot()?;
     let run = stage.stack.start_xr(&["update", "--yes"])?;
     wait_for("the question", PATIENCE, || stage.server.asked() > 0 || run.ended())?;
     run.signal(Signal::TERM)?;
     let begun = Instant::now();
     let done = run.end()?.exits(130);
     ensure!(begun.elapsed() < BOUND, "{:?} for {done}", begun.elapsed());
-    assert_eq!(before, stage.stack.picture()?);
+    assert_eq!(before, stage.stack.snapshot()?);
     stage.nobody_is_left(&done)?;
 
     stage.server.behave();

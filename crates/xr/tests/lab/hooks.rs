@@ -52,7 +52,7 @@ fn assert_nothing_left(stack: &Stack, redis: &Container, marks: &[&str]) -> Resu
 #[test]
 fn a_hook_that_hangs_is_ended_with_all_that_it_started_and_the_old_version_serves() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
-    let (before, redis) = (stack.picture()?, stack.container("redis")?);
+    let (before, redis) = (stack.snapshot()?, stack.container("redis")?);
     // In a container that stays: nobody's end takes the hook along. One child is in a session of its own, one ignores SIGTERM.
     let hangs = "setsid sleep 7101 & (trap '' TERM; while :; do sleep 7102; done) & echo $DB_PASSWORD; sleep 7103";
     publish(&stack, &hook("redis", hangs, "3s"))?;
@@ -62,7 +62,7 @@ fn a_hook_that_hangs_is_ended_with_all_that_it_started_and_the_old_version_serve
     ensure!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     assert_nothing_left(&stack, &redis, &["sleep 7101", "sleep 7102", "sleep 7103"])?;
     stack.assert_all_of_it_is("v1.0.0")?;
-    assert_eq!(before.ids(), stack.picture()?.ids());
+    assert_eq!(before.ids(), stack.snapshot()?.ids());
 
     // The hook itself ignores SIGTERM; then a second Ctrl-C, and a kill, leave it to the guard.
     let deaf = "trap '' TERM INT; while :; do sleep 7104; done";
@@ -82,14 +82,14 @@ fn a_hook_that_hangs_is_ended_with_all_that_it_started_and_the_old_version_serve
         assert_nothing_left(&stack, &redis, &["sleep 7104", "trap"])?;
         stack.assert_all_of_it_is("v1.0.0")?;
     }
-    assert_eq!(before.ids(), stack.picture()?.ids());
+    assert_eq!(before.ids(), stack.snapshot()?.ids());
     Ok(())
 }
 
 #[test]
 fn a_hook_that_asks_to_be_tried_later_is_within_its_time_and_one_that_fails_is_told_without_secrets() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     publish(&stack, &hook("server", "echo not yet; exit 75", "4s"))?;
     let begun = Instant::now();
     let done =
@@ -107,7 +107,7 @@ fn a_hook_that_asks_to_be_tried_later_is_within_its_time_and_one_that_fails_is_t
     let done = done.never_says(&password).never_says("DOCKER_HOST").never_says("GIT_CONFIG_NOSYSTEM");
     let journal = std::fs::read_to_string(stack.journals().pop().context("no journal")?)?;
     ensure!(!journal.contains(&password), "{done}");
-    assert_eq!(before.ids(), stack.picture()?.ids());
+    assert_eq!(before.ids(), stack.snapshot()?.ids());
 
     // Twice later, then done; what it leaves in the background ends with it.
     let file = "/var/lib/orbit/results/tries";

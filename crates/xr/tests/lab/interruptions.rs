@@ -24,7 +24,7 @@ fn a_second_run_is_told_who_holds_the_lock() -> Result<()> {
 #[test]
 fn an_interrupted_update_leaves_the_old_version_serving() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     // Watched for longer than the interruption takes.
     std::fs::write(stack.remote.work().join("xr.toml"), "[health]\nsettle = \"30s\"\n")?;
     stack.remote.release("v1.1.0")?;
@@ -45,7 +45,7 @@ fn an_interrupted_update_leaves_the_old_version_serving() -> Result<()> {
         run.signal(Signal::INT)?;
         run.end()?.exits(130).says("interrupted: v1.0.0 serves");
         stack.assert_all_of_it_is("v1.0.0")?;
-        let after = stack.picture()?;
+        let after = stack.snapshot()?;
         assert_eq!(before.ids(), after.ids());
         assert_eq!((&before.env, &before.head, before.generation), (&after.env, &after.head, after.generation));
         stack.assert_compose_agrees()?;
@@ -133,7 +133,7 @@ fn a_killed_update_can_be_recovered_to_the_new_version() -> Result<()> {
 #[test]
 fn a_run_outlives_its_terminal_and_a_second_ctrl_c_leaves_the_rest_to_the_guard() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     stack.remote.release("v1.1.0")?;
     let journals = stack.journals();
     let run = stack.start_xr(&["update", "--yes"])?;
@@ -142,7 +142,7 @@ fn a_run_outlives_its_terminal_and_a_second_ctrl_c_leaves_the_rest_to_the_guard(
     run.end()?.exits(130).says("once more leaves at once").says("in the background");
     wait_for("the guard's work", PATIENCE, || stack.newest_run_has_ended() && stack.guards().is_empty())?;
     stack.assert_all_of_it_is("v1.0.0")?;
-    assert_eq!(before.ids(), stack.picture()?.ids());
+    assert_eq!(before.ids(), stack.snapshot()?.ids());
 
     let journals = stack.journals();
     let run = stack.start_xr(&["update", "--yes"])?;
@@ -179,7 +179,7 @@ fn what_a_killed_compose_has_left_is_found_by_the_doctor_and_gone_after_an_insta
     for tries in 1.. {
         let argv = ["compose", "--profile", "local-db", "up", "-d", "--force-recreate", "server", "nginx"];
         let command = duct::cmd("docker", argv).dir(stack.root.join("docker"));
-        let compose = Background::start(&argv, stack.surround(command))?;
+        let compose = Background::start(&argv, stack.with_environment(command))?;
         // Asked without a pause: it is in the middle for a moment only.
         while !replacing(&stack).unwrap_or(false) && !compose.ended() {}
         kill_compose(&stack)?;

@@ -20,11 +20,11 @@ fn publish(stack: &Stack, replaced: &[(&str, &str)]) -> Result<()> {
 
 /// An update that has to be taken back for this cause, with nothing but its entry in the history left of it.
 fn taken_back(stack: &Stack, cause: &str) -> Result<()> {
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     let done = stack.xr(&["update", "--yes"])?.exits(3).says("was rolled back: v1.0.0 is healthy");
     done.says("cause: server").says(cause).says("hint: ");
     stack.assert_all_of_it_is("v1.0.0")?;
-    let after = stack.picture()?;
+    let after = stack.snapshot()?;
     assert_eq!(before.ids(), after.ids(), "the old containers, and no other");
     assert_eq!((before.env, before.head, before.status), (after.env, after.head, after.status));
     assert_eq!((before.generation, before.generations), (after.generation, after.generations));

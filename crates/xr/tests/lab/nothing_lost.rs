@@ -119,7 +119,8 @@ fn assert_nothing_is_lost(stack: &Stack, tag: &str, address: &str) -> Result<()>
     assert_eq!(sh(stack, "plain", "cat /etc/site; echo; echo $A")?, "mine\n1");
     assert_eq!(sh(stack, "web", "cat /run/secrets/token")?, "s3cr3t");
     ensure!(sh(stack, "placed", "ip address")?.contains(address), "no {address}");
-    let said = stack.surround(duct::cmd("docker", ["compose", "--dry-run", "up", "-d"])).stderr_to_stdout().read()?;
+    let said =
+        stack.with_environment(duct::cmd("docker", ["compose", "--dry-run", "up", "-d"])).stderr_to_stdout().read()?;
     ensure!(!said.contains("Recreat"), "compose would change: {said}");
     stack.xr(&["doctor"])?.exits(0);
     Ok(())
@@ -281,7 +282,7 @@ fn a_password_that_data_were_made_with_is_never_replaced_and_a_running_stacks_vo
         "v1.0.0",
         &[("compose.yaml", &compose), (template, "POSTGRES_PASSWORD=change-me\nCOMPOSE_PROJECT_NAME=\nPORT=\n")],
     )?;
-    stack.surround(duct::cmd("docker", ["compose", "up", "-d"])).stdout_null().stderr_null().run()?;
+    stack.with_environment(duct::cmd("docker", ["compose", "up", "-d"])).stdout_null().stderr_null().run()?;
     sh(&stack, "db", "echo row > /data/mark")?;
     sh(&stack, "app", "echo file > /data/mark")?;
     // What xr finds is not quite what runs: the container of the application has to be made anew.
@@ -416,7 +417,7 @@ fn data_under_another_name_and_what_is_missing_are_refused_and_an_image_is_built
     let command = hint.unwrap_or_default();
     let command = format!("docker run --rm{}", command.split(", then again").next().unwrap_or_default());
     stack.xr(&["stop"])?.exits(0);
-    stack.surround(duct::cmd("sh", ["-c", &command])).run()?;
+    stack.with_environment(duct::cmd("sh", ["-c", &command])).run()?;
     stack.xr(&to("v1.1.0"))?.exits(0);
     assert_eq!(sh(&stack, "app", "cat /data/mark")?, "row");
     ensure!(stack.container("app")?.id != before[0].id, "nothing was made anew");
@@ -478,7 +479,7 @@ fn a_rollback_and_a_start_work_from_any_state_that_containers_can_be_in() -> Res
     let broken = |service: &str, script: &str| -> Result<()> {
         let found = stack.container(service)?;
         stack
-            .surround(duct::cmd("sh", ["-ec", script, "sh", &found.id, &found.name]))
+            .with_environment(duct::cmd("sh", ["-ec", script, "sh", &found.id, &found.name]))
             .stdout_null()
             .stderr_null()
             .run()?;

@@ -61,7 +61,7 @@ impl Situation {
         let script = fill_in(text, &all);
         let xr = PathBuf::from(env!("CARGO_BIN_EXE_xr"));
         let path = format!("{}:{}", xr.parent().context("no folder")?.display(), std::env::var("PATH")?);
-        let shell = self.stack.surround(cmd!("sh", "-c", &script).env("PATH", path)).stderr_to_stdout();
+        let shell = self.stack.with_environment(cmd!("sh", "-c", &script).env("PATH", path)).stderr_to_stdout();
         Done::of(&["(by a recipe)", &script], shell)
     }
 
@@ -104,11 +104,11 @@ fn tells(done: &Done, parts: &[&str]) {
 fn updates(at: &Situation) -> Result<()> {
     at.copy("is there an update? Exit code 10 when there is; nothing is changed", &[])?.exits(0);
     at.stack.remote.release("v1.1.0")?;
-    let before = at.stack.picture()?;
+    let before = at.stack.snapshot()?;
     let check = at.copy("is there an update? Exit code 10 when there is; nothing is changed", &[])?.exits(10);
     tells(&check, &["v1.1.0"]);
     tells(&at.copy("what an update would do", &[])?.exits(0), &["v1.1.0"]);
-    assert_eq!(before, at.stack.picture()?);
+    assert_eq!(before, at.stack.snapshot()?);
     at.copy("update to the newest release", &[])?.exits(0);
     at.serves("v1.1.0")
 }
@@ -164,10 +164,10 @@ fn rollbacks(at: &Situation) -> Result<()> {
 
 fn data(at: &Situation) -> Result<()> {
     at.stack.visit()?;
-    let before = at.stack.picture()?;
+    let before = at.stack.snapshot()?;
     let number = before.generation.to_string();
     tells(&at.copy("back with data: what would be lost, and since when", &[])?.exits(0), &["lost: "]);
-    assert_eq!(before, at.stack.picture()?);
+    assert_eq!(before, at.stack.snapshot()?);
     at.copy("back with data: the version before, with the data that it had", &[])?.exits(0);
     at.serves("v1.0.0")?;
     assert_eq!(at.stack.visits()?, 1);
@@ -228,13 +228,13 @@ fn interruptions(at: &Situation) -> Result<()> {
 }
 
 fn failed_updates(at: &Situation) -> Result<()> {
-    let before = at.stack.picture()?;
+    let before = at.stack.snapshot()?;
     at.stack.remote.release("v1.2.0")?;
     at.stack.xr(&UPDATE)?.exits(3);
     tells(&at.copy("exit code 3: what failed, and what serves", &[])?.exits(0), &["v1.2.0", "server", "v1.1.0"]);
     at.serves("v1.1.0")?;
 
-    // The way back finds no room for `.env`.
+    // The undo finds no room for `.env`.
     let run = at.stack.start_xr(&UPDATE)?;
     wait_for("the new settings", PATIENCE, || {
         at.stack.setting("IMAGE_TAG").is_ok_and(|tag| tag == "v1.2.0") || run.ended()
@@ -249,7 +249,7 @@ fn failed_updates(at: &Situation) -> Result<()> {
     at.disk.clear()?;
     tells(&at.copy("exit code 4: the cause is mended", &[])?.exits(0), &["v1.1.0"]);
     at.serves("v1.1.0")?;
-    assert_eq!(before.ids(), at.stack.picture()?.ids());
+    assert_eq!(before.ids(), at.stack.snapshot()?.ids());
 
     // A disk that is full before a run.
     at.stack.remote.release("v1.3.0")?;
@@ -266,22 +266,22 @@ fn registries_and_remotes(at: &Situation) -> Result<()> {
     let down = ["update", "--yes", "--to", "v1.0.0", "--allow-downgrade"];
     let back = || at.stack.xr(&down).map(|done| drop(done.exits(0)));
     back()?;
-    let before = at.stack.picture()?;
+    let before = at.stack.snapshot()?;
     let away = at.stack.scratch("away")?.join("remote.git");
     fs::rename(at.stack.remote.path(), &away)?;
     at.stack.xr(&UPDATE)?.exits(1).says("hint: ");
     fs::rename(&away, at.stack.remote.path())?;
-    assert_eq!(before, at.stack.picture()?);
+    assert_eq!(before, at.stack.snapshot()?);
     at.copy(mended, &[])?.exits(0);
     at.serves("v1.3.0")?;
 
     back()?;
-    let before = at.stack.picture()?;
+    let before = at.stack.snapshot()?;
     let worker = format!("{}/{}", at.proxy.host(), Image::Worker.name(at.prefix, "v1.3.0"));
     at.stack.docker(&["rmi", "-f", &worker])?;
     at.proxy.trouble("/manifests/", 1000, Trouble::Answer("503 Service Unavailable", "down"));
     at.stack.xr(&UPDATE)?.exits(75).says("hint: ");
-    assert_eq!(before, at.stack.picture()?);
+    assert_eq!(before, at.stack.snapshot()?);
     at.proxy.behave();
     at.copy(mended, &[])?.exits(0);
     at.serves("v1.3.0")
@@ -291,9 +291,9 @@ fn a_tag_pushed_again(at: &Situation) -> Result<()> {
     let server = Image::Server.name(at.prefix, "v1.3.0");
     let digest = at.stack.lab.registry().repush(at.stack.lab.engine(), &server, "operations")?;
     tells(&at.copy("was a tag pushed again?", &[])?, &["orbit-server:v1.3.0", "was re-pushed"]);
-    let before = at.stack.picture()?;
+    let before = at.stack.snapshot()?;
     at.stack.xr(&UPDATE)?.exits(0).says_nothing();
-    assert_eq!(before, at.stack.picture()?);
+    assert_eq!(before, at.stack.snapshot()?);
     at.copy("the publisher says that the image pushed again is right", &[])?.exits(0);
     at.serves("v1.3.0")?;
     let ran = at.stack.digests(&at.stack.container("server")?)?;
@@ -398,9 +398,9 @@ fn settings(at: &Situation) -> Result<()> {
 }
 
 fn the_end(at: &Situation) -> Result<()> {
-    let before = at.stack.picture()?;
+    let before = at.stack.snapshot()?;
     at.copy("what an uninstall would remove", &[])?.exits(0);
-    assert_eq!(before, at.stack.picture()?);
+    assert_eq!(before, at.stack.snapshot()?);
     let visits = at.stack.visits()?;
     at.copy("remove containers and networks; data, images, .env and .xr/ stay", &[])?.exits(0);
     assert_eq!(at.stack.containers()?, []);

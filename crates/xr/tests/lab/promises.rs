@@ -33,7 +33,7 @@ fn an_update_replaces_what_changed_and_leaves_alone_what_did_not() -> Result<()>
 #[test]
 fn an_update_with_nothing_to_do_says_nothing_and_runs_at_most_three_programs() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     let (tools, log) = (stack.scratch("tools")?, stack.scratch("log")?.join("calls"));
     let path = std::env::var("PATH")?;
     std::fs::create_dir(tools.join("cli-plugins"))?;
@@ -52,19 +52,19 @@ fn an_update_with_nothing_to_do_says_nothing_and_runs_at_most_three_programs() -
     }
     // Nothing else is on the path or among the plugins: a program that is not counted cannot be found.
     let command = cmd!(env!("CARGO_BIN_EXE_xr"), "update", "--yes").env("PATH", &tools).env("DOCKER_CONFIG", &tools);
-    Done::of(&["update", "--yes"], stack.surround(command))?.exits(0).says_nothing();
+    Done::of(&["update", "--yes"], stack.with_environment(command))?.exits(0).says_nothing();
     let calls = std::fs::read_to_string(&log)?;
     ensure!(calls.lines().count() <= 3, "{calls}");
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
     Ok(())
 }
 
 #[test]
 fn a_second_install_changes_nothing() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     stack.xr(&["install", "--yes"])?.exits(0);
-    assert_eq!(before, stack.picture()?);
+    assert_eq!(before, stack.snapshot()?);
     stack.assert_compose_agrees()
 }
 
@@ -72,13 +72,13 @@ fn a_second_install_changes_nothing() -> Result<()> {
 fn check_says_10_when_there_is_an_update_and_0_when_not() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
     stack.xr(&["update", "--check"])?.exits(0).says_nothing();
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     stack.remote.release("v1.1.0")?;
     let done = stack.xr(&["update", "--check"])?.exits(10);
     ensure!(done.stdout.contains("v1.0.0 → v1.1.0"), "{done}");
     let done = stack.xr(&["update", "--dry-run"])?.exits(0);
     ensure!(done.stdout.contains("switch tree"), "{done}");
-    assert_eq!(before, stack.picture()?, "looking changes nothing");
+    assert_eq!(before, stack.snapshot()?, "looking changes nothing");
     Ok(())
 }
 
@@ -96,7 +96,7 @@ fn a_rollback_needs_neither_registry_nor_git_remote() -> Result<()> {
     let prefix = format!("{}/acme", hub.address());
     let stack = Stack::installed(&Setup { env: &[("IMAGE_PREFIX", &prefix)], ..Setup::default() })?;
     stack.visit()?;
-    let (before, env) = (stack.picture()?, stack.env()?);
+    let (before, env) = (stack.snapshot()?, stack.env()?);
     stack.remote.release("v1.1.0")?;
     stack.xr(&["update", "--yes"])?.exits(0);
     stack.assert_all_of_it_is("v1.1.0")?;

@@ -74,7 +74,7 @@ impl Stage {
     /// An update fails with this code and these words; nobody else notices.
     #[track_caller]
     fn fails(&self, code: i32, words: &[&str]) -> Result<()> {
-        let (before, left) = (self.stack.picture()?, self.leftovers()?);
+        let (before, left) = (self.stack.snapshot()?, self.leftovers()?);
         let (begun, witness) = (Instant::now(), Witness::of(self.stack.port));
         let done = self.stack.xr(&["update", "--yes"])?;
         assert_eq!(witness.end()?, ["v1.0.0"], "{done}");
@@ -83,7 +83,7 @@ impl Stage {
         for word in words {
             done = done.says(word);
         }
-        assert_eq!(before, self.stack.picture()?, "{done}");
+        assert_eq!(before, self.stack.snapshot()?, "{done}");
         assert_eq!(left, self.leftovers()?, "{done}");
         ensure!(!self.stack.has_image(&self.worker()), "{done}");
         Ok(())
@@ -160,16 +160,16 @@ fn a_tag_keeps_its_meaning_when_the_run_that_was_to_move_it_fails() -> Result<()
     };
     let (server, worker) = (publish(Image::Server)?, publish(Image::Worker)?);
     stage.proxy.trouble_after(&worker[0], 0, Trouble::Stall(100_000));
-    let before = stage.stack.picture()?;
+    let before = stage.stack.snapshot()?;
     let again = ["update", "--yes", "--to", "v1.0.0", "--refresh", "--accept-repushed"];
     stage.stack.xr(&again)?.exits(75).says("v1.0.0 serves");
     ensure!(stage.proxy.asked(&server[0]) > 0, "{:#?}", stage.proxy.log());
-    assert_eq!(before, stage.stack.picture()?);
+    assert_eq!(before, stage.stack.snapshot()?);
     stage.stack.assert_compose_agrees()?;
 
     stage.proxy.behave();
     stage.stack.xr(&again)?.exits(0);
-    assert_ne!(before.containers, stage.stack.picture()?.containers);
+    assert_ne!(before.containers, stage.stack.snapshot()?.containers);
     stage.stack.assert_compose_agrees()
 }
 

@@ -153,7 +153,7 @@ fn a_secret_is_seen_by_nobody_whatever_happens_to_the_stack() -> Result<()> {
     let config = format!("{{\"auths\": {{\"https://index.docker.io/v1/\": {{\"auth\": \"{auth}\"}}}}}}");
     std::fs::write(docker.join("config.json"), config)?;
     let set = cmd(env!("CARGO_BIN_EXE_xr"), ["env", "set", "SECRET_KEY", "--stdin"]).stdin_bytes(format!("{key}\n"));
-    let set = Done::of(&["env", "set"], stack.surround(set))?.exits(0);
+    let set = Done::of(&["env", "set"], stack.with_environment(set))?.exits(0);
     ensure!(mode(&stack.root.join(".env"))? == 0o600, "{set}");
 
     let mut secrets = vec![password, key, url, registry, auth];
@@ -218,7 +218,7 @@ fn no_core_of_xr_or_its_guard_is_ever_dumped() -> Result<()> {
     let env = stack.file(".env")?;
     stack.unpack(&[(".env", &format!("{env}DB_PASSWORD=x\nDATABASE_URL=x\nSECRET_KEY=x\n"))])?;
     let command = cmd!("sh", "-c", "ulimit -c unlimited; exec \"$0\" install --yes", env!("CARGO_BIN_EXE_xr"));
-    let run = Background::start(&["install"], stack.surround(command))?;
+    let run = Background::start(&["install"], stack.with_environment(command))?;
     wait_for("a guard", PATIENCE, || !stack.guards().is_empty() || run.ended())?;
     for guard in stack.guards() {
         let limits = std::fs::read_to_string(format!("/proc/{}/limits", guard.as_raw_nonzero()))?;

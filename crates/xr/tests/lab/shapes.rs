@@ -60,7 +60,7 @@ fn assert_whole(stack: &Stack, tag: &str) -> Result<()> {
     let borrowed = stack.docker(&["inspect", "--format", mode, &stack.container("side")?.id])?;
     assert_eq!(borrowed, format!("container:{}", stack.container("web")?.id));
     let argv = ["compose", "--dry-run", "up", "-d"];
-    let said = stack.surround(duct::cmd("docker", argv)).stderr_to_stdout().stdout_capture().read()?;
+    let said = stack.with_environment(duct::cmd("docker", argv)).stderr_to_stdout().stdout_capture().read()?;
     ensure!(!said.contains("Recreat"), "compose would change: {said}");
     Ok(())
 }

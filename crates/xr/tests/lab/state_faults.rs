@@ -160,7 +160,7 @@ fn sh(stack: &Stack, script: &str) -> Result<()> {
         PathBuf::from(env!("CARGO_BIN_EXE_xr")).parent().context("no folder")?.display(),
         std::env::var("PATH")?
     );
-    let output = stack.surround(cmd!("sh", "-ec", format!("{names}; {script}")).env("PATH", path));
+    let output = stack.with_environment(cmd!("sh", "-ec", format!("{names}; {script}")).env("PATH", path));
     let output = output.stderr_to_stdout().stdout_capture().run()?;
     ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stdout));
     Ok(())
@@ -214,7 +214,7 @@ fn damaged_records_are_named_by_every_command_and_none_guesses() -> Result<()> {
 fn with_clock(stack: &Stack, argv: &[&str], clock: &str) -> Result<Expression> {
     let file = stack.scratch("clock")?.join("offset");
     fs::write(&file, clock)?;
-    Ok(stack.surround(
+    Ok(stack.with_environment(
         cmd(env!("CARGO_BIN_EXE_xr"), argv)
             .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
             .env("FAKETIME_TIMESTAMP_FILE", &file)

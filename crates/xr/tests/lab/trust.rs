@@ -89,9 +89,9 @@ fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_i
     stack.xr(&["install", "--yes", "--dry-run"])?.exits(0).says("a key that the release itself brings");
     stack.xr(&["install", "--yes", "--trust-key", &ours_file])?.exits(0).never_says("itself brings");
     assert_eq!(verified(&stack)?, ["tree tag v1.0.0 --trust-key"]);
-    let before = stack.picture()?;
+    let before = stack.snapshot()?;
     let same = || -> Result<()> {
-        assert_eq!(stack.picture()?, before);
+        assert_eq!(stack.snapshot()?, before);
         assert_eq!(stack.version()?, "v1.0.0");
         ensure!(!stack.root.join(".xr/generations/2").exists() && !stack.root.join(".xr/keyring").exists());
         Ok(())
@@ -106,7 +106,7 @@ fn only_what_the_installed_key_signed_is_installed_and_a_key_gives_way_only_by_i
         std::os::unix::fs::symlink(found, few.join(program))?;
     }
     let without = duct::cmd!(env!("CARGO_BIN_EXE_xr"), "doctor").env("PATH", few.display().to_string());
-    let done = Done::of(&["doctor"], stack.surround(without))?.exits(6);
+    let done = Done::of(&["doctor"], stack.with_environment(without))?.exits(6);
     ensure!(done.stdout.contains("cannot start `gpg`") && done.stdout.contains("> apt-get install gpg"), "{done}");
 
     // Not signed; light; signed by the key that it brings itself.
@@ -272,11 +272,11 @@ fn a_bundle_and_its_images_are_installed_only_as_they_were_signed() -> Result<()
 #[test]
 fn neither_a_release_nor_a_record_reaches_out_of_the_stack() -> Result<()> {
     let stack = Stack::installed(&Setup::default())?;
-    let (before, work) = (stack.picture()?, stack.remote.work());
+    let (before, work) = (stack.snapshot()?, stack.remote.work());
     let outside = stack.scratch("outside")?.join("secret");
     std::fs::write(&outside, "root:x:0:0:the host's own\n")?;
     let unharmed = |what: &str| -> Result<()> {
-        assert_eq!(stack.picture()?, before, "{what}");
+        assert_eq!(stack.snapshot()?, before, "{what}");
         assert_eq!(std::fs::read_to_string(&outside)?, "root:x:0:0:the host's own\n", "{what}");
         ensure!(!Path::new("/tmp/xr-was-tricked").exists(), "{what}");
         Ok(())

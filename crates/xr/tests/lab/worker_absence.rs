@@ -24,10 +24,10 @@ fn a_worker_that_is_dead_is_left_out_waited_for_or_stops_the_run_as_the_rule_say
     let fleet = WithWorkers::two("away", QUICKLY)?;
     fleet.hosts[1].kill()?;
 
-    let picture = fleet.stack.picture()?;
+    let snapshot = fleet.stack.snapshot()?;
     fleet.rule(&format!("{QUICKLY}away = \"abort\"\n"))?;
     fleet.xr(&UPDATE)?.exits(75).says("error: worker w2").says("hint: nothing was changed");
-    assert_eq!(fleet.stack.picture()?.ids(), picture.ids());
+    assert_eq!(fleet.stack.snapshot()?.ids(), snapshot.ids());
     fleet.rule(&format!("{QUICKLY}quorum = 2\n"))?;
     fleet.xr(&UPDATE)?.exits(75).says("1 of 2 workers are there, and the quorum is 2");
     assert_eq!(fleet.agent_version(0)?, "v1.0.0");

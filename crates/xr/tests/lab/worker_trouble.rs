@@ -34,12 +34,12 @@ fn a_worker_whose_disk_is_full_stops_the_run_before_anything_is_touched_or_is_le
     fleet.rule(QUICKLY)?;
     fleet.add_all()?;
     fleet.stack.remote.release("v1.1.0")?;
-    let picture = fleet.stack.picture()?;
+    let snapshot = fleet.stack.snapshot()?;
     fleet.hosts[0].fill_disk()?;
     for quorum in ["all", "majority"] {
         fleet.rule(&format!("{QUICKLY}quorum = \"{quorum}\"\n"))?;
         fleet.xr(&UPDATE)?.exits(1).says("worker w1").says("hint: ");
-        assert_eq!(fleet.stack.picture()?.ids(), picture.ids());
+        assert_eq!(fleet.stack.snapshot()?.ids(), snapshot.ids());
         assert_eq!((fleet.agent_version(0)?, fleet.agent_version(1)?), ("v1.0.0".to_owned(), "v1.0.0".to_owned()));
     }
     fleet.rule(&format!("{QUICKLY}quorum = 1\n"))?;

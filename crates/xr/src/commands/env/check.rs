@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::json;
-use xr_env_writer::{EnvFile, TrapKind, empty_secrets, is_secret_key, known_to_all};
+use xr_env_writer::{EnvFile, PitfallKind, empty_secrets, is_secret_key, known_to_all};
 use xr_model::{Result, exit};
 use xr_stack::Stack;
 
@@ -71,8 +71,8 @@ fn findings(bytes: &[u8], template: Option<&EnvFile>, version_key: &str) -> Vec<
     let mut add = |line: usize, kind: &str, note: bool, message: String| {
         findings.push(Finding { line, column: 1, kind: kind.to_owned(), note, message });
     };
-    for trap in file.traps() {
-        add(trap.line, &format!("{:?}", trap.kind), is_note(trap.kind), trap.message);
+    for pitfall in file.pitfalls() {
+        add(pitfall.line, &format!("{:?}", pitfall.kind), is_note(pitfall.kind), pitfall.message);
     }
     for duplicate in file.duplicates() {
         let lines: Vec<String> = duplicate.lines.iter().map(ToString::to_string).collect();
@@ -107,16 +107,16 @@ fn findings(bytes: &[u8], template: Option<&EnvFile>, version_key: &str) -> Vec<
 }
 
 /// Traps that compose reads as they were meant.
-fn is_note(kind: TrapKind) -> bool {
+fn is_note(kind: PitfallKind) -> bool {
     matches!(
         kind,
-        TrapKind::Interpolates
-            | TrapKind::Export
-            | TrapKind::SpacesAroundEquals
-            | TrapKind::ColonSeparator
-            | TrapKind::BareKey
-            | TrapKind::DotenvyDiffers
-            | TrapKind::CrLf
+        PitfallKind::Interpolates
+            | PitfallKind::Export
+            | PitfallKind::SpacesAroundEquals
+            | PitfallKind::ColonSeparator
+            | PitfallKind::BareKey
+            | PitfallKind::DotenvyDiffers
+            | PitfallKind::CrLf
     )
 }
 

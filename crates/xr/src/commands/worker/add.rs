@@ -20,7 +20,7 @@ pub async fn run(context: &Context, args: &Add) -> Result<u8> {
     let target = Target::present(&session).await?;
     target.refuse_none()?;
     let worker = listed(&session, args);
-    let candidate = look(context, &session, &target, worker, args.host_key.as_deref()).await?;
+    let candidate = facts(context, &session, &target, worker, args.host_key.as_deref()).await?;
     if args.dry_run {
         context.renderer.finish();
         show(context, &candidate);
@@ -64,7 +64,7 @@ fn listed(session: &Session<'_>, args: &Add) -> Worker {
 }
 
 /// Everything before something changes: the host key, then the host.
-pub async fn look(
+pub async fn facts(
     context: &Context,
     session: &Session<'_>,
     target: &Target,
@@ -93,20 +93,20 @@ pub async fn look(
 }
 
 fn show(context: &Context, candidate: &Candidate) {
-    let (worker, look) = (&candidate.worker, &candidate.look);
+    let (worker, facts) = (&candidate.worker, &candidate.facts);
     if context.globals.json {
         print_json(&json!({
-            "format": 1, "worker": worker, "os": look.os, "arch": look.arch, "needs_docker": candidate.needs_docker,
-            "disk_free_kib": look.disk_free, "memory_kib": look.memory, "cpus": look.cpus,
-            "clock_ahead_s": look.ahead, "notes": candidate.notes,
+            "format": 1, "worker": worker, "os": facts.os, "arch": facts.arch, "needs_docker": candidate.needs_docker,
+            "disk_free_kib": facts.disk_free, "memory_kib": facts.memory, "cpus": facts.cpus,
+            "clock_ahead_s": facts.ahead, "notes": candidate.notes,
         }));
         return;
     }
     out(&format!(
         "{} would be worker {}: {}, {}, {} processors",
-        worker.ssh, worker.name, look.os, look.arch, look.cpus
+        worker.ssh, worker.name, facts.os, facts.arch, facts.cpus
     ));
-    out(&format!("  {} MiB of memory, {} MiB free for images", look.memory >> 10, look.disk_free >> 10));
+    out(&format!("  {} MiB of memory, {} MiB free for images", facts.memory >> 10, facts.disk_free >> 10));
     out(&format!("  reaches the server at {}", worker.server));
     if candidate.needs_docker {
         out("  Docker is missing and would be installed");

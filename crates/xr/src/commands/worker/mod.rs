@@ -2,10 +2,10 @@
 
 mod add;
 mod change;
+mod exec;
 mod import;
 mod list;
 mod sync;
-mod talk;
 
 use std::path::PathBuf;
 
@@ -13,8 +13,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use xr_model::Result;
 
+pub use exec::tell;
 pub use list::print;
-pub use talk::tell;
 
 use super::complete;
 use crate::context::Context;
@@ -210,8 +210,8 @@ pub async fn run(context: &Context, worker: &Worker) -> Result<u8> {
         What::Show(name) => list::show(context, &name.name).await,
         What::Remove(remove) => change::remove(context, remove).await,
         What::Drain(drain) => change::drain(context, drain).await,
-        What::Exec(exec) => talk::exec(context, exec).await,
-        What::Logs(logs) => talk::logs(context, logs).await,
+        What::Exec(exec) => exec::exec(context, exec).await,
+        What::Logs(logs) => exec::logs(context, logs).await,
         What::Sync(sync) => sync::run(context, sync).await,
         What::Import(import) => import::run(context, import).await,
     }

@@ -38,7 +38,7 @@ impl<'a> Farm<'a> {
     pub fn xr(&self, argv: &[&str]) -> Result<Done> {
         let xr = cmd(env!("CARGO_BIN_EXE_xr"), argv);
         let xr = xr.env("XR_SSH_CONFIG", &self.config).env("XDG_RUNTIME_DIR", &self.runtime);
-        Done::of(argv, self.stack.surround(xr))
+        Done::of(argv, self.stack.with_environment(xr))
     }
 
     /// Writes all of them into the list of workers.

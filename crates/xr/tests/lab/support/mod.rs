@@ -4,8 +4,8 @@ pub mod disk;
 pub mod farm;
 mod http;
 pub mod machine;
-mod picture;
 pub mod recipes;
+mod snapshot;
 mod witness;
 pub mod workers;
 mod xr;
@@ -18,10 +18,10 @@ use duct::{Expression, cmd};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use xr_lab::{GitRemote, LONG_FORM, Lab, surround, wait_for};
+use xr_lab::{GitRemote, LONG_FORM, Lab, wait_for, with_environment};
 
 pub use http::{Answer, request};
-pub use picture::{Container, Picture};
+pub use snapshot::{Container, Snapshot};
 pub use witness::Witness;
 pub use xr::{Background, Done};
 
@@ -186,25 +186,25 @@ impl Stack {
     }
 
     /// What xr and git find around them: nobody's settings, the lab's engine, no terminal.
-    pub fn surround(&self, command: Expression) -> Expression {
+    pub fn with_environment(&self, command: Expression) -> Expression {
         let home = self.dir.path().join("home");
         let _ = std::fs::create_dir_all(&home);
-        surround(command, &self.root, &home, &self.lab.engine().docker_host(), None)
+        with_environment(command, &self.root, &home, &self.lab.engine().docker_host(), None)
     }
 
     /// Runs `xr` to its end in the stack's folder, as cron would.
     pub fn xr(&self, argv: &[&str]) -> Result<Done> {
-        Done::of(argv, self.surround(cmd(env!("CARGO_BIN_EXE_xr"), argv)))
+        Done::of(argv, self.with_environment(cmd(env!("CARGO_BIN_EXE_xr"), argv)))
     }
 
     /// Starts `xr` and leaves it running.
     pub fn start_xr(&self, argv: &[&str]) -> Result<Background> {
-        Background::start(argv, self.surround(cmd(env!("CARGO_BIN_EXE_xr"), argv)))
+        Background::start(argv, self.with_environment(cmd(env!("CARGO_BIN_EXE_xr"), argv)))
     }
 
     /// Runs git in the clone; the answer is what it printed.
     pub fn git(&self, argv: &[&str]) -> Result<String> {
-        let output = self.surround(cmd("git", argv)).stdout_capture().stderr_capture().run()?;
+        let output = self.with_environment(cmd("git", argv)).stdout_capture().stderr_capture().run()?;
         ensure!(output.status.success(), "git {argv:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
@@ -212,7 +212,7 @@ impl Stack {
     /// Runs `docker compose` as an admin would, in the folder of the compose file; standard output and error together.
     pub fn compose(&self, argv: &[&str]) -> Result<String> {
         let argv: Vec<&str> = ["compose", "--profile", "local-db"].into_iter().chain(argv.iter().copied()).collect();
-        let command = self.surround(cmd("docker", &argv).dir(self.root.join("docker")));
+        let command = self.with_environment(cmd("docker", &argv).dir(self.root.join("docker")));
         let output = command.stderr_to_stdout().stdout_capture().run()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.success(), "docker {argv:?}: {text}");
@@ -247,7 +247,7 @@ impl Stack {
 
     /// All containers of the project, running or not, by name.
     pub fn containers(&self) -> Result<Vec<Container>> {
-        picture::containers(self.lab.engine(), &self.project)
+        snapshot::containers(self.lab.engine(), &self.project)
     }
 
     /// The one container of a service.
@@ -259,8 +259,8 @@ impl Stack {
     }
 
     /// Everything that a refused or undone run must leave as it was.
-    pub fn picture(&self) -> Result<Picture> {
-        Picture::of(self)
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::of(self)
     }
 
     /// The digests of what a container was made from.

@@ -86,7 +86,7 @@ impl WithWorkers {
 
     fn surrounded(&self, argv: &[&str]) -> duct::Expression {
         let xr = cmd(env!("CARGO_BIN_EXE_xr"), argv);
-        self.stack.surround(xr.env("XR_SSH_CONFIG", &self.config).env("XDG_RUNTIME_DIR", &self.runtime))
+        self.stack.with_environment(xr.env("XR_SSH_CONFIG", &self.config).env("XDG_RUNTIME_DIR", &self.runtime))
     }
 
     /// Runs `xr` to its end.

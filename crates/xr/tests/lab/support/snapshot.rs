@@ -20,7 +20,7 @@ pub struct Container {
 
 /// Everything that a run which changes nothing must leave as it was.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct Snapshot {
     pub containers: Vec<Container>,
     pub env: String,
     pub version: String,
@@ -30,7 +30,7 @@ pub struct Picture {
     pub generations: Vec<String>,
 }
 
-impl Picture {
+impl Snapshot {
     pub fn of(stack: &Stack) -> Result<Self> {
         let recorded = std::fs::read_dir(stack.root.join(".xr/generations"))?
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))

@@ -9,7 +9,7 @@ use xr_lab::Engine;
 use super::side::Side;
 
 /// What was seen, by a path such as `web.1/host/Memory`.
-pub(crate) type Picture = BTreeMap<String, Value>;
+pub(crate) type Snapshot = BTreeMap<String, Value>;
 
 /// Labels of compose's that tell when and where from a container was made, and nothing of what it is.
 const PASSING: [&str; 8] = [
@@ -42,19 +42,19 @@ pub(crate) fn mark(engine: &Engine, side: &Side<'_>) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn of(engine: &Engine, side: &Side<'_>) -> Result<Picture> {
+pub(crate) fn of(engine: &Engine, side: &Side<'_>) -> Result<Snapshot> {
     let mut containers = inspect(engine, &side.containers()?)?;
     containers.sort_by_key(|container| (service(container).to_owned(), name(container).to_owned()));
     let services: BTreeMap<&str, String> =
         containers.iter().map(|container| (id(container), service(container).to_owned())).collect();
-    let mut picture = Picture::new();
+    let mut snapshot = Snapshot::new();
     let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
     for container in &containers {
         let number = numbers.entry(service(container)).or_default();
         *number += 1;
         let at = format!("{}.{number}", service(container));
         let seen = in_own_words(&one(engine, container, &services)?, side);
-        flatten(&at, &seen, &mut picture);
+        flatten(&at, &seen, &mut snapshot);
     }
     for kind in ["network", "volume"] {
         let label = format!("label=com.docker.compose.project={}", side.project);
@@ -77,10 +77,10 @@ pub(crate) fn of(engine: &Engine, side: &Side<'_>) -> Result<Picture> {
                 one["IPAM"]["Config"] = Value::Null;
             }
             let title = in_own_words(&json!(format!("{kind} {name}")), side);
-            flatten(title.as_str().unwrap_or_default(), &in_own_words(&one, side), &mut picture);
+            flatten(title.as_str().unwrap_or_default(), &in_own_words(&one, side), &mut snapshot);
         }
     }
-    Ok(picture)
+    Ok(snapshot)
 }
 
 /// How each container is at this moment.
@@ -246,15 +246,15 @@ fn with_number(text: &str, number: &str, word: &str) -> String {
 }
 
 /// Each leaf under its path. What is empty is as good as not there.
-fn flatten(at: &str, value: &Value, picture: &mut Picture) {
+fn flatten(at: &str, value: &Value, snapshot: &mut Snapshot) {
     match value {
         Value::Null => {}
-        Value::Object(map) => map.iter().for_each(|(key, value)| flatten(&format!("{at}/{key}"), value, picture)),
+        Value::Object(map) => map.iter().for_each(|(key, value)| flatten(&format!("{at}/{key}"), value, snapshot)),
         Value::Array(list) if list.is_empty() => {}
         Value::String(text) if text.is_empty() => {}
         Value::Bool(false) => {}
         leaf => {
-            picture.insert(at.to_owned(), leaf.clone());
+            snapshot.insert(at.to_owned(), leaf.clone());
         }
     }
 }

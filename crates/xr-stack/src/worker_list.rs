@@ -9,9 +9,9 @@ use xr_model::{Fault, Result, Worker};
 
 /// The text of `.xr/site.toml`, to be changed.
 #[derive(Debug)]
-pub struct Roster(DocumentMut);
+pub struct WorkerList(DocumentMut);
 
-impl Roster {
+impl WorkerList {
     /// Reads the text.
     ///
     /// # Errors
@@ -172,23 +172,23 @@ mod tests {
     #[test]
     fn workers_come_and_go_and_what_the_admin_wrote_stays() {
         let before = "# ours\nchannel = \"dev\" # for now\n\n[network]\ntries = 3\n";
-        let mut roster = Roster::parse(before).unwrap();
-        roster.put(&worker("a"));
-        roster.put(&worker("b"));
-        roster.put(&Worker { drained: true, ..worker("a") });
-        let text = roster.text();
+        let mut worker_list = WorkerList::parse(before).unwrap();
+        worker_list.put(&worker("a"));
+        worker_list.put(&worker("b"));
+        worker_list.put(&Worker { drained: true, ..worker("a") });
+        let text = worker_list.text();
         assert!(text.starts_with("# ours\nchannel = \"dev\" # for now\n"), "{text}");
         let read: crate::Site = toml::from_str(&text).unwrap();
         assert_eq!(read.workers, [Worker { drained: true, ..worker("a") }, worker("b")]);
-        assert!(roster.remove("a") && roster.remove("b") && !roster.remove("c"));
-        assert_eq!(roster.text().trim_end(), before.trim_end());
+        assert!(worker_list.remove("a") && worker_list.remove("b") && !worker_list.remove("c"));
+        assert_eq!(worker_list.text().trim_end(), before.trim_end());
     }
 
     #[test]
     fn workers_written_in_one_line_are_understood() {
-        let mut roster = Roster::parse("workers = [{ name = \"a\", ssh = \"a\" }]\n").unwrap();
-        roster.put(&worker("b"));
-        let read: crate::Site = toml::from_str(&roster.text()).unwrap();
+        let mut worker_list = WorkerList::parse("workers = [{ name = \"a\", ssh = \"a\" }]\n").unwrap();
+        worker_list.put(&worker("b"));
+        let read: crate::Site = toml::from_str(&worker_list.text()).unwrap();
         assert_eq!(read.workers.len(), 2);
     }
 

@@ -10,7 +10,7 @@ pub(crate) const HASTE: [(&str, &str); 1] = [("GOGC", "400")];
 
 /// The command in `folder`, with nobody's settings around it, this home, this engine and no terminal. Programs are looked
 /// for in `first`, if there is one, and then where this process looks for them. An exit code other than 0 is an answer.
-pub fn surround(
+pub fn with_environment(
     command: Expression,
     folder: &Path,
     home: &Path,

@@ -8,12 +8,12 @@ use std::{
 use xr_host::{Cmd, Remote};
 use xr_model::{Fault, Result};
 
-const LOOK: &str = include_str!("scripts/look.sh");
-const GLANCE: &str = include_str!("scripts/glance.sh");
+const HOST_FACTS: &str = include_str!("scripts/host_facts.sh");
+const LOAD: &str = include_str!("scripts/load.sh");
 
 /// What a host is. Sizes in KiB.
 #[derive(Clone, Debug, Default)]
-pub struct Look {
+pub struct HostFacts {
     /// The system's name, e.g. `Debian GNU/Linux 13 (trixie)`.
     pub os: String,
     /// `Linux`, and nothing else will do.
@@ -52,30 +52,30 @@ pub struct Look {
 ///
 /// # Errors
 /// When the connection breaks or the answer cannot be read.
-pub async fn look(remote: &Remote, limit: Duration) -> Result<Look> {
-    ask(remote, LOOK, limit).await
+pub async fn host_facts(remote: &Remote, limit: Duration) -> Result<HostFacts> {
+    ask(remote, HOST_FACTS, limit).await
 }
 
 /// Looks at what changes from minute to minute.
 ///
 /// # Errors
-/// As [`look`].
-pub async fn glance(remote: &Remote, limit: Duration) -> Result<Look> {
-    ask(remote, GLANCE, limit).await
+/// As [`host_facts`].
+pub async fn load_of(remote: &Remote, limit: Duration) -> Result<HostFacts> {
+    ask(remote, LOAD, limit).await
 }
 
 /// The same of this host.
 ///
 /// # Errors
 /// When no shell can be started.
-pub async fn glance_here() -> Result<Look> {
+pub async fn load_here() -> Result<HostFacts> {
     let (before, begun) = (now(), Instant::now());
-    let text = Cmd::new("sh").args(["-c", GLANCE]).run_async().await?.text();
+    let text = Cmd::new("sh").args(["-c", LOAD]).run_async().await?.text();
     let took = begun.elapsed();
     Ok(read(&text, before + took.as_secs_f64() / 2.0, took))
 }
 
-async fn ask(remote: &Remote, script: &str, limit: Duration) -> Result<Look> {
+async fn ask(remote: &Remote, script: &str, limit: Duration) -> Result<HostFacts> {
     let before = now();
     let begun = Instant::now();
     let output = remote.sh(script, b"", limit).await?;
@@ -96,12 +96,12 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64())
 }
 
-fn read(text: &str, middle: f64, took: Duration) -> Look {
+fn read(text: &str, middle: f64, took: Duration) -> HostFacts {
     let said: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
     let word = |key: &str| said.get(key).map(|text| text.trim().to_owned()).unwrap_or_default();
     let number = |key: &str| said.get(key).and_then(|text| text.trim().parse().ok()).unwrap_or_default();
     let clock: Option<f64> = said.get("clock").and_then(|text| text.trim().trim_end_matches(".N").parse().ok());
-    Look {
+    HostFacts {
         os: word("os"),
         kernel: word("kernel"),
         arch: word("arch"),
@@ -128,10 +128,10 @@ mod tests {
     #[test]
     fn an_answer_is_read_and_what_is_missing_is_nothing() {
         let text = "os=Debian\nkernel=Linux\narch=x86_64\nclock=1000.5\nroot=sudo\nclient=yes\ndisk_free=1024\nload=0.25\ncpus=2\n";
-        let look = read(text, 1000.0, Duration::from_millis(10));
-        assert!(look.may_be_root && look.has_client);
-        assert_eq!((look.disk_free, look.cpus, look.memory), (1024, 2, 0));
-        assert!((look.ahead - 0.5).abs() < 1e-9 && (look.load - 0.25).abs() < 1e-9);
+        let facts = read(text, 1000.0, Duration::from_millis(10));
+        assert!(facts.may_be_root && facts.has_client);
+        assert_eq!((facts.disk_free, facts.cpus, facts.memory), (1024, 2, 0));
+        assert!((facts.ahead - 0.5).abs() < 1e-9 && (facts.load - 0.25).abs() < 1e-9);
         let odd = read("clock=12.N\ncpus=x\n", 12.0, Duration::ZERO);
         assert!(odd.ahead.abs() < 1e-9 && odd.cpus == 1);
     }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     #[allow(clippy::disallowed_methods, reason = "writes the programs that are run")]
     fn a_host_that_ends_what_a_connection_leaves_says_so_unless_its_user_lingers() {
-        let look = |kills: &str, lingers: &str, id: &str| {
+        let facts = |kills: &str, lingers: &str, id: &str| {
             let dir = tempfile::tempdir().unwrap();
             let program = |name: &str, text: &str| {
                 use std::os::unix::fs::PermissionsExt;
@@ -153,12 +153,12 @@ mod tests {
                 &format!("case $2 in somebody) echo Linger={lingers} ;; *) echo KillUserProcesses={kills} ;; esac"),
             );
             let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", dir.path().display());
-            let text = Cmd::new("sh").args(["-c", LOOK]).env("PATH", path).run().unwrap().text();
+            let text = Cmd::new("sh").args(["-c", HOST_FACTS]).env("PATH", path).run().unwrap().text();
             read(&text, 0.0, Duration::ZERO).ends_with_connection
         };
-        assert!(look("yes", "no", "1000"));
-        assert!(!look("yes", "yes", "1000"));
-        assert!(!look("no", "no", "1000"));
-        assert!(!look("yes", "no", "0"));
+        assert!(facts("yes", "no", "1000"));
+        assert!(!facts("yes", "yes", "1000"));
+        assert!(!facts("no", "no", "1000"));
+        assert!(!facts("yes", "no", "0"));
     }
 }

@@ -6,22 +6,22 @@ use crate::{EnvFile, Fix, InterpolationError, Secret};
 
 /// A line that deserves a look. Its message never repeats a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trap {
+pub struct Pitfall {
     /// The line, from 1.
     pub line: usize,
     /// The variable, unless it is about the whole file.
     pub key: Option<String>,
-    /// What kind of trap it is.
-    pub kind: TrapKind,
+    /// What kind of pitfall it is.
+    pub kind: PitfallKind,
     /// One plain sentence for the admin.
     pub message: String,
     /// A repair that [`EnvFile::apply`] can make, where there is an obvious one.
     pub fix: Option<Fix>,
 }
 
-/// The kinds of [`Trap`].
+/// The kinds of [`Pitfall`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TrapKind {
+pub enum PitfallKind {
     /// `KEY=   # comment`: compose takes the comment for the value.
     CommentAsValue,
     /// An unquoted value with quotes in it: compose keeps them, others drop them.
@@ -53,15 +53,15 @@ pub enum TrapKind {
 }
 
 impl EnvFile {
-    /// All traps, by line; those of the whole file first.
+    /// All pitfalls, by line; those of the whole file first.
     ///
     /// dotenvy is really asked. It looks names up in this process's environment first, so what is said about a value
     /// with a reference depends on that.
-    pub fn traps(&self) -> Vec<Trap> {
-        let mut traps = self.file_traps();
+    pub fn pitfalls(&self) -> Vec<Pitfall> {
+        let mut pitfalls = self.file_pitfalls();
         for (statement, entry) in self.statements.iter().zip(self.entries()) {
             let found = self.spelling_traps(statement).into_iter().chain(self.value_trap(statement, &entry));
-            traps.extend(found.map(|(kind, message)| Trap {
+            pitfalls.extend(found.map(|(kind, message)| Pitfall {
                 line: entry.line,
                 key: Some(entry.key.to_owned()),
                 kind,
@@ -69,44 +69,49 @@ impl EnvFile {
                 fix: self.fix(kind, statement, &entry),
             }));
         }
-        traps
+        pitfalls
     }
 
-    fn file_traps(&self) -> Vec<Trap> {
-        let trap = |line, kind, message: &str, fix| Trap {
+    fn file_pitfalls(&self) -> Vec<Pitfall> {
+        let pitfall = |line, kind, message: &str, fix| Pitfall {
             line,
             key: None,
             kind,
             message: message.to_owned(),
             fix: Some(fix),
         };
-        let mut traps = Vec::new();
+        let mut pitfalls = Vec::new();
         if self.has_bom() {
             let message =
                 "the file begins with a byte order mark, which glues itself to the first name in sh and dotenvy";
-            traps.push(trap(1, TrapKind::Bom, message, Fix::RemoveBom));
+            pitfalls.push(pitfall(1, PitfallKind::Bom, message, Fix::RemoveBom));
         }
         if let Some(at) = self.text.find("\r\n") {
             let message = "lines end with CR LF; sh takes the CR for a part of the value";
-            traps.push(trap(crate::scan::line_of(&self.text, at), TrapKind::CrLf, message, Fix::UnixLineEndings));
+            pitfalls.push(pitfall(
+                crate::scan::line_of(&self.text, at),
+                PitfallKind::CrLf,
+                message,
+                Fix::UnixLineEndings,
+            ));
         }
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             let message = "the last line has no line ending; a key appended by a script is glued to it";
             let line = crate::scan::line_of(&self.text, self.text.len());
-            traps.push(trap(line, TrapKind::NoFinalNewline, message, Fix::AddFinalNewline));
+            pitfalls.push(pitfall(line, PitfallKind::NoFinalNewline, message, Fix::AddFinalNewline));
         }
-        traps
+        pitfalls
     }
 
-    fn spelling_traps(&self, statement: &Statement) -> Vec<(TrapKind, &'static str)> {
+    fn spelling_traps(&self, statement: &Statement) -> Vec<(PitfallKind, &'static str)> {
         let mut found = Vec::new();
         let lead = &self.text[statement.span.start..statement.key.start];
         if !lead.is_empty() {
-            found.push((TrapKind::Export, "`docker run --env-file` refuses `export`"));
+            found.push((PitfallKind::Export, "`docker run --env-file` refuses `export`"));
         }
         if statement.quoting == Quoting::Bare {
             found.push((
-                TrapKind::BareKey,
+                PitfallKind::BareKey,
                 "there is no `=`, so the value comes from the environment of whoever starts compose, and dotenvy refuses the line",
             ));
             return found;
@@ -115,13 +120,13 @@ impl EnvFile {
         let comment = self.text[statement.value.clone()].starts_with('#');
         let gap = !statement.value.is_empty() && statement.value.start > statement.separator_end && !comment;
         if between.ends_with(':') {
-            found.push((TrapKind::ColonSeparator, "only compose accepts `:` in place of `=`"));
+            found.push((PitfallKind::ColonSeparator, "only compose accepts `:` in place of `=`"));
         } else if between.len() > 1 || gap {
-            found.push((TrapKind::SpacesAroundEquals, "sh and `docker run --env-file` refuse spaces round the `=`"));
+            found.push((PitfallKind::SpacesAroundEquals, "sh and `docker run --env-file` refuse spaces round the `=`"));
         }
         if self.shares_line(statement) {
             found.push((
-                TrapKind::SharedLine,
+                PitfallKind::SharedLine,
                 "compose reads more than one assignment on this line, other readers do not",
             ));
         }
@@ -129,24 +134,24 @@ impl EnvFile {
     }
 
     /// The worst that can be said of the value.
-    fn value_trap(&self, statement: &Statement, entry: &Entry<'_>) -> Option<(TrapKind, &'static str)> {
+    fn value_trap(&self, statement: &Statement, entry: &Entry<'_>) -> Option<(PitfallKind, &'static str)> {
         let value = entry.value.as_ref()?;
         if entry.quoting == Quoting::Unquoted
             && entry.raw.starts_with('#')
             && statement.value.start > statement.separator_end
         {
-            return Some((TrapKind::CommentAsValue, "compose takes the comment behind the `=` for the value"));
+            return Some((PitfallKind::CommentAsValue, "compose takes the comment behind the `=` for the value"));
         }
         match value.problem {
             Some(InterpolationError::Invalid) => {
                 return Some((
-                    TrapKind::RefusedReference,
+                    PitfallKind::RefusedReference,
                     "compose refuses the `${` in the value, and with it the whole file",
                 ));
             }
             Some(InterpolationError::Required { .. }) => {
                 return Some((
-                    TrapKind::RefusedReference,
+                    PitfallKind::RefusedReference,
                     "compose refuses the file unless the required variable is set",
                 ));
             }
@@ -159,11 +164,11 @@ impl EnvFile {
             };
             if names.iter().any(|(name, has_default)| !has_default && !known(name)) {
                 return Some((
-                    TrapKind::UnsetReference,
+                    PitfallKind::UnsetReference,
                     "the `$` in the value begins a reference to a variable that nothing above sets",
                 ));
             }
-            return Some((TrapKind::Interpolates, "the `$` in the value begins a reference, which is replaced"));
+            return Some((PitfallKind::Interpolates, "the `$` in the value begins a reference, which is replaced"));
         }
         if self.shares_line(statement) {
             return None;
@@ -173,22 +178,22 @@ impl EnvFile {
         match read.next() {
             Some(Ok((_, other))) if other == value.text => None,
             _ if entry.quoting == Quoting::Unquoted && entry.raw.contains(['"', '\'']) => {
-                Some((TrapKind::QuotesInside, "compose keeps the quotes inside the value, sh and dotenvy do not"))
+                Some((PitfallKind::QuotesInside, "compose keeps the quotes inside the value, sh and dotenvy do not"))
             }
-            Some(Ok(_)) => Some((TrapKind::DotenvyDiffers, "compose and dotenvy read different values")),
-            _ => Some((TrapKind::DotenvyDiffers, "compose reads this line, dotenvy refuses it")),
+            Some(Ok(_)) => Some((PitfallKind::DotenvyDiffers, "compose and dotenvy read different values")),
+            _ => Some((PitfallKind::DotenvyDiffers, "compose reads this line, dotenvy refuses it")),
         }
     }
 
-    fn fix(&self, kind: TrapKind, statement: &Statement, entry: &Entry<'_>) -> Option<Fix> {
+    fn fix(&self, kind: PitfallKind, statement: &Statement, entry: &Entry<'_>) -> Option<Fix> {
         if self.effective(entry.key) != Some(statement) {
             return None;
         }
         let value = match kind {
-            TrapKind::CommentAsValue => String::new(),
-            TrapKind::QuotesInside | TrapKind::DotenvyDiffers => entry.value.as_ref()?.text.clone(),
+            PitfallKind::CommentAsValue => String::new(),
+            PitfallKind::QuotesInside | PitfallKind::DotenvyDiffers => entry.value.as_ref()?.text.clone(),
             // Whoever wrote a `$` in a password meant it.
-            TrapKind::UnsetReference | TrapKind::RefusedReference if crate::is_secret_key(entry.key) => {
+            PitfallKind::UnsetReference | PitfallKind::RefusedReference if crate::is_secret_key(entry.key) => {
                 entry.raw.trim_matches('"').to_owned()
             }
             _ => return None,
@@ -201,13 +206,13 @@ impl EnvFile {
 mod tests {
     use super::*;
 
-    fn kinds(text: &str) -> Vec<TrapKind> {
-        EnvFile::parse(text.as_bytes()).unwrap().traps().into_iter().map(|trap| trap.kind).collect()
+    fn kinds(text: &str) -> Vec<PitfallKind> {
+        EnvFile::parse(text.as_bytes()).unwrap().pitfalls().into_iter().map(|pitfall| pitfall.kind).collect()
     }
 
     #[test]
     fn each_trap_is_found_and_plain_lines_have_none() {
-        use TrapKind::*;
+        use PitfallKind::*;
         for (text, expect) in [
             ("K=v\nA='x y' # c\nB=\"\\$\"\nC=\n# c\n", vec![]),
             ("K=   # comment\n", vec![CommentAsValue]),
@@ -245,11 +250,11 @@ mod tests {
             "\u{feff}K=1\r\nB=2",
         ] {
             let mut file = EnvFile::parse(text.as_bytes()).unwrap();
-            for trap in file.traps() {
-                assert!(!format!("{trap:?}").contains("hunter2"), "{trap:?}");
-                file.apply(&trap.fix.unwrap()).unwrap();
+            for pitfall in file.pitfalls() {
+                assert!(!format!("{pitfall:?}").contains("hunter2"), "{pitfall:?}");
+                file.apply(&pitfall.fix.unwrap()).unwrap();
             }
-            assert_eq!(file.traps(), [], "{text:?}");
+            assert_eq!(file.pitfalls(), [], "{text:?}");
         }
     }
 }

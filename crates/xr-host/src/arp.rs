@@ -18,15 +18,15 @@ const SOON: &str = "100";
 
 /// Asks sooner on some bridges until it is dropped.
 #[derive(Debug, Default)]
-pub struct QuickNeighbours {
+pub struct QuickArp {
     before: Vec<(PathBuf, String, String)>,
 }
 
 impl Engine {
     /// Has the kernel find neighbours sooner on the bridges of these networks. Needs root on the engine's own host; where
     /// that is not so, or a network has no bridge here, nothing happens.
-    pub async fn quick_neighbours(&self, networks: &[String]) -> QuickNeighbours {
-        let mut quick = QuickNeighbours::default();
+    pub async fn quick_arp(&self, networks: &[String]) -> QuickArp {
+        let mut quick = QuickArp::default();
         for name in networks {
             let Ok(network) = self.docker.inspect_network(name, None::<InspectNetworkOptions>).await else { continue };
             let named = network.options.and_then(|mut options| options.remove("com.docker.network.bridge.name"));
@@ -42,7 +42,7 @@ impl Engine {
     }
 }
 
-impl QuickNeighbours {
+impl QuickArp {
     /// Has the kernel forget the neighbours on these bridges; it finds those that are there again at once.
     pub async fn forget(&self) {
         let forgets = self.before.iter().map(|(_, _, bridge)| {
@@ -54,7 +54,7 @@ impl QuickNeighbours {
     }
 }
 
-impl Drop for QuickNeighbours {
+impl Drop for QuickArp {
     fn drop(&mut self) {
         for (path, before, _) in &self.before {
             put(path, before);
