@@ -54,7 +54,7 @@ pub async fn await_container(
         String::from("its check has not answered yet")
     };
     let mut up_since = (String::new(), begun);
-    let mut runs_since = begun;
+    let mut unrunnable_since = None;
     let mut forgiven = 0;
     loop {
         let Some(now) = session.engine.container(id).await? else {
@@ -83,19 +83,18 @@ pub async fn await_container(
                         Some(Probe::Passed) => return Ok(now),
                         Some(Probe::Failed(why)) => {
                             said = why;
-                            runs_since = Instant::now();
+                            unrunnable_since = None;
                         }
-                        // A start period is there for what takes longer to be complete.
-                        Some(Probe::CannotRun(why)) if runs_since.elapsed() >= NO_CHECK.max(test.start_period) => {
-                            return Err(failed_container(
-                                session,
-                                &now,
-                                format!("has a health check that cannot be run: {why}"),
-                            )
-                            .await);
+                        Some(Probe::CannotRun(why)) => {
+                            let since = *unrunnable_since.get_or_insert_with(Instant::now);
+                            // A start period is there for what takes longer to be complete.
+                            if since.elapsed() >= NO_CHECK.max(test.start_period) {
+                                let how = format!("has a health check that cannot be run: {why}");
+                                return Err(failed_container(session, &now, how).await);
+                            }
+                            said = why;
                         }
-                        Some(Probe::CannotRun(why)) => said = why,
-                        None => {}
+                        None => unrunnable_since = None,
                     }
                 }
             }

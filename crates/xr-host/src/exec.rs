@@ -115,7 +115,9 @@ impl Engine {
 
 /// Whether the engine could not start a program because there is none of the name, or none that can be run.
 fn is_no_program(said: &str) -> bool {
+    // The program's name between quotes: the engine's own files may be missing as well, when a container has just ended.
     said.contains("OCI runtime exec failed")
+        && said.contains("exec: \"")
         && ["executable file not found", "no such file or directory", "permission denied", "exec format error"]
             .iter()
             .any(|why| said.contains(why))
@@ -129,6 +131,12 @@ mod tests {
     fn an_engine_that_finds_no_program_is_understood() {
         let said = "OCI runtime exec failed: exec failed: unable to start container process: exec: \"curl\": executable file not found in $PATH: unknown";
         assert!(is_no_program(said));
+        assert!(is_no_program(
+            r#"OCI runtime exec failed: exec failed: exec: "/ask": stat /ask: no such file or directory: unknown"#
+        ));
+        assert!(!is_no_program(
+            "OCI runtime exec failed: exec failed: open /proc/7/ns/pid: no such file or directory: unknown"
+        ));
         assert!(!is_no_program("container 12ab is not running"));
         assert!(!is_no_program("OCI runtime exec failed: exec failed: cannot exec in a stopped container: unknown"));
     }
