@@ -51,7 +51,8 @@ pub async fn lock(context: &Context, home: &Home, command: &str) -> Result<RunLo
 /// As [`lock`] and [`end_unfinished`].
 pub async fn begin(context: &Context, session: &Session<'_>, command: &str) -> Result<RunLock> {
     let lock = lock(context, &session.home, command).await?;
-    end_unfinished(session).await?;
+    let recovery = end_unfinished(session).await?;
+    tell_end(session, recovery.as_ref());
     Ok(lock)
 }
 
@@ -66,11 +67,14 @@ pub async fn end_unfinished(session: &Session<'_>) -> Result<Option<Recovery>> {
     if let Some(guard) = guard {
         guard.dismiss();
     }
-    let recovery = recovered?;
-    if let Some(recovery) = &recovery {
+    recovered
+}
+
+/// Tells how an unfinished run was ended, before what was asked for begins.
+pub fn tell_end(session: &Session<'_>, recovery: Option<&Recovery>) {
+    if let Some(recovery) = recovery {
         session.say(Level::Warning, how_it_ended(recovery));
     }
-    Ok(recovery)
 }
 
 /// Posts a guard. A run goes on without one: it is a second net, not the first.

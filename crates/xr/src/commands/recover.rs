@@ -57,6 +57,7 @@ pub async fn run(context: &Context, args: &Recover) -> Result<u8> {
         _ => None,
     };
     if let Some(wanted) = further {
+        run::tell_end(&session, recovery.as_ref());
         let command = past.plan.kind.as_str();
         let request = Request { wanted, ..request(options::Run { dry_run: false, no_backup: false }) };
         return deploy(context, command, &request, false).await;

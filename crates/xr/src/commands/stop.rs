@@ -29,8 +29,9 @@ pub async fn run(context: &Context, args: &Stop) -> Result<u8> {
     let session = context.session()?;
     let _lock = run::lock(context, &session.home, "stop").await?;
     // What cannot be brought back to health can still be stopped.
-    if let Err(fault) = run::end_unfinished(&session).await {
-        session.say(Level::Warning, fault.chain());
+    match run::end_unfinished(&session).await {
+        Ok(recovery) => run::tell_end(&session, recovery.as_ref()),
+        Err(fault) => session.say(Level::Warning, fault.chain()),
     }
     let layers = stoppable(&session, &args.services).await?;
     if args.dry_run {
