@@ -151,11 +151,14 @@ mod tests {
             "after": {"image": "job", "depends_on": {"checked": {"condition": "service_started"}}},
             "checked": {"image": "job", "restart": "no", "healthcheck": check},
             "crunch": {"image": "job", "restart": "no", "healthcheck": check, "volumes": data},
+            "migrate": {"image": "acme/shop-server", "restart": "no", "volumes": data},
             "needed": {"image": "job", "restart": "no", "healthcheck": check},
             "needing": {"image": "job", "depends_on": needs},
             "often": {"image": "job", "restart": "on-failure", "healthcheck": check},
             "server": {"image": "job", "healthcheck": check},
+            "postgres": {"image": "acme/own", "restart": "no", "volumes": data},
             "store": {"image": "acme/own", "restart": "no", "volumes": data},
+            "tasks": {"image": "rabbitmq:4", "restart": "no", "volumes": data},
             "words": {"image": "postgres:17", "restart": "no", "volumes": data},
         }));
         let services: Vec<&str> = generation.services.iter().map(|service| service.name.as_str()).collect();
@@ -166,7 +169,7 @@ mod tests {
         };
         assert_eq!(wrong(&[]), ["needed", "often", "server"]);
         // A database that ran before was stopped by somebody, whatever its restart policy says.
-        assert_eq!(wrong(&services), ["needed", "often", "server", "store", "words"]);
+        assert_eq!(wrong(&services), ["needed", "often", "postgres", "server", "store", "tasks", "words"]);
     }
 
     #[test]

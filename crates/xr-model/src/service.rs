@@ -170,7 +170,7 @@ impl Service {
     /// Whether somebody uses it while it runs: it publishes a port, has a health check, or another one of `services` needs it. One
     /// that is said to end may have a check, and others may wait for its start only.
     pub fn serves(&self, services: &[Self]) -> bool {
-        !self.ports.is_empty()
+        self.is_published()
             || (self.health.is_some() && !self.ends)
             || services.iter().flat_map(|other| &other.depends_on).any(|needed| {
                 needed.service == self.name && (!self.ends || needed.condition == Condition::ServiceHealthy)
@@ -188,35 +188,33 @@ impl Service {
         self.is_database() || words.any(|word| matches!(word.to_lowercase().as_str(), "database" | "db" | "sql"))
     }
 
-    /// Whether its own name or its image's is that of a database, a queue or the like.
+    /// Whether its own name, or the product's that is its image, says that it is a database, a queue or the like. That an image is
+    /// called `server` says nothing: what migrates or fills is often made of it.
     fn is_called_a_server(&self) -> bool {
-        const WORDS: &[&str] = &[
-            "broker",
-            "cache",
+        const PRODUCTS: &[&str] = &[
             "consul",
-            "database",
-            "db",
             "etcd",
             "kafka",
             "meilisearch",
             "minio",
-            "mq",
             "nats",
-            "queue",
             "rabbitmq",
             "registry",
-            "server",
             "solr",
-            "sql",
-            "storage",
-            "store",
             "typesense",
             "vault",
             "zookeeper",
         ];
-        let names = [self.name.as_str(), self.image.name().rsplit('/').next().unwrap_or_default()];
-        let mut words = names.iter().flat_map(|name| name.split(|c: char| !c.is_ascii_alphanumeric()));
-        self.is_database() || words.any(|word| WORDS.contains(&word.to_lowercase().as_str()))
+        const KINDS: &[&str] =
+            &["broker", "cache", "database", "db", "mq", "queue", "server", "sql", "storage", "store"];
+        let words = |name: &str| -> Vec<String> {
+            name.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_lowercase).collect()
+        };
+        let image = words(self.image.name().rsplit('/').next().unwrap_or_default());
+        let own = words(&self.name);
+        self.is_database()
+            || image.iter().chain(&own).any(|word| PRODUCTS.contains(&word.as_str()))
+            || own.iter().any(|word| KINDS.contains(&word.as_str()) || is_database(word))
     }
 
     /// Whether it starts only when the service of this name has completed.
