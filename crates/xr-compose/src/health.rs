@@ -16,7 +16,7 @@ const UP: Duration = Duration::from_millis(500);
 /// The same once it was restarted: what the engine itself
 /// [calls a successful start](https://docs.docker.com/engine/containers/start-containers-automatically/#restart-policy-details).
 const UP_AGAIN: Duration = Duration::from_secs(10);
-/// How long a check may be without its program, which the container may still be about to install.
+/// How long at least a check may be without its program, which the container may still be about to install.
 const NO_CHECK: Duration = Duration::from_secs(30);
 /// Lines of a failed container's log that are shown.
 const LOG_LINES: usize = 20;
@@ -87,8 +87,8 @@ pub async fn await_container(
                         }
                         Some(Probe::CannotRun(why)) => {
                             let since = *unrunnable_since.get_or_insert_with(Instant::now);
-                            // A start period is there for what takes longer to be complete.
-                            if since.elapsed() >= NO_CHECK.max(test.start_period) {
+                            // By then the engine itself calls it unhealthy.
+                            if since.elapsed() >= NO_CHECK.max(test.start_period + test.interval * test.retries) {
                                 let how = format!("has a health check that cannot be run: {why}");
                                 return Err(failed_container(session, &now, how).await);
                             }

@@ -24,7 +24,7 @@ pub async fn project(session: &Session<'_>) -> Result<String> {
         Some(generation) => generation.invocation.project,
         None => guess(session).map_err(|fault| session.without_secrets(fault))?,
     };
-    let ours = told_of_neighbours(session, &project).await?;
+    let ours = told_of_foreign(session, &project).await?;
     if proven || ours {
         return Ok(project);
     }
@@ -32,7 +32,7 @@ pub async fn project(session: &Session<'_>) -> Result<String> {
 }
 
 /// Whether containers show that this folder has a project of this name. A foreign project of the same name is named.
-async fn told_of_neighbours(session: &Session<'_>, project: &str) -> Result<bool> {
+async fn told_of_foreign(session: &Session<'_>, project: &str) -> Result<bool> {
     let engine_containers = session.engine.engine_containers().await?;
     let folder = session.stack.layout.directory_path();
     if let Some(other) = foreign_folder(&engine_containers, project, &session.root, &folder) {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_of_the_same_name_from_another_folder_is_a_neighbours() {
+    fn a_project_of_the_same_name_from_another_folder_is_foreign() {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let here = here.path();
         let (ours, theirs) = (here.to_string_lossy().into_owned(), there.path().to_string_lossy().into_owned());

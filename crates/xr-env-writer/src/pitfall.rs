@@ -1,4 +1,4 @@
-//! Traps of the dialect: lines that mean something else than they seem to, or something else to another reader.
+//! Pitfalls of the dialect: lines that mean something else than they seem to, or something else to another reader.
 
 use crate::entry::{Entry, Quoting, Statement};
 use crate::interpolate::references;
@@ -60,7 +60,7 @@ impl EnvFile {
     pub fn pitfalls(&self) -> Vec<Pitfall> {
         let mut pitfalls = self.file_pitfalls();
         for (statement, entry) in self.statements.iter().zip(self.entries()) {
-            let found = self.spelling_traps(statement).into_iter().chain(self.value_trap(statement, &entry));
+            let found = self.spelling_pitfalls(statement).into_iter().chain(self.value_pitfall(statement, &entry));
             pitfalls.extend(found.map(|(kind, message)| Pitfall {
                 line: entry.line,
                 key: Some(entry.key.to_owned()),
@@ -103,7 +103,7 @@ impl EnvFile {
         pitfalls
     }
 
-    fn spelling_traps(&self, statement: &Statement) -> Vec<(PitfallKind, &'static str)> {
+    fn spelling_pitfalls(&self, statement: &Statement) -> Vec<(PitfallKind, &'static str)> {
         let mut found = Vec::new();
         let lead = &self.text[statement.span.start..statement.key.start];
         if !lead.is_empty() {
@@ -134,7 +134,7 @@ impl EnvFile {
     }
 
     /// The worst that can be said of the value.
-    fn value_trap(&self, statement: &Statement, entry: &Entry<'_>) -> Option<(PitfallKind, &'static str)> {
+    fn value_pitfall(&self, statement: &Statement, entry: &Entry<'_>) -> Option<(PitfallKind, &'static str)> {
         let value = entry.value.as_ref()?;
         if entry.quoting == Quoting::Unquoted
             && entry.raw.starts_with('#')

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -27,6 +28,8 @@ use crate::{
 
 /// [The engine's own](https://docs.docker.com/reference/dockerfile/#healthcheck).
 const RETRIES: u32 = 3;
+/// What the engine takes where a check does not say how often it is asked.
+const INTERVAL: Duration = Duration::from_secs(30);
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
@@ -103,13 +106,12 @@ impl Engine {
         let check = self.inspect(id).await?.and_then(|c| c.config?.healthcheck).unwrap_or_default();
         let test = check.test.filter(|test| test.first().is_none_or(|first| first != "NONE")).unwrap_or_default();
         let retries = check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|retries| *retries > 0);
-        let start_period =
-            check.start_period.and_then(|nanoseconds| u64::try_from(nanoseconds).ok()).unwrap_or_default();
-        Ok(HealthTest {
-            argv: test,
-            retries: retries.unwrap_or(RETRIES),
-            start_period: Duration::from_nanos(start_period),
-        })
+        let time = |nanoseconds: Option<i64>| {
+            Duration::from_nanos(nanoseconds.and_then(|some| u64::try_from(some).ok()).unwrap_or_default())
+        };
+        let interval = Some(time(check.interval)).filter(|interval| !interval.is_zero()).unwrap_or(INTERVAL);
+        let start_period = time(check.start_period);
+        Ok(HealthTest { argv: test, retries: retries.unwrap_or(RETRIES), interval, start_period })
     }
 
     /// A container's environment and working folder, to find programs and files in it.
@@ -293,7 +295,8 @@ fn describe(found: ContainerInspectResponse) -> Container {
     let (networks, held) = found.network_settings.map_or((None, None), |n| (n.networks, n.ports));
     let networks = networks.unwrap_or_default();
     let assigned = networks.values().flat_map(|at| [&at.ip_address, &at.global_ipv6_address]);
-    let addresses = assigned.filter_map(|address| address.as_deref()?.parse().ok()).collect();
+    let mut addresses: Vec<IpAddr> = assigned.filter_map(|address| address.as_deref()?.parse().ok()).collect();
+    addresses.sort();
     let attachments = networks.into_iter().map(|(network, at)| Attachment {
         // An address of the engine's own making is not asked for again.
         settings: serde_json::to_value(EndpointSettings { mac_address: None, ..asked(&at) }).unwrap_or_default(),

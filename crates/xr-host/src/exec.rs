@@ -27,6 +27,8 @@ pub struct HealthTest {
     pub argv: Vec<String>,
     /// How many failures in a row make it unhealthy.
     pub retries: u32,
+    /// Between two checks of the engine.
+    pub interval: Duration,
     /// Failures do not count so long after its start.
     pub start_period: Duration,
 }

@@ -4,6 +4,8 @@
 use std::{
     env,
     ffi::OsStr,
+    fs::File,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
@@ -21,10 +23,21 @@ pub(crate) fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
         }
         let file = folder.join(name);
         if file.is_file() && access(&file, Access::EXEC_OK).is_ok() {
-            return Some(file);
+            return says_what_it_is(&file).then_some(file);
         }
     }
     None
+}
+
+/// Whether a file begins as a program does. One that does not is for `execvp`, which takes it for a script of the shell's.
+fn says_what_it_is(file: &Path) -> bool {
+    let mut begin = [0; 4];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut begin));
+    // One that may be run and not be read is no script.
+    read.map_or_else(
+        |error| error.kind() == ErrorKind::PermissionDenied,
+        |()| begin == *b"\x7fELF" || begin.starts_with(b"#!"),
+    )
 }
 
 #[cfg(test)]
@@ -43,13 +56,18 @@ mod tests {
         for (file, mode) in
             [(first.join("notes"), 0o644), (second.join("notes"), 0o755), (second.join("folder"), 0o755)]
         {
-            fs::write(&file, "").unwrap();
+            fs::write(&file, "#!/bin/sh\n").unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         }
+        let plain = first.join("plain");
+        fs::write(&plain, "echo no more\n").unwrap();
+        fs::set_permissions(&plain, fs::Permissions::from_mode(0o755)).unwrap();
         let path = env::join_paths([&first, &second]).unwrap();
         assert_eq!(find(OsStr::new("notes"), &path), Some(second.join("notes")));
         assert_eq!(find(OsStr::new("folder"), &path), Some(second.join("folder")));
         assert_eq!(find(OsStr::new("no-such"), &path), None);
+        // What does not say by what it is run is left to the system.
+        assert_eq!(find(OsStr::new("plain"), &path), None);
         assert_eq!(find(OsStr::new("./notes"), &path), None);
         // A relative folder is one of wherever the program will run.
         let relative = [OsString::from("here").as_os_str(), &path].join(OsStr::new(":"));

@@ -68,6 +68,11 @@ fn a_run_of_0_1_0_that_was_killed_after_any_record_is_read_as_unfinished() {
     for count in 1..records.len() {
         fs::write(&path, records[..count].join("\n") + "\n").unwrap();
         let past = unfinished(&home).unwrap().unwrap_or_else(|| panic!("ended after {count} records"));
+        let kept = |kind: &str| records[..count].iter().filter(|record| record.contains(kind)).count();
         assert_eq!(past.id, journal);
+        assert_eq!(past.started.len(), kept(r#""record":"step_started""#), "{count}");
+        assert_eq!(past.done.len(), kept(r#""record":"step_done""#), "{count}");
+        assert_eq!(past.unwinding.is_some(), kept("unwind") > 0, "{count}");
+        assert!(past.plan.steps().count() > past.started.len());
     }
 }

@@ -211,7 +211,7 @@ fn other_release(command: RunKind) -> Option<String> {
 fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
     outcome.cause = Some(failure.fault.chain());
     outcome.try_later = outcome.verdict == Verdict::Failed && failure.fault.code == exit::TRY_LATER;
-    // The failed container is gone with the rollback, and its last words are in the outcome.
+    // The failed container is gone with the undo, and its last words are in the outcome.
     let gone = outcome.verdict == Verdict::RolledBack && failure.service.is_some();
     let other = if gone { other_release(outcome.command) } else { None };
     outcome.hint = outcome.hint.or(other).or(failure.fault.hint);

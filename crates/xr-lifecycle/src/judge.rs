@@ -87,7 +87,7 @@ fn state(container: &Container, may_end: bool) -> Option<String> {
 pub(crate) fn may_have_ended(service: &Service, container: &Container, services: &[Service]) -> bool {
     service.may_be_done(services, &[])
         || (!container.is_started_again()
-            && service.ports.is_empty()
+            && !service.is_published()
             && (service.health.is_none() || (service.ends && !service.serves(services))))
 }
 

@@ -127,7 +127,7 @@ fn old_images(
 }
 
 /// Image names that other projects on this engine need. Where one of this product's names is among them, another stack
-/// of the product runs here, and all of them are: some images (a worker's) are in no container, undos in none yet.
+/// of the product runs here, and all of them are: some images (a worker's) are in no container, those to roll back to in none yet.
 pub(crate) fn names_of_others<'a>(
     own: &BTreeSet<&'a str>,
     local: &'a [LocalImage],

@@ -53,8 +53,8 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// Asks every published TCP port: those that the compose file names, and those that the engine chose for the running
-/// `containers`. A port that speaks HTTP must not answer that its backend is gone (502, 503, 504); the manifest may ask for
+/// Asks every published TCP port that the compose file names; of a service for which it names none, those that the engine chose
+/// for its running `containers`. A port that speaks HTTP must not answer that its backend is gone (502, 503, 504); the manifest may ask for
 /// more. Of several ports of a service for which the manifest asks nothing, one at least must be listened on. Gives up once
 /// `cancel` is raised.
 ///
@@ -68,7 +68,9 @@ pub(crate) async fn check(
     version: &Version,
 ) -> Result<()> {
     let asks = services.iter().map(|service| {
-        let running = containers.iter().filter(|one| one.service == service.name && one.is_running());
+        // One without an address of its own holds none, whatever it asks for.
+        let holds = |one: &&Container| one.service == service.name && one.is_running() && !one.addresses.is_empty();
+        let running = containers.iter().filter(holds);
         let ports = published(&service.ports, running.flat_map(|container| &container.ports));
         let (cancel, questions) = (cancel.clone(), questions(service, ports, manifest, version));
         tokio::task::spawn_blocking(move || until_answered(&questions, &|| cancel.is_raised()))
@@ -79,14 +81,16 @@ pub(crate) async fn check(
     Ok(())
 }
 
-/// The TCP ports at which a service is to be reached, those that the compose file names before those that its containers
-/// hold; each once, whatever the number of addresses that it has.
-fn published<'a>(named: &'a [Port], held: impl Iterator<Item = &'a Port>) -> Vec<Port> {
-    let mut ports: Vec<Port> = Vec::new();
-    let fixed = named.iter().filter(|port| port.until.is_none());
-    for port in fixed.chain(held.filter(|port| port.published != 0)).filter(|port| port.protocol == "tcp") {
-        if !ports.iter().any(|one| one.published == port.published) {
-            ports.push(port.clone());
+/// The TCP ports at which a service is to be reached: those that the compose file names; where it names none, those that its
+/// containers hold, each once, whatever the number of addresses that it has.
+fn published<'a>(named: &[Port], held: impl Iterator<Item = &'a Port>) -> Vec<Port> {
+    let mut ports: Vec<Port> =
+        named.iter().filter(|port| port.until.is_none() && port.protocol == "tcp").cloned().collect();
+    if ports.is_empty() {
+        for port in held.filter(|port| port.published != 0 && port.protocol == "tcp") {
+            if !ports.iter().any(|one| one.published == port.published) {
+                ports.push(port.clone());
+            }
         }
     }
     ports
@@ -197,13 +201,16 @@ mod tests {
             target: 80,
             protocol: protocol.into(),
         };
-        let named = [port("", 8000, Some(8010), "tcp"), port("127.0.0.1", 9000, None, "tcp")];
-        let held = [("0.0.0.0", 8003, "tcp"), ("::", 8003, "tcp"), ("127.0.0.1", 9000, "tcp"), ("", 5353, "udp")];
+        let range = [port("", 8000, Some(8010), "tcp")];
+        let named = [port("127.0.0.1", 9000, None, "tcp"), port("192.0.2.1", 9000, None, "tcp"), range[0].clone()];
+        let held = [("0.0.0.0", 8003, "tcp"), ("::", 8003, "tcp"), ("", 5353, "udp"), ("", 0, "tcp")];
         let held = held.map(|(ip, number, protocol)| port(ip, number, None, protocol));
         let numbers =
-            |held: &[Port]| -> Vec<u16> { published(&named, held.iter()).iter().map(|port| port.published).collect() };
-        assert_eq!(numbers(&held), [9000, 8003]);
-        assert_eq!(numbers(&[]), [9000]);
+            |named: &[Port]| -> Vec<u16> { published(named, held.iter()).iter().map(|port| port.published).collect() };
+        assert_eq!(numbers(&range), [8003]);
+        assert_eq!(numbers(&[]), [8003]);
+        // What the engine chose excuses none that the compose file names.
+        assert_eq!(numbers(&named), [9000, 9000]);
     }
 
     #[test]

@@ -214,7 +214,8 @@ impl Service {
         let own = words(&self.name);
         self.is_database()
             || image.iter().chain(&own).any(|word| PRODUCTS.contains(&word.as_str()))
-            || own.iter().any(|word| KINDS.contains(&word.as_str()) || is_database(word))
+            || own.iter().any(|word| KINDS.contains(&word.as_str()))
+            || is_database(self.name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '_')))
     }
 
     /// Whether it starts only when the service of this name has completed.

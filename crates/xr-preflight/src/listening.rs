@@ -31,13 +31,11 @@ pub fn address(port: &Port) -> SocketAddr {
     SocketAddr::new(ip, port.published)
 }
 
-/// Whether somebody listens behind a published port. At its own `addresses` on the engine's networks a container tells it at
-/// once; where they are not reached from here, [`ask`] does.
+/// Whether somebody listens behind a published port. A container with one address on the engine's networks tells it at once
+/// there; where it has several, of which the port leads to one, or it is not reached from here, [`ask`] does.
 pub fn is_listened_on(port: &Port, addresses: &[IpAddr], patience: Duration) -> bool {
-    let published = address(port);
-    let connects = |address, patience| TcpStream::connect_timeout(&address, patience).is_ok();
-    let own = || addresses.iter().any(|ip| connects(SocketAddr::new(*ip, port.target), HANG_UP));
-    connects(published, patience) && (own() || ask(published, patience).is_ok())
+    let own = |ip: IpAddr| TcpStream::connect_timeout(&SocketAddr::new(ip, port.target), HANG_UP).is_ok();
+    matches!(addresses, [only] if own(*only)) || ask(address(port), patience).is_ok()
 }
 
 /// Connects, and waits a moment for whether it is hung up on.
@@ -72,6 +70,23 @@ mod tests {
         assert_eq!(at(|mut stream| drop(stream.read(&mut [0]))), Ok(()));
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         assert_eq!(ask(free, Duration::from_secs(2)), Err(Deaf::Refused));
+    }
+
+    #[test]
+    fn a_container_is_asked_at_its_only_address_and_else_where_it_is_published() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap().port();
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listens = |published, target, addresses: &[IpAddr]| {
+            let port = Port { host_ip: String::new(), published, until: None, target, protocol: "tcp".into() };
+            is_listened_on(&port, addresses, Duration::from_secs(2))
+        };
+        let own = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        assert!(listens(nobody, target, &[own]));
+        assert!(!listens(nobody, target, &[own, own]) && !listens(nobody, target, &[]));
+        assert!(!listens(nobody, nobody, &[own]));
+        // As it is published: who listens there waits to be asked.
+        assert!(listens(target, nobody, &[own]));
     }
 
     #[test]

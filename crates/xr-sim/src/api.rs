@@ -62,11 +62,11 @@ pub(crate) async fn handle(shared: &Arc<Shared>, mut request: Request<Incoming>)
         let changes = !matches!(method, Method::GET | Method::HEAD) && !path.ends_with("/exec");
         let last = if changes { engine.change() } else { None };
         let given = match last {
-            Some(trap) if !trap.after => Ok(Given::Nothing),
+            Some(crash_point) if !crash_point.after => Ok(Given::Nothing),
             _ => route(&mut engine, &method, &path, &query, &bytes),
         };
-        if let Some(trap) = last {
-            if let Some(group) = Pid::from_raw(trap.group) {
+        if let Some(crash_point) = last {
+            if let Some(group) = Pid::from_raw(crash_point.group) {
                 // One that has just ended is as good as killed.
                 let _ = kill_process_group(group, Signal::KILL);
             }

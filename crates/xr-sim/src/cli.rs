@@ -141,11 +141,11 @@ fn up(shared: &Shared, call: &Call) -> End {
             End { code: 1, stdout: String::new(), stderr: format!("Error response from daemon: {words}\n") }
         }
         // Whoever asked is dead; compose goes on, as a program in a group of its own does.
-        Err(Stopped::Killed(trap)) => {
-            if let Some(group) = Pid::from_raw(trap.group) {
+        Err(Stopped::Killed(crash_point)) => {
+            if let Some(group) = Pid::from_raw(crash_point.group) {
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            if trap.all {
+            if crash_point.all {
                 return End { code: 137, ..End::default() };
             }
             match create(shared, &config, &hashes, &scales, &call.cwd) {
@@ -198,8 +198,8 @@ fn create(
             if numbers.len() >= wanted {
                 break;
             }
-            if let Some(trap) = engine.change() {
-                return Err(Stopped::Killed(trap));
+            if let Some(crash_point) = engine.change() {
+                return Err(Stopped::Killed(crash_point));
             }
             let number = numbers.iter().max().unwrap_or(&0) + 1;
             let name = definition["container_name"]

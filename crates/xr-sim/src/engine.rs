@@ -46,7 +46,7 @@ pub struct Engine {
     execs: BTreeMap<String, i64>,
     born: u64,
     changes: u64,
-    trap: Option<(u64, CrashPoint)>,
+    crash_point: Option<(u64, CrashPoint)>,
     /// What must never be.
     violations: Vec<String>,
 }
@@ -74,14 +74,14 @@ impl Engine {
         &self.violations
     }
 
-    /// Arms a trap, or takes it away.
-    pub fn set_crash_point(&mut self, trap: Option<CrashPoint>) {
-        self.trap = trap.map(|trap| (self.changes + trap.number, trap));
+    /// Sets a crash point, or takes it away.
+    pub fn set_crash_point(&mut self, crash_point: Option<CrashPoint>) {
+        self.crash_point = crash_point.map(|crash_point| (self.changes + crash_point.number, crash_point));
     }
 
-    /// Whether the trap that was set has closed.
-    pub fn has_crashed(&self) -> bool {
-        self.trap.is_none()
+    /// Whether the crash point that was set has been reached; true without one as well.
+    pub fn is_past_crash_point(&self) -> bool {
+        self.crash_point.is_none()
     }
 
     /// The power fails and comes back: everything stops, and what restarts by itself is started.
@@ -112,12 +112,12 @@ impl Engine {
         }
     }
 
-    /// Counts a call that changes something; the trap, when it closes on it.
+    /// Counts a call that changes something; the crash point, when it is this one.
     pub(crate) fn change(&mut self) -> Option<CrashPoint> {
         self.changes += 1;
-        let (_, trap) = self.trap.filter(|(number, _)| *number <= self.changes)?;
-        self.trap = None;
-        Some(trap)
+        let (_, crash_point) = self.crash_point.filter(|(number, _)| *number <= self.changes)?;
+        self.crash_point = None;
+        Some(crash_point)
     }
 
     /// What the engine does by itself as time goes by: a proxy that ended is started again, and finds its names or not.

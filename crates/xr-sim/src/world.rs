@@ -225,7 +225,7 @@ impl World {
         // Its guard has the same standard error: it ends when both have.
         let command = self.with_environment(command).stdout_capture().stderr_capture();
         let handle = {
-            // The engine answers nobody until the trap is set.
+            // The engine answers nobody until the crash point is set.
             let mut engine = self.server.engine();
             let handle = command.start().context("xr")?;
             let group = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).unwrap_or(0);

@@ -132,7 +132,7 @@ impl Checkout {
     }
 
     /// Those of `paths` that are missing, or whose content HEAD, `commit`, the one `left` or a release fetched by xr has there.
-    /// On the undo from the one `left`, empty ones as well: a power cut leaves such files.
+    /// When going back from the one `left`, empty ones as well: a power cut leaves such files.
     fn published(&self, paths: &[String], commit: &str, left: Option<&str>) -> Result<BTreeSet<String>> {
         let meta = |path: &String| fs::symlink_metadata(self.root.join(path));
         let mut found: BTreeSet<String> = paths.iter().filter(|path| meta(path).is_err()).cloned().collect();

@@ -116,11 +116,11 @@ pub async fn verify(rollout: &Rollout<'_, '_>, needed: usize) -> std::result::Re
     if up + unchanged + excused >= needed {
         return Ok(());
     }
-    let failed_container = results
+    let failed_worker = results
         .iter()
         .find(|(_, result)| matches!(result, SwitchResult::Back(..)))
         .or_else(|| results.iter().find(|(_, result)| **result != SwitchResult::Up));
-    let Some((name, result)) = failed_container else {
+    let Some((name, result)) = failed_worker else {
         return Err(Fault::new(format!("{up} workers have the new version, and {needed} must")).into());
     };
     settle(session, name, result.clone(), true)?;

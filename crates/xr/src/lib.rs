@@ -15,11 +15,14 @@ mod render;
 mod run;
 mod signals;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser};
 
 pub use commands::completions::{Shell, registration};
+
+/// How long what was broken off may take to clear up.
+const CLEARING_UP: Duration = Duration::from_secs(10);
 
 /// The definition of the command line.
 pub fn command() -> clap::Command {
@@ -52,7 +55,7 @@ pub fn main() -> ExitCode {
     };
     // What is no longer wanted (a question to the git remote) does not outlive this process.
     xr_host::end_children();
-    // Nobody waits for an answer any more that is still being waited for.
-    runtime.shutdown_background();
+    // What a program that was ended leaves behind is cleared up; what hangs is not waited for.
+    runtime.shutdown_timeout(CLEARING_UP);
     code
 }

@@ -67,7 +67,11 @@ pub async fn end_unfinished(session: &Session<'_>) -> Result<Option<Recovery>> {
     if let Some(guard) = guard {
         guard.dismiss();
     }
-    recovered
+    let recovery = recovered?;
+    if let Some(recovery) = &recovery {
+        tracing::info!("{}", how_it_ended(recovery));
+    }
+    Ok(recovery)
 }
 
 /// Tells how an unfinished run was ended, before what was asked for begins.

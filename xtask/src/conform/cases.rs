@@ -239,7 +239,9 @@ const ROWS: &[Row] = &[
         "",
         NOTHING,
     ),
-    ("port of the engine's choice", "services: {a: {image: 'PLAIN:7.0', expose: ['90']}}", NEW, "", NOTHING),
+    ("port that is only told", "services: {a: {image: 'PLAIN:7.0', expose: ['90']}}", NEW, "", NOTHING),
+    ("port of the engine's choice", "services: {a: {image: 'PLAIN:7.0', ports: ['80']}}", NEW, "", NOTHING),
+    ("port out of a range", "services: {a: {image: 'PLAIN:7.0', ports: ['${PORT0}-${PORT3}:80']}}", NEW, "", NOTHING),
     (
         "port that moves",
         "services: {a: {image: 'PLAIN:7.0', ports: ['${PORT0}:80']}}",
@@ -574,10 +576,83 @@ const ROWS: &[Row] = &[
         "A='a $b # c'\nB=\"two\\nlines\"\nC=plain # not this\n",
         NOTHING,
     ),
+    (
+        "bind with options",
+        "services: {a: {image: 'PLAIN:7.0', volumes: [{type: bind, source: ./data/a, target: /d, bind: {propagation: rslave, create_host_path: true}}]}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    (
+        "volume that is a folder",
+        "services: {a: {image: 'PLAIN:7.0', volumes: ['dat:/d']}}\nvolumes: {dat: {driver: local, driver_opts: {type: none, o: bind, device: ./data}}}",
+        NEW,
+        "",
+        &[("data/there.own", "before\n")],
+    ),
+    (
+        "volume whose labels change",
+        "services: {a: {image: 'PLAIN:7.0', volumes: ['dat:/d']}}\nvolumes: {dat: {labels: {l: one}}}",
+        &[("7.0", "7.2"), ("l: one", "l: two")],
+        "",
+        NOTHING,
+    ),
+    (
+        "volume of an image",
+        "services: {a: {image: 'PLAIN:7.0', volumes: [{type: image, source: 'PLAIN:7.2', target: /img}]}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    (
+        "namespaces of the host, runtime and platform",
+        "services: {a: {image: 'PLAIN:7.0', cgroup: host, userns_mode: host, uts: host, runtime: runc, platform: linux/amd64, init: true}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    (
+        "gateway and interface of a network",
+        "services: {a: {image: 'PLAIN:7.0', networks: {n: {gw_priority: 1, interface_name: lan0}, m: {}}}}\nnetworks: {n: {}, m: {}}",
+        NEW,
+        "",
+        NOTHING,
+    ),
+    ("one on each host", "services: {a: {image: 'PLAIN:7.0', deploy: {mode: global}}}", NEW, "", NOTHING),
+    (
+        "labels of a file",
+        "services: {a: {image: 'PLAIN:7.0', label_file: [conf/labels.own]}}",
+        NEW,
+        "",
+        &[("conf/labels.own", "own.label=of the file\n")],
+    ),
+    (
+        "env_file as it stands",
+        "services: {a: {image: 'PLAIN:7.0', env_file: [{path: a.own, format: raw}]}}",
+        NEW,
+        "",
+        &[("a.own", "A=$NOTHING 'as it stands'\n")],
+    ),
+    (
+        "override file that takes away",
+        "services: {a: {image: 'PLAIN:7.0', labels: {l: m}, environment: {A: '1', B: '2'}, dns: [192.0.2.1]}}",
+        NEW,
+        "",
+        &[(
+            "compose.override.yaml",
+            "services: {a: {labels: !reset {}, dns: !override [192.0.2.2], environment: {A: !reset null}}}\n",
+        )],
+    ),
 ];
 
-/// Cases of what compose does only since a version; before, it reads it and does nothing.
-const SINCE: &[(&str, (u32, u32))] = &[("programs after the start and before the stop", (2, 30))];
+/// Cases of what compose does only since a version; before, it reads it and does nothing, or refuses it.
+const SINCE: &[(&str, (u32, u32))] = &[
+    ("programs after the start and before the stop", (2, 30)),
+    ("env_file as it stands", (2, 30)),
+    ("labels of a file", (2, 33)),
+    ("volume of an image", (2, 36)),
+    ("gateway and interface of a network", (2, 36)),
+];
 
 /// The table for a compose of this version.
 pub(crate) fn table(images: &Images, compose: (u32, u32)) -> Vec<Case> {

@@ -11,6 +11,9 @@ use crate::{
 const MANY: u64 = 3;
 /// Seconds since the last start that count as "just now".
 const RECENT: i64 = 600;
+/// Seconds after which the engine
+/// [calls a start a success](https://docs.docker.com/engine/containers/start-containers-automatically/#restart-policy-details).
+const UP: i64 = 10;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     if facts.containers.is_err() {
@@ -101,7 +104,17 @@ fn state(facts: &Facts, service: &Service, container: &Container) -> Finding {
         ContainerState::Running if container.health == Health::Unhealthy => {
             Finding::problem(check, name, "runs, but its own check fails").log(words).command(logs())
         }
-        ContainerState::Running if container.restarts >= MANY && started_just_now(facts, container) => {
+        // Until then the engine itself does not call its start a success.
+        ContainerState::Running
+            if container.restarts > 0
+                && container.health != Health::Healthy
+                && started_within(facts, container, UP) =>
+        {
+            let times = container.restarts;
+            let evidence = format!("has just been started again after a crash ({times} times by now)");
+            Finding::problem(check, name, evidence).log(words).command(logs())
+        }
+        ContainerState::Running if container.restarts >= MANY && started_within(facts, container, RECENT) => {
             let evidence = format!("was restarted {} times, last at {}", container.restarts, container.started_at);
             Finding::warning(check, name, evidence).log(words).command(logs())
         }
@@ -121,8 +134,8 @@ fn ends_by_itself(facts: &Facts, service: &Service) -> bool {
     service.may_be_done(facts.expected(), ended)
 }
 
-fn started_just_now(facts: &Facts, container: &Container) -> bool {
-    container.started_at.parse::<jiff::Timestamp>().is_ok_and(|at| facts.now - at.as_second() < RECENT)
+fn started_within(facts: &Facts, container: &Container, seconds: i64) -> bool {
+    container.started_at.parse::<jiff::Timestamp>().is_ok_and(|at| facts.now - at.as_second() < seconds)
 }
 
 #[cfg(test)]
@@ -160,6 +173,21 @@ mod tests {
             assert_eq!(format!("{} {}", found[0].word(), found[0].check), expect, "{state:?}");
             assert_eq!(found[0].fix.is_some(), fixed, "{state:?}");
         }
+    }
+
+    #[test]
+    fn what_has_just_crashed_is_a_problem_though_it_runs_at_this_moment() {
+        let at = |seconds: i64, health| {
+            let facts = changed(|f| {
+                let started = jiff::Timestamp::from_second(f.now - seconds).unwrap().to_string();
+                let one = container(f, 0);
+                (one.health, one.restarts, one.started_at) = (health, 1, started);
+            });
+            words(&check(&facts))[0].clone()
+        };
+        assert_eq!(at(3, Health::None), "problem container.state");
+        assert_eq!(at(3, Health::Healthy), "ok container.state");
+        assert_eq!(at(30, Health::None), "ok container.state");
     }
 
     #[test]

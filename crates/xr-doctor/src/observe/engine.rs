@@ -107,14 +107,14 @@ async fn machine_of(manifest: &Manifest, data: Vec<PathBuf>, disks: Vec<PathBuf>
         disk: manifest.requirements.disk_mib << 20,
         architectures: Vec::new(),
     };
-    let scope = move || {
+    let examine = move || {
         let large: Vec<&Path> = data.iter().chain(disks.first()).map(PathBuf::as_path).collect();
         let mut checks = machine::examine(&requirements, &large);
         // No image and no volume comes to the others: they need what a run needs.
         checks.extend(disks.iter().skip(1).map(|folder| machine::disk(folder, STACK_DISK)));
         checks
     };
-    spawn_blocking(scope).await.unwrap_or_default()
+    spawn_blocking(examine).await.unwrap_or_default()
 }
 
 /// What containers in trouble said last: the output of their own check, else the end of their log.

@@ -106,7 +106,7 @@ fn findings(bytes: &[u8], template: Option<&EnvFile>, version_key: &str) -> Vec<
     findings
 }
 
-/// Traps that compose reads as they were meant.
+/// Pitfalls that compose reads as they were meant.
 fn is_note(kind: PitfallKind) -> bool {
     matches!(
         kind,

@@ -84,19 +84,19 @@ impl WithWorkers {
         self.forget_connections()
     }
 
-    fn surrounded(&self, argv: &[&str]) -> duct::Expression {
+    fn in_environment(&self, argv: &[&str]) -> duct::Expression {
         let xr = cmd(env!("CARGO_BIN_EXE_xr"), argv);
         self.stack.with_environment(xr.env("XR_SSH_CONFIG", &self.config).env("XDG_RUNTIME_DIR", &self.runtime))
     }
 
     /// Runs `xr` to its end.
     pub fn xr(&self, argv: &[&str]) -> Result<Done> {
-        Done::of(argv, self.surrounded(argv))
+        Done::of(argv, self.in_environment(argv))
     }
 
     /// Starts `xr` and leaves it running.
     pub fn start_xr(&self, argv: &[&str]) -> Result<Background> {
-        Background::start(argv, self.surrounded(argv))
+        Background::start(argv, self.in_environment(argv))
     }
 
     /// Puts these lines at the head of `.xr/site.toml`.
