@@ -205,6 +205,8 @@ fn mounted(mount: &Value) -> Value {
     let source = match (mount["Type"].as_str(), anonymous) {
         (Some("volume"), true) => json!("anonymous"),
         (Some("volume"), false) => json!(name),
+        // Where the engine unpacks it is its own affair.
+        (Some("image"), _) => json!("image"),
         _ => mount["Source"].clone(),
     };
     json!({"Type": mount["Type"], "Source": source, "Destination": mount["Destination"], "RW": mount["RW"]})
