@@ -63,8 +63,10 @@ fn a_slow_line_delays_and_bounds_what_passes() -> Result<()> {
         assert!(slow > quick + Duration::from_millis(1000), "{quick:?} {slow:?}: five round trips and more");
         assert!(slower > slow + Duration::from_millis(1500), "{slow:?} {slower:?}");
     }
-    assert!(time("true")? < quick + Duration::from_millis(1000), "it is quick again");
-    Ok(())
+    // On a slow line it never is; a busy machine may take its time once.
+    wait_for("a quick answer", Duration::from_secs(30), || {
+        time("true").is_ok_and(|took| took < quick + Duration::from_millis(1000))
+    })
 }
 
 #[test]
