@@ -240,8 +240,6 @@ const ROWS: &[Row] = &[
         NOTHING,
     ),
     ("port that is only told", "services: {a: {image: 'PLAIN:7.0', expose: ['90']}}", NEW, "", NOTHING),
-    ("port of the engine's choice", "services: {a: {image: 'PLAIN:7.0', ports: ['80']}}", NEW, "", NOTHING),
-    ("port out of a range", "services: {a: {image: 'PLAIN:7.0', ports: ['${PORT0}-${PORT3}:80']}}", NEW, "", NOTHING),
     (
         "port that moves",
         "services: {a: {image: 'PLAIN:7.0', ports: ['${PORT0}:80']}}",
@@ -643,6 +641,8 @@ const ROWS: &[Row] = &[
             "services: {a: {labels: !reset {}, dns: !override [192.0.2.2], environment: {A: !reset null}}}\n",
         )],
     ),
+    ("port of the engine's choice", "services: {a: {image: 'PLAIN:7.0', ports: ['80']}}", NEW, "", NOTHING),
+    ("port out of a range", "services: {a: {image: 'PLAIN:7.0', ports: ['${PORT0}-${PORT3}:80']}}", NEW, "", NOTHING),
 ];
 
 /// Cases of what compose does only since a version; before, it reads it and does nothing, or refuses it.
