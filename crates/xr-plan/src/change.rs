@@ -41,6 +41,9 @@ pub fn changes(desired: &Desired, observed: &Observed) -> BTreeMap<String, Chang
 /// reach it on a network without saying that they need it, but for other databases. They must not run meanwhile, nor go on
 /// with what they remember of other data.
 pub(crate) fn users_of_restored<'a>(desired: &'a Desired, observed: &Observed) -> BTreeSet<&'a str> {
+    if desired.restores.is_empty() {
+        return BTreeSet::new();
+    }
     let restored = |name: &str| desired.restores.iter().any(|restore| restore.service == name);
     let networks = |name: &str| -> BTreeSet<String> {
         observed.of(name).flat_map(|container| &container.networks).map(|place| place.network.clone()).collect()

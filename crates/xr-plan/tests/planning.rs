@@ -63,6 +63,14 @@ fn what_owns_data_never_runs_twice() {
 }
 
 #[test]
+fn what_is_on_the_hosts_network_and_does_not_change_is_left_alone() {
+    let exporter = Service { host_network: true, ..service("exporter", &[]) };
+    let (mut desired, observed) = world(vec![exporter], &["exporter"]);
+    desired.files_change = false;
+    assert!(sound(&desired, &observed, &origin()).is_empty());
+}
+
+#[test]
 fn nothing_to_do_is_an_empty_plan() {
     let (mut desired, observed) = world(product(), &["db", "server", "agent", "nginx"]);
     desired.files_change = false;
