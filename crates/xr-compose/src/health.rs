@@ -88,7 +88,7 @@ pub async fn await_container(
                         Some(Probe::CannotRun(why)) => {
                             let since = *unrunnable_since.get_or_insert_with(Instant::now);
                             // By then the engine itself calls it unhealthy.
-                            if since.elapsed() >= NO_CHECK.max(test.start_period + test.interval * test.retries) {
+                            if since.elapsed() >= NO_CHECK.max(test.unhealthy_after()) {
                                 let how = format!("has a health check that cannot be run: {why}");
                                 return Err(failed_container(session, &now, how).await);
                             }

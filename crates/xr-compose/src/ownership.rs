@@ -33,7 +33,7 @@ pub async fn project(session: &Session<'_>) -> Result<String> {
 
 /// Whether containers show that this folder has a project of this name. A foreign project of the same name is named.
 async fn told_of_foreign(session: &Session<'_>, project: &str) -> Result<bool> {
-    let engine_containers = session.engine.engine_containers().await?;
+    let engine_containers = session.engine.all_containers().await?;
     let folder = session.stack.layout.directory_path();
     if let Some(other) = foreign_folder(&engine_containers, project, &session.root, &folder) {
         let text = format!(

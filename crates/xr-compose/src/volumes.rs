@@ -119,7 +119,7 @@ pub async fn warn_of_earlier(session: &Session<'_>, staged: &Staged) -> Result<(
     let project = &staged.resolved.project;
     // What containers of this folder have is no riddle.
     let folder = fs::canonicalize(session.stack.layout.directory_path()).ok();
-    let engine_containers = session.engine.engine_containers().await?;
+    let engine_containers = session.engine.all_containers().await?;
     let ours =
         engine_containers.iter().filter(|one| one.project == *project && fs::canonicalize(&one.folder).ok() == folder);
     let mounted: BTreeSet<&String> = ours.flat_map(|one| &one.volumes).collect();

@@ -33,6 +33,13 @@ pub struct HealthTest {
     pub start_period: Duration,
 }
 
+impl HealthTest {
+    /// How long after a start the engine calls a container unhealthy whose check never passes, its own duration aside.
+    pub fn unhealthy_after(&self) -> Duration {
+        self.start_period.saturating_add(self.interval.saturating_mul(self.retries))
+    }
+}
+
 /// A health probe's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {

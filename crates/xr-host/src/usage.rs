@@ -33,7 +33,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub async fn engine_containers(&self) -> Result<Vec<EngineContainer>> {
+    pub async fn all_containers(&self) -> Result<Vec<EngineContainer>> {
         let options = ListContainersOptionsBuilder::new().all(true).build();
         let listed = self.docker.list_containers(Some(options)).await.map_err(Fault::at("cannot list containers"))?;
         let engine_container = |container: bollard::models::ContainerSummary| {

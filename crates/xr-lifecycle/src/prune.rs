@@ -68,7 +68,7 @@ async fn past_policy(session: &Session<'_>, keep: &Keep) -> Result<Prunable> {
     let all = session.generations.all()?;
     let kept = kept(&all, &current, keep.generations);
     let (stay, go): (Vec<&Generation>, Vec<&Generation>) = all.iter().partition(|g| kept.contains(&g.number));
-    let engine_containers = session.engine.engine_containers().await?;
+    let engine_containers = session.engine.all_containers().await?;
     let images = session.engine.all_images().await?;
     let (images, shared) = old_images(&stay, &go, &images, &engine_containers, &current.invocation.project);
     Ok(Prunable {

@@ -53,10 +53,10 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// Asks every published TCP port that the compose file names; of a service for which it names none, those that the engine chose
-/// for its running `containers`. A port that speaks HTTP must not answer that its backend is gone (502, 503, 504); the manifest may ask for
-/// more. Of several ports of a service for which the manifest asks nothing, one at least must be listened on. Gives up once
-/// `cancel` is raised.
+/// Asks every published TCP port that the compose file names; of a service for which it names none, those that the engine
+/// chose for its running `containers`. A port that speaks HTTP must not answer that its backend is gone (502, 503, 504); the
+/// manifest may ask for more. Of several ports of a service for which the manifest asks nothing, one at least must be listened
+/// on. Gives up once `cancel` is raised.
 ///
 /// # Errors
 /// Names service, port and the last answer.

@@ -53,7 +53,7 @@ pub struct Belongings {
 /// When the engine does not answer, or nothing tells the project's name.
 pub async fn belongings(session: &Session<'_>) -> Result<Belongings> {
     let project = ownership::project(session).await?;
-    let mut engine_containers = session.engine.engine_containers().await?;
+    let mut engine_containers = session.engine.all_containers().await?;
     let folder = session.stack.layout.directory_path();
     // A foreign project of the same name is somebody else. Networks tell no folder, and may be its own.
     let mut shared = false;

@@ -40,7 +40,15 @@ pub(super) fn check(one: &Crate) -> Result<()> {
 fn public_name(line: &str) -> Option<String> {
     let mut words = line.split_whitespace().skip_while(|word| matches!(*word, "async" | "const" | "unsafe"));
     let first = words.next()?;
-    let mut words = words.skip_while(|word| matches!(*word, "async" | "const" | "unsafe"));
+    let mut words = words.skip_while(|word| matches!(*word, "async" | "unsafe")).peekable();
+    // A constant, unless it is a function that may be called for one.
+    if first.starts_with("pub")
+        && words.next_if_eq(&"const").is_some()
+        && !matches!(words.peek(), Some(&("fn" | "unsafe")))
+    {
+        return words.next().map(|name| snake(&name.to_lowercase()).trim_end_matches(':').to_owned());
+    }
+    let mut words = words.skip_while(|word| *word == "unsafe");
     let kind = if first.starts_with("pub") { words.next()? } else { first };
     let is_public = first.starts_with("pub") || kind == "mod";
     let is_item = matches!(kind, "enum" | "fn" | "mod" | "static" | "struct" | "trait" | "type");
@@ -101,6 +109,8 @@ mod tests {
             ("    pub(crate) async fn begin<'a>(", Some("begin")),
             ("pub struct SwitchResult {", Some("switch_result")),
             ("mod worker_list;", Some("worker_list")),
+            ("pub(crate) const LEAST_MEMORY: u64 = 1;", Some("least_memory")),
+            ("pub const fn size() -> usize {", Some("size")),
             ("fn quiet() {", None),
             ("let pub_name = 1;", None),
         ] {

@@ -36,7 +36,7 @@ async fn tell_others(run: &Run<'_, '_>, taken: &[&ImageRef]) -> Result<()> {
         return Ok(());
     }
     let ours = &run.prepared.generation.invocation.project;
-    let engine_containers = run.session.engine.engine_containers().await?;
+    let engine_containers = run.session.engine.all_containers().await?;
     let is_taken = |image: &str| taken.iter().any(|reference| reference.as_str() == image);
     let others: BTreeSet<(&str, &str)> = engine_containers
         .iter()

@@ -20,7 +20,7 @@ pub async fn run(context: &Context, args: &Add) -> Result<u8> {
     let target = Target::present(&session).await?;
     target.refuse_none()?;
     let worker = listed(&session, args);
-    let candidate = facts(context, &session, &target, worker, args.host_key.as_deref()).await?;
+    let candidate = examine(context, &session, &target, worker, args.host_key.as_deref()).await?;
     if args.dry_run {
         context.renderer.finish();
         show(context, &candidate);
@@ -64,7 +64,7 @@ fn listed(session: &Session<'_>, args: &Add) -> Worker {
 }
 
 /// Everything before something changes: the host key, then the host.
-pub async fn facts(
+pub async fn examine(
     context: &Context,
     session: &Session<'_>,
     target: &Target,

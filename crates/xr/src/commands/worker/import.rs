@@ -25,7 +25,7 @@ pub async fn run(context: &Context, args: &Import) -> Result<u8> {
             session.say(Level::Info, format!("worker {} is one already", worker.name));
             continue;
         }
-        match add::facts(context, &session, &target, worker, None).await {
+        match add::examine(context, &session, &target, worker, None).await {
             Ok(candidate) => candidates.push(candidate),
             Err(fault) => faults.push(fault),
         }
