@@ -15,7 +15,7 @@ const CRASHES: u64 = 3;
 const UP: Duration = Duration::from_millis(500);
 /// The same once it was restarted: what the engine itself
 /// [calls a successful start](https://docs.docker.com/engine/containers/start-containers-automatically/#restart-policy-details).
-const UP_AGAIN: Duration = Duration::from_secs(10);
+pub const UP_AGAIN: Duration = Duration::from_secs(10);
 /// How long at least a check may be without its program, which the container may still be about to install.
 const NO_CHECK: Duration = Duration::from_secs(30);
 /// Lines of a failed container's log that are shown.

@@ -1,5 +1,8 @@
 //! Does every service run, and is it well?
 
+use std::time::Duration;
+
+use xr_compose::health::UP_AGAIN;
 use xr_model::{Container, ContainerState, Health, Service};
 
 use crate::{
@@ -9,11 +12,8 @@ use crate::{
 
 /// Restarts that are no accident any more.
 const MANY: u64 = 3;
-/// Seconds since the last start that count as "just now".
-const RECENT: i64 = 600;
-/// Seconds after which the engine
-/// [calls a start a success](https://docs.docker.com/engine/containers/start-containers-automatically/#restart-policy-details).
-const UP: i64 = 10;
+/// Since the last start, what counts as "just now".
+const RECENT: Duration = Duration::from_secs(600);
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     if facts.containers.is_err() {
@@ -108,7 +108,7 @@ fn state(facts: &Facts, service: &Service, container: &Container) -> Finding {
         ContainerState::Running
             if container.restarts > 0
                 && container.health != Health::Healthy
-                && started_within(facts, container, UP) =>
+                && started_within(facts, container, UP_AGAIN) =>
         {
             let times = container.restarts;
             let evidence = format!("has just been started again after a crash ({times} times by now)");
@@ -134,8 +134,11 @@ fn ends_by_itself(facts: &Facts, service: &Service) -> bool {
     service.may_be_done(facts.expected(), ended)
 }
 
-fn started_within(facts: &Facts, container: &Container, seconds: i64) -> bool {
-    container.started_at.parse::<jiff::Timestamp>().is_ok_and(|at| facts.now - at.as_second() < seconds)
+fn started_within(facts: &Facts, container: &Container, time: Duration) -> bool {
+    container
+        .started_at
+        .parse::<jiff::Timestamp>()
+        .is_ok_and(|at| facts.now.saturating_sub(at.as_second()) < time.as_secs().cast_signed())
 }
 
 #[cfg(test)]
